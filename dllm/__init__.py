@@ -1,0 +1,58 @@
+"""dllm: inference for masked-diffusion language models.
+
+    from dllm import LLM, SamplingParams
+    print(LLM("tiny").generate('["Mary", "Linda", "Susan"]\\nReverse the list.\\n').text)
+
+Names are loaded on first use, so that `import dllm` (and `dllm --help`) does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dllm.errors import CapabilityError, ConfigError, DllmError, ModelError, PromptError
+    from dllm.llm import LLM
+    from dllm.models.loading import load_model
+    from dllm.outputs import Hole, RequestOutput, Stats, StepEvent
+    from dllm.params import SamplingParams
+    from dllm.trace import Trace, TraceStep
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LLM": "llm",
+    "load_model": "models.loading",
+    "SamplingParams": "params",
+    **dict.fromkeys(("Hole", "RequestOutput", "Stats", "StepEvent"), "outputs"),
+    **dict.fromkeys(("Trace", "TraceStep"), "trace"),
+    **dict.fromkeys(("CapabilityError", "ConfigError", "DllmError", "ModelError", "PromptError"), "errors"),
+}
+
+__all__ = [
+    "LLM",
+    "CapabilityError",
+    "ConfigError",
+    "DllmError",
+    "Hole",
+    "ModelError",
+    "PromptError",
+    "RequestOutput",
+    "SamplingParams",
+    "Stats",
+    "StepEvent",
+    "Trace",
+    "TraceStep",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dllm' has no attribute {name!r}")
+    value = getattr(import_module(f"dllm.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

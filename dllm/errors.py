@@ -1,0 +1,32 @@
+"""Errors a user can act on: each names the field, the value, what is legal, and the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DllmError(Exception):
+    """Base of every error dllm raises on purpose; catching it catches them all."""
+
+
+class ConfigError(DllmError, ValueError):
+    """A parameter, spec or combination of them that cannot work."""
+
+
+class PromptError(DllmError, ValueError):
+    """A prompt, document or conversation that cannot be put on a canvas."""
+
+
+class ModelError(DllmError, ValueError):
+    """A folder, checkpoint, tokenizer or plugged-in object that cannot serve as a model."""
+
+
+class CapabilityError(DllmError, TypeError):
+    """A scheduler or cache that needs something this model does not offer."""
+
+
+def nearest(name: str, legal: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the legal name closest to `name`, or an empty string."""
+    match = difflib.get_close_matches(name, list(legal), n=1, cutoff=0.5)
+    return f" Did you mean {match[0]!r}?" if match else ""

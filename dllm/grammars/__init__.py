@@ -1,0 +1,1 @@
+"""Grammars that constrain a canvas. Not built yet."""

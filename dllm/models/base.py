@@ -1,0 +1,110 @@
+"""What the engine asks of a model.
+
+The smallest model is a `Denoiser`: any object with `logits` and three attributes. A model that can do more declares
+it in `capabilities` and implements `RowDenoiser`, which is what the loop talks to. The loop knows no family: whether
+logits are shifted, how keys are rotated and how a batch is laid out stay inside the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+POSITIONS = "positions"
+"""Capability: logits for requested positions only, over rows of different lengths."""
+KV = "kv"
+"""Capability: accepts and updates a row's stored keys and values, so that a cache may feed a part of the canvas."""
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """The protocol every model satisfies, native or not.
+
+    Attributes:
+        vocab_size: columns of the head, V.
+        mask_token_id: id of `[MASK]`, or None where the checkpoint does not say (then `generate` needs it given).
+        eos_token_ids: ids that end an answer; may be empty.
+    """
+
+    vocab_size: int
+    mask_token_id: int | None
+    eos_token_ids: tuple[int, ...]
+
+    def logits(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Predict every position of a rectangular batch.
+
+        Args:
+            input_ids: `[B, L]` long.
+            attention_mask: `[B, L]` bool or int, 1 = real token; padding may be on either side.
+
+        Returns:
+            `[B, L, V]` float; row i of each canvas predicts canvas position i, in every family. Columns are returned
+            untouched: nothing is banned here. Values at padded positions are unspecified.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class RowKV:
+    """Keys and values of one row. Slot = canvas position, so nothing is ever moved or concatenated.
+
+    Attributes:
+        keys: `[layers, kv_heads, capacity, head_dim]`, already rotated.
+        values: same shape.
+        length: slots in use = length of the row's canvas; attention reads slots `[0, length)`.
+    """
+
+    keys: Tensor
+    values: Tensor
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowInput:
+    """What one row takes to one forward.
+
+    Attributes:
+        token_ids: `[n]` long, the ids fed.
+        positions: `[n]` long, ascending canvas positions of those ids (also the RoPE positions and the K/V slots).
+        wanted: `[m]` long, canvas positions whose predictions are returned. For every wanted position p the position
+            `max(p - lookback, 0)` must be among those fed.
+        kv: None: the fed ids attend to each other only. Otherwise the fresh keys and values are first written to the
+            slots `positions`, then attention reads all slots `[0, kv.length)`.
+    """
+
+    token_ids: Tensor
+    positions: Tensor
+    wanted: Tensor
+    kv: RowKV | None = None
+
+
+@runtime_checkable
+class RowDenoiser(Denoiser, Protocol):
+    """A model that runs a ragged set of rows in one forward; native models and the adapter implement it.
+
+    Attributes:
+        capabilities: what is offered beyond whole canvases: a subset of {POSITIONS, KV}.
+        lookback: how far left of a predicted position the row that predicts it lies: 0, or 1 for shifted families.
+        max_length: longest canvas in tokens, or None.
+        device: where the ids must be.
+    """
+
+    capabilities: frozenset[str]
+    lookback: int
+    max_length: int | None
+    device: torch.device
+
+    def forward_rows(self, rows: Sequence[RowInput]) -> list[Tensor]:
+        """One forward over all rows; returns `[m_r, V]` float logits a row, for its wanted positions.
+
+        On the CPU in fp32 the result of a row does not depend, to the bit, on the other rows.
+        """
+        ...
+
+    def new_kv(self, length: int) -> RowKV:
+        """An empty store for a canvas of `length` tokens (KV capability only)."""
+        ...

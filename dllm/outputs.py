@@ -1,0 +1,117 @@
+"""What comes back from a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dllm.errors import ConfigError
+from dllm.trace import Trace
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A span of exactly `width` masked tokens, to be filled by `LLM.infill`."""
+
+    width: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
+            raise ConfigError(f"Hole width={self.width!r} must be a whole number of at least 1 token")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Costs of one row.
+
+    Attributes:
+        forwards: forwards the row took part in (an unconditional copy for CFG is not counted again).
+        refreshes: forwards that recomputed the whole canvas into the cache.
+        tokens: committed answer tokens before EOS (all of them with `ignore_eos`; hole tokens in infilling).
+        slots: positions filled, EOS included.
+        seconds: wall time from the row's first forward to its last.
+        grammar_seconds: of that, spent on the grammar.
+        cache: the cache used.
+    """
+
+    forwards: int = 0
+    refreshes: int = 0
+    tokens: int = 0
+    slots: int = 0
+    seconds: float = 0.0
+    grammar_seconds: float = 0.0
+    cache: str = "none"
+
+    @property
+    def tokens_per_forward(self) -> float:
+        return self.tokens / self.forwards if self.forwards else 0.0
+
+    @property
+    def slots_per_forward(self) -> float:
+        """What ParallelBench calls tokens per step."""
+        return self.slots / self.forwards if self.forwards else 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+    def to_dict(self) -> dict[str, float | int | str]:
+        names = (
+            *("forwards", "refreshes", "tokens", "slots", "tokens_per_forward", "slots_per_forward"),
+            *("seconds", "tokens_per_second", "grammar_seconds", "cache"),
+        )
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOutput:
+    """One finished request.
+
+    Attributes:
+        text: the answer, without EOS and what follows; for `infill` the whole document. "" without a tokenizer.
+        token_ids: the answer's ids, without EOS; for `infill` the whole canvas.
+        prompt_token_ids: what stood in front of the answer; for `infill` the canvas as given, masks included.
+        finish_reason: "stop" = EOS, stop string or all holes filled; "length" = the answer is full.
+        stats: costs.
+        trace: what was committed when.
+        holes: the filled spans as text (`infill` only).
+        seed: of this sample's noise.
+        more: the other samples when `n` > 1; `samples` holds all of them.
+    """
+
+    text: str
+    token_ids: list[int]
+    prompt_token_ids: list[int]
+    finish_reason: FinishReason
+    stats: Stats
+    trace: Trace
+    holes: list[str] = field(default_factory=list)
+    seed: int = 0
+    more: tuple[RequestOutput, ...] = ()
+
+    @property
+    def samples(self) -> tuple[RequestOutput, ...]:
+        """All `n` samples, in the order of their seeds."""
+        return (self, *self.more)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvent:
+    """What one step changed, as `LLM.stream` yields it.
+
+    Attributes:
+        positions, token_ids, confidences, revoked: as in `TraceStep`.
+        text: the text that can no longer change: everything settled left of the first mask.
+        canvas: ids of the whole canvas now, the mask id where nothing is committed.
+        output: the finished request, in the last event only.
+    """
+
+    positions: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    confidences: tuple[float, ...]
+    revoked: tuple[int, ...]
+    text: str
+    canvas: list[int]
+    output: RequestOutput | None = None

@@ -1,0 +1,104 @@
+"""What a request asks for, checked when it is written down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from dllm.cache import Cache, as_cache
+from dllm.errors import ConfigError
+from dllm.schedulers import Scheduler, as_scheduler
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingParams:
+    """How to denoise one request. Frozen: share it between requests freely.
+
+    Attributes:
+        max_new_tokens: masks put behind the prompt; need not be a multiple of `block_length`.
+        block_length: tokens of a semi-autoregressive block; the last block is the remainder.
+        steps: denoising steps over the whole answer, read by `llada` and `dream` only; None = one a token.
+        temperature: 0 takes the most probable token; above, Gumbel noise of that size in float64.
+        top_p: keep the smallest set of tokens with at least this probability; shapes the proposal only.
+        top_k: keep the k most probable tokens; shapes the proposal only.
+        cfg_scale: classifier-free guidance; 0 = off, w costs a second, unconditional row and uses
+            `u + (w + 1)(c - u)`.
+        seed: of the noise; None draws one for each request (it is kept in `RequestOutput.seed`).
+        n: samples a prompt, with seeds seed ... seed + n - 1.
+        scheduler: a spec such as `"threshold(0.9)"`, or a `Scheduler`.
+        cache: `"auto"`, a name, or a `Cache`. auto: `prefix` where the model offers K/V, else `none`.
+        grammar: not built yet; None.
+        stop: strings that end an answer; the text is cut before the first of them.
+        ignore_eos: commit EOS like any other token and fill the whole answer.
+    """
+
+    max_new_tokens: int = 128
+    block_length: int = 32
+    steps: int | None = None
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    cfg_scale: float = 0.0
+    seed: int | None = None
+    n: int = 1
+    scheduler: str | Scheduler = "threshold(0.9)"
+    cache: str | Cache = "auto"
+    grammar: Any = None
+    stop: Sequence[str] = ()
+    ignore_eos: bool = False
+
+    def __post_init__(self) -> None:
+        _whole("max_new_tokens", self.max_new_tokens, 1)
+        _whole("block_length", self.block_length, 1)
+        _whole("steps", self.steps, 1, optional=True)
+        _real("temperature", self.temperature, 0.0, math.inf)
+        _real("top_p", self.top_p, 0.0, 1.0, optional=True, open_low=True)
+        _whole("top_k", self.top_k, 1, optional=True)
+        _real("cfg_scale", self.cfg_scale, 0.0, math.inf)
+        _whole("seed", self.seed, 0, optional=True)
+        _whole("n", self.n, 1)
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        object.__setattr__(self, "stop", tuple(self.stop))
+        if not all(isinstance(text, str) and text for text in self.stop):
+            raise ConfigError(f"stop={self.stop!r} must be non-empty strings")
+        if self.grammar is not None:
+            raise ConfigError("grammar: constrained decoding is not built yet in this version; leave it None")
+        schedule = self.schedule
+        if self.steps is not None and not schedule.reads_steps:
+            raise ConfigError(
+                f"steps={self.steps} is read by the schedulers llada and dream only, not by {schedule}; "
+                "leave steps out, or use scheduler='llada'"
+            )
+        _ = self.caching  # reads the spec now, so that a mistake is named here and not at the first request
+
+    @cached_property
+    def schedule(self) -> Scheduler:
+        """The scheduler that `scheduler` names."""
+        return as_scheduler(self.scheduler)
+
+    @cached_property
+    def caching(self) -> Cache | None:
+        """The cache that `cache` names, or None for "auto", which the model decides."""
+        return None if self.cache == "auto" else as_cache(self.cache)
+
+
+def _whole(field: str, value: Any, low: int, *, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ConfigError(f"{field}={value!r} must be a whole number of at least {low}{' or None' if optional else ''}")
+
+
+def _real(field: str, value: Any, low: float, high: float, *, optional: bool = False, open_low: bool = False) -> None:
+    if optional and value is None:
+        return
+    fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not fine or value > high or value < low or (open_low and value == low):
+        bounds = f"{'above' if open_low else 'at least'} {low:g}" + (
+            f" and at most {high:g}" if high < math.inf else ""
+        )
+        raise ConfigError(f"{field}={value!r} must be a number {bounds}{', or None' if optional else ''}")

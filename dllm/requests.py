@@ -1,0 +1,223 @@
+"""Between people and the loop: prompts and documents become rows, finished rows become outputs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dllm.cache import resolve_cache
+from dllm.document import Piece
+from dllm.errors import ConfigError, PromptError
+from dllm.models.base import RowDenoiser
+from dllm.outputs import Hole, RequestOutput, Stats
+from dllm.params import SamplingParams
+from dllm.row import Row
+from dllm.sampling import Shape
+from dllm.stopping import first_stop, stop_check
+from dllm.tokenizer import Tokenizer
+
+
+class Engine:
+    """A model, its tokenizer and what follows from the two: which ids may never be proposed."""
+
+    def __init__(self, model: RowDenoiser, tokenizer: Tokenizer | None) -> None:
+        if model.mask_token_id is None:
+            raise ConfigError("this model's files do not say which id is the mask; give LLM(..., mask_token_id=ID)")
+        if not 0 <= model.mask_token_id < model.vocab_size:
+            raise ConfigError(f"mask_token_id={model.mask_token_id} must be in 0...{model.vocab_size - 1}")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.mask_token_id = model.mask_token_id
+        banned = torch.zeros(model.vocab_size, dtype=torch.bool)
+        if tokenizer is not None:
+            banned |= ~tokenizer.decodable(model.vocab_size)
+            # an end is never decoded, so a tokenizer that has no text for it must not keep answers from ending
+            banned[list(model.eos_token_ids)] = False
+        banned[self.mask_token_id] = True
+        holes = banned.clone()
+        if tokenizer is not None:
+            # a hole is inside a document, where an end-of-text token can only be noise
+            holes[list(model.eos_token_ids)] = True
+        self.banned, self.banned_in_holes = banned.to(model.device), holes.to(model.device)
+
+    def encode(self, text: str) -> list[int]:
+        if self.tokenizer is None:
+            raise PromptError("this LLM has no tokenizer, so it takes token ids only; give LLM(..., tokenizer=...)")
+        return self.tokenizer.encode(text)
+
+    def decode(self, token_ids: Sequence[int], *, skip_special: bool) -> str:
+        return "" if self.tokenizer is None else self.tokenizer.decode(list(token_ids), skip_special=skip_special)
+
+    def check_ids(self, token_ids: Sequence[int], what: str) -> list[int]:
+        """The ids as a list. Raises PromptError for none, for ids outside the vocabulary and for mask ids."""
+        if not token_ids:
+            raise PromptError(f"{what} is empty; give at least one token")
+        for at, token in enumerate(token_ids):
+            if not 0 <= token < self.model.vocab_size:
+                raise PromptError(f"{what} holds id {token} at {at}; legal ids are 0...{self.model.vocab_size - 1}")
+            if token == self.mask_token_id:
+                raise PromptError(f"{what} holds the mask id {token} at {at}; to fill masks use infill with a Hole")
+        return list(token_ids)
+
+    def check_length(self, length: int, made_of: str) -> None:
+        longest = self.model.max_length
+        if longest is not None and length > longest:
+            raise PromptError(
+                f"{made_of} is {length} tokens; this model's context holds {longest}: shorten one of them"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A request to continue a prompt."""
+
+    engine: Engine
+    row: Row
+    prompt: list[int]
+    params: SamplingParams
+
+    @classmethod
+    def make(cls, engine: Engine, prompt: str | Sequence[int], params: SamplingParams, seed: int) -> Answer:
+        ids = engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        ids = engine.check_ids(ids, "prompt")
+        new = params.max_new_tokens
+        engine.check_length(len(ids) + new, f"prompt ({len(ids)}) + max_new_tokens ({new})")
+        if params.stop and engine.tokenizer is None:
+            raise ConfigError(f"stop={params.stop!r} needs a tokenizer; give LLM(..., tokenizer=...) or drop stop")
+        canvas = torch.tensor(ids + [engine.mask_token_id] * new)
+        row = _row(engine, canvas, torch.arange(len(canvas)) >= len(ids), params, seed)
+        row.prompt_length = len(ids)
+        row.eos_token_ids = frozenset() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
+        if params.stop and engine.tokenizer is not None:
+            row.stop_check = stop_check(engine.tokenizer, params.stop)
+        return cls(engine, row, ids, params)
+
+    def text_so_far(self) -> str:
+        return self._text(self._ids(self.row.settled))
+
+    def output(self) -> RequestOutput:
+        ids = self._ids(len(self.row.canvas))
+        return RequestOutput(
+            text=self._text(ids),
+            token_ids=ids,
+            prompt_token_ids=self.prompt,
+            finish_reason=self.row.finish_reason or "length",
+            stats=_stats(self.row, len(ids)),
+            trace=self.row.trace,
+            seed=self.row.seed,
+        )
+
+    def _ids(self, end: int) -> list[int]:
+        ids: list[int] = self.row.canvas[len(self.prompt) : end].tolist()
+        return ids[:-1] if ids and ids[-1] in self.row.eos_token_ids else ids
+
+    def _text(self, ids: list[int]) -> str:
+        text = self.engine.decode(ids, skip_special=True)
+        return text[: first_stop(text, self.params.stop)]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A request to fill the holes of a document."""
+
+    engine: Engine
+    row: Row
+    pieces: list[Piece]
+    given: list[int]
+
+    @classmethod
+    def make(cls, engine: Engine, pieces: list[Piece], params: SamplingParams, seed: int) -> Document:
+        if not any(isinstance(piece, Hole) for piece in pieces):
+            raise PromptError("the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts")
+        if params.stop:
+            raise ConfigError(f"stop={params.stop!r} plays no part in infill, whose holes have exact widths; drop it")
+        ids, masked = list[int](), list[bool]()
+        for piece in pieces:
+            if isinstance(piece, Hole):
+                new = [engine.mask_token_id] * piece.width
+            else:
+                fixed = engine.encode(piece) if isinstance(piece, str) else piece
+                new = engine.check_ids(fixed, f"document part {str(piece)[:40]!r}")
+            ids += new
+            masked += [isinstance(piece, Hole)] * len(new)
+        engine.check_length(len(ids), "the document, holes included,")
+        row = _row(engine, torch.tensor(ids), torch.tensor(masked), params, seed)
+        row.banned, row.when_full = engine.banned_in_holes, "stop"
+        return cls(engine, row, pieces, ids)
+
+    def text_so_far(self) -> str:
+        return self._render(self.row.settled)[0]
+
+    def output(self) -> RequestOutput:
+        text, holes = self._render(len(self.row.canvas))
+        return RequestOutput(
+            text=text if self.engine.tokenizer is not None else "",
+            token_ids=self.row.canvas.tolist(),
+            prompt_token_ids=self.given,
+            finish_reason=self.row.finish_reason or "length",
+            stats=_stats(self.row, self.row.total),
+            trace=self.row.trace,
+            holes=holes,
+            seed=self.row.seed,
+        )
+
+    def _render(self, end: int) -> tuple[str, list[str]]:
+        """Text of the canvas before `end`, and its holes. Fixed strings come back verbatim, not re-decoded."""
+        texts, holes, at = list[str](), list[str](), 0
+        for piece in self.pieces:
+            width = piece.width if isinstance(piece, Hole) else len(self._fixed(piece))
+            if at >= end:
+                break
+            if isinstance(piece, Hole):
+                holes.append(self._decode(at, min(at + width, end)))
+            whole = isinstance(piece, str) and at + width <= end
+            texts.append(str(piece) if whole else self._decode(at, min(at + width, end)))
+            at += width
+        return "".join(texts), holes
+
+    def _fixed(self, piece: str | list[int]) -> list[int]:
+        return self.engine.encode(piece) if isinstance(piece, str) else piece
+
+    def _decode(self, start: int, stop: int) -> str:
+        return self.engine.decode(self.row.canvas[start:stop].tolist(), skip_special=False)
+
+
+Request = Answer | Document
+
+
+def draw_seed(params: SamplingParams) -> int:
+    """The request's first seed: the one asked for, or a fresh one of 62 bits."""
+    return secrets.randbits(62) if params.seed is None else params.seed
+
+
+def _row(engine: Engine, canvas: Tensor, masked: Tensor, params: SamplingParams, seed: int) -> Row:
+    scheduler = params.schedule
+    return Row(
+        canvas=canvas,
+        masked=masked.clone(),
+        given=~masked,
+        prompt_length=0,
+        scheduler=scheduler,
+        cache=resolve_cache(params.caching, engine.model),
+        shape=Shape(params.temperature, params.top_p, params.top_k, scheduler.measures_shaped),
+        banned=engine.banned,
+        seed=seed,
+        steps=params.steps,
+        block_length=params.block_length,
+        cfg_scale=params.cfg_scale,
+    )
+
+
+def _stats(row: Row, tokens: int) -> Stats:
+    return Stats(
+        forwards=row.forwards,
+        refreshes=row.refreshes,
+        tokens=tokens,
+        slots=row.slots,
+        seconds=row.seconds,
+        cache=str(row.cache),
+    )

@@ -1,0 +1,123 @@
+"""One row being denoised: its canvas, its live block, its scheduler's state, its costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dllm.cache import Cache
+from dllm.models.base import RowKV
+from dllm.outputs import FinishReason
+from dllm.sampling import Shape
+from dllm.schedulers import Scheduler
+from dllm.schedulers.base import State
+from dllm.trace import Trace
+from dllm.views import CanvasView
+
+StopCheck = Callable[[list[int]], int | None]
+"""Given the settled answer ids, how many of them to keep if a stop string is complete, else None."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """Everything the loop knows of one row. Rows never refer to each other.
+
+    Attributes:
+        canvas: `[L]` long on the CPU; shrinks when an EOS is committed.
+        masked: `[L]` bool; kept apart from the ids, so that a given mask id could never be taken for a hole.
+        given: `[L]` bool, tokens that came with the request (what CFG hides).
+        prompt_length: tokens in front of the answer; 0 in infilling.
+        banned: `[V]` bool on the model's device, ids never proposed.
+        eos_token_ids: ids that cut the canvas; empty in infilling and with `ignore_eos`.
+        stop_check: see StopCheck.
+        when_full: the finish reason of a row that runs out of masks without an EOS.
+        total: masks at the start.
+        start, end: the live block; empty before the first step.
+        lanes: K/V of the conditional row and, with CFG, of its unconditional copy; empty until a cache needs them.
+    """
+
+    canvas: Tensor
+    masked: Tensor
+    given: Tensor
+    prompt_length: int
+    scheduler: Scheduler
+    cache: Cache
+    shape: Shape
+    banned: Tensor
+    seed: int
+    steps: int | None
+    block_length: int
+    cfg_scale: float = 0.0
+    eos_token_ids: frozenset[int] = frozenset()
+    stop_check: StopCheck | None = None
+    when_full: FinishReason = "length"
+    total: int = 0
+    start: int = 0
+    end: int = 0
+    block_masked: int = 0
+    step: int = 0
+    block_step: int = 0
+    state: State = None
+    lanes: list[RowKV] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+    forwards: int = 0
+    refreshes: int = 0
+    slots: int = 0
+    began: float | None = None
+    seconds: float = 0.0
+    finish_reason: FinishReason | None = None
+
+    def __post_init__(self) -> None:
+        self.total = int(self.masked.sum())
+        self.state = self.scheduler.init(self.view())
+
+    def view(self) -> CanvasView:
+        return CanvasView(
+            canvas=self.canvas,
+            masked=self.masked,
+            prompt_length=self.prompt_length,
+            total=self.total,
+            start=self.start,
+            end=self.end,
+            block_masked=self.block_masked,
+            step=self.step,
+            block_step=self.block_step,
+            steps=self.steps,
+            block_length=self.block_length,
+            seed=self.seed,
+        )
+
+    @property
+    def settled(self) -> int:
+        """Canvas positions before the first mask: what can no longer change."""
+        left = self.masked.nonzero()
+        return int(left[0, 0]) if len(left) else len(self.canvas)
+
+    def open_block(self) -> None:
+        """Where the live block has no mask left, open the next: from the first mask on, `block_length` positions."""
+        if self.masked[self.start : self.end].any():
+            return
+        self.start = self.settled
+        self.end = min(self.start + self.block_length, len(self.canvas))
+        self.block_masked = int(self.masked[self.start : self.end].sum())
+        self.block_step = 0
+        self.state = self.scheduler.open_block(self.view(), self.state)
+
+    def hidden(self, mask_token_id: int) -> Tensor:
+        """`[L]` long: the unconditional canvas, with everything that was given masked."""
+        return torch.where(self.given, mask_token_id, self.canvas)
+
+    def commit(self, positions: Tensor, token_ids: Tensor) -> None:
+        self.canvas[positions] = token_ids
+        self.masked[positions] = False
+        self.slots += len(positions)
+
+    def cut(self, length: int) -> None:
+        """Positions from `length` on leave the canvas at once, stored K/V included."""
+        self.canvas, self.masked, self.given = self.canvas[:length], self.masked[:length], self.given[:length]
+        self.end = min(self.end, length)
+        for lane in self.lanes:
+            lane.length = length

@@ -1,0 +1,108 @@
+"""From logits to proposals: what each position would become, and how sure the model is.
+
+The order is fixed (docs/sampling.md has the reasons): CFG, then the softmax, whose normaliser keeps every column,
+then the bans, which take ids out of the proposal but not out of the normaliser, then temperature, top_p and top_k,
+which shape the proposal only. Confidence is the proposed token's probability under that first softmax, in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dllm.noise import gumbel
+
+FIELDS = ("token", "confidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What shapes a proposal: temperature (0 = greedy), top_p, top_k, and whether measures are taken after them."""
+
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    measured: bool = False
+
+
+def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance as LLaDA defines it: `u + (scale + 1)(c - u)`, both `[m, V]`."""
+    return unconditional + (scale + 1) * (conditional - unconditional)
+
+
+def propose(
+    logits: Tensor,
+    banned: Tensor,
+    shape: Shape,
+    measures: tuple[str, ...],
+    *,
+    seed: int,
+    step: int,
+    positions: Tensor,
+) -> Tensor:
+    """One proposal a position.
+
+    Args:
+        logits: `[m, V]` float, any dtype.
+        banned: `[V]` bool, ids that may not be proposed (the mask id, ids without text).
+        shape: how to choose.
+        measures: extra measures wanted, of "margin" and "entropy".
+        seed, step, positions: of the noise; positions `[m]` long, canvas positions.
+
+    Returns:
+        `[2 + len(measures), m]` float64 on the logits' device: token ids, confidences, then the measures. One tensor,
+        so that a round moves it to the host at once.
+    """
+    scores = logits.float()
+    shaped = _shape(scores.masked_fill(banned, -torch.inf), shape)
+    if shape.temperature > 0:
+        # float64: in float32 the tails of the Gumbel distribution are cut off, which biases samples (arXiv 2409.02908)
+        noise = gumbel(seed, step, positions.to(logits.device), logits.shape[-1])
+        tokens = (shaped.double() + noise).argmax(-1)
+    else:
+        tokens = shaped.argmax(-1)
+    log_p = torch.log_softmax(_measured(scores, shaped, banned, shape), dim=-1)
+    confidence = log_p.gather(-1, tokens[:, None]).squeeze(-1).double().exp()
+    rows = [tokens.double(), confidence]
+    rows += [_MEASURES[name](log_p, banned) for name in measures]
+    return torch.stack(rows)
+
+
+def _shape(scores: Tensor, shape: Shape) -> Tensor:
+    """Divide by the temperature, then keep the top_p / top_k tokens; the rest become -inf."""
+    if shape.temperature > 0:
+        scores = scores / shape.temperature
+    if shape.top_p is not None and shape.top_p < 1:
+        ranked, order = torch.sort(scores, dim=-1, descending=True, stable=True)
+        mass = torch.softmax(ranked, dim=-1).cumsum(-1)
+        beyond = mass - torch.softmax(ranked, dim=-1) >= shape.top_p
+        beyond[:, 0] = False
+        scores = scores.masked_fill(torch.zeros_like(beyond).scatter(-1, order, beyond), -torch.inf)
+    if shape.top_k is not None and shape.top_k < scores.shape[-1]:
+        kth = torch.topk(scores, shape.top_k, dim=-1).values[:, -1:]
+        scores = scores.masked_fill(scores < kth, -torch.inf)
+    return scores
+
+
+def _measured(scores: Tensor, shaped: Tensor, banned: Tensor, shape: Shape) -> Tensor:
+    """The scores whose softmax gives confidences; banned ids keep their place in the normaliser either way."""
+    if not shape.measured:
+        return scores
+    return torch.where(banned, scores / shape.temperature if shape.temperature > 0 else scores, shaped)
+
+
+def _margin(log_p: Tensor, banned: Tensor) -> Tensor:
+    """Probability of the best minus that of the second, among ids that may be proposed."""
+    top = log_p.masked_fill(banned, -torch.inf).topk(2, dim=-1).values.double().exp()
+    return top[:, 0] - top[:, 1]
+
+
+def _entropy(log_p: Tensor, banned: Tensor) -> Tensor:
+    """Shannon entropy in nats over every column."""
+    p = log_p.exp()
+    return -(p * log_p.clamp_min(torch.finfo(log_p.dtype).min)).sum(-1).double()
+
+
+_MEASURES = {"margin": _margin, "entropy": _entropy}

@@ -1,0 +1,207 @@
+"""The little language of component specs: `name(args)` joined by `+`, e.g. `"adablock+credit(decay=0.8)"`.
+
+The first argument may be positional, the others are `key=value`. Values are numbers, booleans, words, paths or quoted
+strings; each is converted to the type the component's constructor declares. Schedulers and caches share this file:
+a `Registry` maps names to classes, outside code adds its own, and every mistake is answered with the nearest match.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Generic, Literal, TypeVar
+
+from dllm.errors import ConfigError, nearest
+
+T = TypeVar("T")
+_NAME = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One parsed `name(args)`: at most one positional value and the keyword values, all still text."""
+
+    name: str
+    positional: str | None
+    keywords: dict[str, str]
+
+
+def parse_spec(text: str, kind: str) -> list[Call]:
+    """Split `a(1, x=2)+b` into calls. Raises ConfigError that quotes the spec and says where it broke."""
+    calls = []
+    for part in _split(text, "+", kind, text):
+        match = _NAME.match(part)
+        if match is None:
+            raise ConfigError(f"{kind}={text!r}: expected a name such as 'threshold(0.9)', found {part.strip()!r}")
+        name, rest = match.group(1), part[match.end() :].strip()
+        if rest and not (rest.startswith("(") and rest.endswith(")")):
+            raise ConfigError(f"{kind}={text!r}: after {name!r} expected '(...)' or '+', found {rest!r}")
+        calls.append(_arguments(name, rest[1:-1], kind, text))
+    return calls
+
+
+def _arguments(name: str, inside: str, kind: str, spec: str) -> Call:
+    positional: str | None = None
+    keywords: dict[str, str] = {}
+    if not inside.strip():
+        return Call(name, None, {})
+    for index, item in enumerate(_split(inside, ",", kind, spec)):
+        key, equals, value = item.partition("=")
+        if equals and key.strip().isidentifier():
+            if key.strip() in keywords:
+                raise ConfigError(f"{kind}={spec!r}: {name} gets {key.strip()!r} twice; give it once")
+            keywords[key.strip()] = value.strip()
+        elif index == 0 and item.strip():
+            positional = item.strip()
+        else:
+            raise ConfigError(
+                f"{kind}={spec!r}: only the first argument may be positional; write {item.strip()!r} as key=value"
+            )
+    return Call(name, positional, keywords)
+
+
+def _split(text: str, separator: str, kind: str, spec: str) -> Iterator[str]:
+    """Split on `separator` outside quotes and parentheses."""
+    depth, quote, start = 0, "", 0
+    for index, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        elif char in "()":
+            depth += 1 if char == "(" else -1
+            if depth < 0:
+                raise ConfigError(f"{kind}={spec!r}: ')' without '(' at column {index + 1}")
+        # `1e+5` holds a plus that joins nothing; at depth 0 no number can stand, so depth settles it
+        elif char == separator and depth == 0:
+            yield text[start:index]
+            start = index + 1
+    if quote or depth:
+        raise ConfigError(f"{kind}={spec!r}: {'a quote' if quote else 'a parenthesis'} is not closed")
+    yield text[start:]
+
+
+class Registry(Generic[T]):
+    """Names of one kind of component and the classes behind them."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._classes: dict[str, type[T]] = {}
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Class decorator: `@register("mine")`. A name that is taken by another class is an error."""
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"{self.kind} name {name!r}: use letters, digits and underscores, starting with a letter")
+
+        def add(cls: type[T]) -> type[T]:
+            taken = self._classes.get(name)
+            # re-running a notebook cell makes the class anew under the same qualified name: that is no clash
+            if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise ConfigError(f"{self.kind} name {name!r} is taken by {taken.__qualname__}; choose another name")
+            self._classes[name] = cls
+            return cls
+
+        return add
+
+    def names(self) -> list[str]:
+        return sorted(self._classes)
+
+    def get(self, name: str) -> type[T]:
+        if name not in self._classes:
+            legal = ", ".join(self.names())
+            raise ConfigError(f"{self.kind}={name!r} is unknown.{nearest(name, self._classes)} Known: {legal}")
+        return self._classes[name]
+
+    def name_of(self, cls: type[T]) -> str:
+        """The name `cls` is registered under, or its own class name for an unregistered one."""
+        return next((name for name, known in self._classes.items() if known is cls), cls.__name__)
+
+    def build(self, call: Call) -> T:
+        """Make the component a `Call` names, converting each argument to the constructor's declared type."""
+        cls = self.get(call.name)
+        legal = argument_types(cls)
+        values = dict(call.keywords)
+        if call.positional is not None:
+            if not legal:
+                raise ConfigError(
+                    f"{self.kind} {call.name} takes no arguments, got {call.positional!r}; write {call.name!r}"
+                )
+            first = next(iter(legal))
+            if first in values:
+                raise ConfigError(f"{self.kind} {call.name} gets {first!r} twice: by position and by name")
+            values[first] = call.positional
+        arguments: dict[str, Any] = {}
+        for key, text in values.items():
+            if key not in legal:
+                known = ", ".join(legal) or "none"
+                raise ConfigError(
+                    f"{self.kind} {call.name}: unknown argument {key!r}.{nearest(key, legal)} Known: {known}"
+                )
+            arguments[key] = _convert(text, legal[key], f"{self.kind} {call.name}: {key}")
+        missing = [
+            k for k, p in inspect.signature(cls).parameters.items() if p.default is p.empty and k not in arguments
+        ]
+        if missing:
+            raise ConfigError(
+                f"{self.kind} {call.name} needs {', '.join(missing)}; write {call.name}({missing[0]}=...)"
+            )
+        return cls(**arguments)
+
+
+def argument_types(cls: type) -> dict[str, Any]:
+    """Constructor argument -> declared type, in order."""
+    hints = typing.get_type_hints(cls if is_dataclass(cls) else vars(cls).get("__init__", object()))
+    skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(cls).parameters
+    return {name: hints.get(name, str) for name, p in parameters.items() if p.kind not in skipped}
+
+
+def spec_of(component: object, name: str) -> str:
+    """The spec that builds `component` again, defaults left out: `threshold(tau=0.8)`."""
+    if not is_dataclass(component):
+        return name
+    changed = [f for f in fields(component) if getattr(component, f.name) != f.default]
+    inside = ", ".join(f"{f.name}={getattr(component, f.name)}" for f in changed)
+    return f"{name}({inside})" if inside else name
+
+
+def _convert(text: str, declared: Any, where: str) -> Any:
+    """Text -> declared type (float, int, bool, str, Literal, or a union of them tried in order)."""
+    origin, options = typing.get_origin(declared), typing.get_args(declared)
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
+    if origin is Literal:
+        if text in options:
+            return text
+        raise ConfigError(f"{where}={text!r} is not legal.{nearest(text, options)} Use one of: {', '.join(options)}")
+    if origin in (UnionType, typing.Union):
+        for option in options:
+            try:
+                return _convert(text, option, where)
+            except ConfigError:
+                continue
+        raise ConfigError(f"{where}={text!r} fits none of its types {declared}")
+    if declared is NoneType and text.lower() == "none":
+        return None
+    if declared is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if declared in (int, float):
+        try:
+            number = declared(text)
+        except ValueError:
+            raise ConfigError(
+                f"{where}={text!r} is not {'a whole number' if declared is int else 'a number'}"
+            ) from None
+        if not math.isfinite(number):
+            raise ConfigError(f"{where}={text!r} must be finite")
+        return number
+    if declared is str:
+        return text
+    raise ConfigError(
+        f"{where}={text!r} cannot be written in a spec (its type is {declared}); build the object in Python"
+    )

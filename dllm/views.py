@@ -1,0 +1,81 @@
+"""What components see of a row: one view before the forward, one after it. Both are read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dllm.noise import uniform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanvasView:
+    """Where a row stands before a forward. All tensors live on the CPU; positions count from the canvas' first token.
+
+    Attributes:
+        canvas: `[L]` long; the mask id at masked positions.
+        masked: `[L]` bool.
+        prompt_length: tokens given in front of the answer (0 in infilling, where fixed text may be anywhere).
+        total: masks on the canvas when the row began.
+        start, end: the live block `[start, end)`.
+        block_masked: masks in the live block when it was opened.
+        step: forwards this row has made before this one.
+        block_step: the same, since the live block was opened.
+        steps: the step budget asked for, or None.
+        block_length: tokens a block is asked to have.
+        seed: of the row's noise.
+    """
+
+    canvas: Tensor
+    masked: Tensor
+    prompt_length: int
+    total: int
+    start: int
+    end: int
+    block_masked: int
+    step: int
+    block_step: int
+    steps: int | None
+    block_length: int
+    seed: int
+
+    def noise(self, positions: Tensor, stream: int, step: int | None = None) -> Tensor:
+        """`[m]` float64 in (0, 1): a function of the seed, the row's own positions and the step (default: this one).
+
+        `stream` keeps uses apart; the proposal's Gumbel noise is stream 0.
+        """
+        return uniform(self.seed, self.step if step is None else step, positions, 1, stream=stream).squeeze(-1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView(CanvasView):
+    """A row after its forward, with one proposal for each position asked about.
+
+    Attributes:
+        positions: `[m]` long, ascending canvas positions.
+        active: `[m]` bool: masked and inside the live block, i.e. may be committed now.
+        token_ids: `[m]` long, the proposed token.
+        measures: name -> `[m]` float64; always holds `confidence` (probability of the proposed token), and whatever
+            else the scheduler names in `measures`: `margin` (p of the best minus p of the second), `entropy` (nats).
+        logits: `[m, V]` float, the model's own (after CFG), on the model's device.
+    """
+
+    positions: Tensor
+    active: Tensor
+    token_ids: Tensor
+    measures: dict[str, Tensor]
+    logits: Tensor
+
+    @property
+    def confidence(self) -> Tensor:
+        return self.measures["confidence"]
+
+    def best(self, score: Tensor, k: int) -> Tensor:
+        """`[m]` bool: the k active positions of highest score; ties go to the lower position."""
+        chosen = torch.zeros_like(self.active)
+        candidates = self.active.nonzero().squeeze(-1)
+        order = torch.sort(score[candidates], descending=True, stable=True).indices
+        chosen[candidates[order[:k]]] = True
+        return chosen

@@ -1,0 +1,135 @@
+"""One suite over scheduler x cache x model: whatever the combination, a row in a batch is the row alone."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dllm import LLM, SamplingParams
+from tests.fakes import MixDenoiser
+from tests.plain_dream import PlainDream, cached_generate
+
+GOLDEN = Path(__file__).parent / "golden"
+NATIVE = ("llada", "llada_gqa_bias_tied", "dream")
+SCHEDULERS = (
+    *("llada", "llada(random)", "topk(3, by=entropy)", "topk(2, by=margin)", "topk(by=left_to_right)"),
+    *("threshold(0.05)", "factor(20)", "dream", "dream(origin)", "dream(topk_margin, alg_temp=0.3)"),
+    "threshold(0.1)+topk(2, by=random)",
+)
+EXTRAS = {
+    "greedy": {},
+    "sampled": {"temperature": 0.7, "top_p": 0.95, "top_k": 50},
+    "guided": {"cfg_scale": 0.7},
+}
+CASES = [(name, cache) for name in NATIVE for cache in ("none", "prefix", "dual")] + [("mix", "none")]
+LENGTHS = (1, 3, 10, 6, 2, 17, 7)
+
+
+@pytest.fixture(scope="module")
+def llms():
+    found = {name: LLM(GOLDEN / name, dtype="float32", device="cpu") for name in NATIVE}
+    return {**found, "mix": LLM(MixDenoiser(vocab_size=240))}
+
+
+def prompts(llm):
+    rng = random.Random(0)
+    return [rng.choices(range(200), k=n) for n in LENGTHS]
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize(("name", "cache"), CASES)
+def test_a_row_in_a_batch_is_the_row_alone(llms, name, cache, scheduler, extra):
+    llm = llms[name]
+    # different lengths, blocks and seeds in one batch; the pool is smaller than the batch, so rows also enter midway
+    params = [
+        SamplingParams(
+            max_new_tokens=9 + i,
+            block_length=(4, 8, 32)[i % 3],
+            scheduler=scheduler,
+            cache=cache,
+            seed=i,
+            **EXTRAS[extra],
+        )
+        for i in range(len(LENGTHS))
+    ]
+    together = llm.generate(prompts(llm), params, max_batch_size=5)
+    for i, (prompt, own, out) in enumerate(zip(prompts(llm), params, together, strict=True)):
+        if extra != "greedy" and i % 3:
+            continue  # a third of the rows is enough where greedy has run them all
+        alone = llm.generate(prompt, own)
+        assert out.token_ids == alone.token_ids, f"row {i}: {margins(out, alone)}"
+        assert [s.confidences for s in out.trace.steps] == [s.confidences for s in alone.trace.steps]
+        assert out.finish_reason == alone.finish_reason and out.stats.cache == cache
+        check_trace(llm, out, own)
+
+
+def margins(out, alone):
+    """Where two traces part, and how close the call was."""
+    for step, (a, b) in enumerate(zip(out.trace.steps, alone.trace.steps, strict=False)):
+        if (a.positions, a.token_ids) != (b.positions, b.token_ids):
+            return f"step {step}: {a} against {b}"
+    return "one trace is longer"
+
+
+def check_trace(llm, out, params):
+    """Each step commits something masked, the last canvas is the answer, and nothing is left masked."""
+    mask = llm.model.mask_token_id
+    before = out.prompt_token_ids + [mask] * params.max_new_tokens
+    for step, after in zip(out.trace.steps, out.trace.replay(before, mask), strict=True):
+        assert step.positions and all(before[p] == mask for p in step.positions)
+        before = after
+    length = len(out.prompt_token_ids) + len(out.token_ids)
+    assert before[len(out.prompt_token_ids) : length] == out.token_ids and mask not in before[:length]
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_infill_rows_do_not_mix(llms, name):
+    from dllm import Hole
+
+    llm = llms[name]
+    documents = [[[5, 6], Hole(4), [7]], [Hole(3), [8, 9, 10, 11], Hole(2)], [[12] * 20, Hole(9)]]
+    for cache in ("none", "prefix", "dual"):
+        params = SamplingParams(scheduler="topk(2)", cache=cache, block_length=4)
+        for document, out in zip(documents, llm.infill(documents, params), strict=True):
+            assert out.token_ids == llm.infill(document, params).token_ids
+
+
+def test_two_threads_give_the_same_tokens(llms):
+    threads = torch.get_num_threads()
+    params = SamplingParams(max_new_tokens=12, block_length=4, scheduler="topk(2)", cache="dual")
+    try:
+        found = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append([o.token_ids for o in llms["llada"].generate(prompts(None), params)])
+            assert found[-1] == [llms["llada"].generate(p, params).token_ids for p in prompts(None)]
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("cache", ["prefix", "dual"])
+@pytest.mark.parametrize("k", [1, 3])
+def test_dream_caches_equal_the_written_out_loop(llms, cache, k):
+    """No published Dream loop batches a cache, so the reference is our own, without any of the engine's code."""
+    config = json.loads((GOLDEN / "dream" / "config.json").read_text())
+    plain = PlainDream(load_file(GOLDEN / "dream" / "model.safetensors"), config)
+    params = SamplingParams(max_new_tokens=11, block_length=4, scheduler=f"topk({k})", cache=cache, ignore_eos=True)
+    for prompt in prompts(None)[:4]:
+        expected = cached_generate(plain, prompt, 11, 4, cache, k)
+        assert llms["dream"].generate(prompt, params).token_ids == expected
+
+
+def test_caches_feed_what_they_say(llms):
+    llm = llms["dream"]
+    prompt = prompts(None)[2]
+    for cache, refreshes in (("none", 0), ("prefix", 3), ("dual", 3)):
+        params = SamplingParams(max_new_tokens=12, block_length=4, scheduler="topk", cache=cache, ignore_eos=True)
+        stats = llm.generate(prompt, params).stats
+        assert (stats.refreshes, stats.forwards, stats.cache) == (refreshes, 12, cache)
+    assert llm.generate(prompt, SamplingParams(max_new_tokens=4)).stats.cache == "prefix"
+    assert llms["mix"].generate(prompt, SamplingParams(max_new_tokens=4)).stats.cache == "none"
