@@ -35,6 +35,10 @@ class Question:
     wanted: Tensor
 
 
+Change = tuple[Tensor, Tensor, Tensor]
+"""Committed positions, their token ids, their confidences: `[k]` each."""
+
+
 def denoise(model: RowDenoiser, rows: Sequence[Row], max_rows: int) -> Iterator[tuple[Row, TraceStep]]:
     """Denoise all rows, at most `max_rows` at a time; a waiting row enters as soon as another finishes.
 
@@ -58,10 +62,10 @@ def step(model: RowDenoiser, rows: Sequence[Row]) -> list[tuple[Row, TraceStep]]
     outputs = iter(model.forward_rows(inputs))
     logits = [_guided(question.row, outputs) for question in questions]
     answers = _proposals(questions, logits)
-    now = time.perf_counter()
+    changes = [_advance(*one) for one in zip(questions, logits, answers, strict=True)]
+    seconds = time.perf_counter() - began
     return [
-        (question.row, _advance(question, raw, answer, began, now))
-        for question, raw, answer in zip(questions, logits, answers, strict=True)
+        (question.row, _record(question, change, seconds)) for question, change in zip(questions, changes, strict=True)
     ]
 
 
@@ -116,7 +120,7 @@ def _measures(row: Row) -> tuple[str, ...]:
     return tuple(sorted(row.scheduler.measures))
 
 
-def _advance(question: Question, logits: Tensor, answer: Tensor, began: float, now: float) -> TraceStep:
+def _advance(question: Question, logits: Tensor, answer: Tensor) -> Change:
     """Let the scheduler choose, commit, cut at EOS, and close the row when it is done."""
     row, view = question.row, _step_view(question, logits, answer)
     if not bool(view.confidence.isfinite().all()):
@@ -131,13 +135,8 @@ def _advance(question: Question, logits: Tensor, answer: Tensor, began: float, n
     row.commit(positions, token_ids)
     if len(token_ids) and int(token_ids[-1]) in row.eos_token_ids:
         row.cut(int(positions[-1]) + 1)
-    _count(row, question.feed, began, now)
     _close(row)
-    record = TraceStep(
-        tuple(positions.tolist()), tuple(token_ids.tolist()), tuple(confidences.tolist()), (), now - began
-    )
-    row.trace.steps.append(record)
-    return record
+    return positions, token_ids, confidences
 
 
 def _step_view(question: Question, logits: Tensor, answer: Tensor) -> StepView:
@@ -153,20 +152,24 @@ def _step_view(question: Question, logits: Tensor, answer: Tensor) -> StepView:
     )
 
 
-def _until_eos(row: Row, view: StepView, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _until_eos(row: Row, view: StepView, chosen: Tensor) -> Change:
     """Chosen positions, ids and confidences up to and with the first EOS: what stands behind it leaves the canvas."""
     positions, ids, confidences = view.positions[chosen], view.token_ids[chosen], view.confidence[chosen]
     first = next((i + 1 for i, token in enumerate(ids.tolist()) if token in row.eos_token_ids), len(ids))
     return positions[:first], ids[:first], confidences[:first]
 
 
-def _count(row: Row, feed: Feed, began: float, now: float) -> None:
-    row.began = began if row.began is None else row.began
-    row.seconds = now - row.began
-    row.forwards += 1
-    row.refreshes += feed.refresh
+def _record(question: Question, change: Change, seconds: float) -> TraceStep:
+    """Count the round's costs and keep what it changed."""
+    row = question.row
+    row.seconds += seconds
+    row.refreshes += question.feed.refresh
     row.step += 1
     row.block_step += 1
+    positions, token_ids, confidences = (tuple(column.tolist()) for column in change)
+    step = TraceStep(positions, token_ids, confidences, seconds=seconds)
+    row.trace.steps.append(step)
+    return step
 
 
 def _close(row: Row) -> None:

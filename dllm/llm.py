@@ -18,7 +18,7 @@ from dllm.models.loading import load_model, resolve_folder
 from dllm.outputs import Hole, RequestOutput, StepEvent
 from dllm.params import SamplingParams
 from dllm.requests import Answer, Document, Engine, Request, draw_seed
-from dllm.tokenizer import Tokenizer
+from dllm.tokenizer import as_tokenizer, tokenizer_of
 
 Prompt = str | Sequence[int]
 Params = SamplingParams | Sequence[SamplingParams] | None
@@ -69,10 +69,11 @@ class LLM:
             folder = resolve_folder(model, revision)
             native = load_model(folder, dtype=dtype, device=device, device_map=device_map, mask_token_id=mask_token_id)
             self.model = as_denoiser(native)
-            self.tokenizer = Tokenizer.wrap(tokenizer) if tokenizer is not None else Tokenizer.for_model(folder)
+            if tokenizer is None:
+                tokenizer = tokenizer_of(folder, native.family.chat_template)
         else:
             self.model = as_denoiser(model, mask_token_id=mask_token_id)
-            self.tokenizer = Tokenizer.wrap(tokenizer) if tokenizer is not None else None
+        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer)
         self._engine = Engine(self.model, self.tokenizer)
 
     # a str is also a Sequence[str]: the first overload wins, here as at run time

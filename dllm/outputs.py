@@ -31,7 +31,7 @@ class Stats:
         refreshes: forwards that recomputed the whole canvas into the cache.
         tokens: committed answer tokens before EOS (all of them with `ignore_eos`; hole tokens in infilling).
         slots: positions filled, EOS included.
-        seconds: wall time from the row's first forward to its last.
+        seconds: wall time of the rounds the row took part in.
         grammar_seconds: of that, spent on the grammar.
         cache: the cache used.
     """

@@ -214,7 +214,7 @@ def _row(engine: Engine, canvas: Tensor, masked: Tensor, params: SamplingParams,
 
 def _stats(row: Row, tokens: int) -> Stats:
     return Stats(
-        forwards=row.forwards,
+        forwards=row.step,
         refreshes=row.refreshes,
         tokens=tokens,
         slots=row.slots,

@@ -36,6 +36,7 @@ class Row:
         when_full: the finish reason of a row that runs out of masks without an EOS.
         total: masks at the start.
         start, end: the live block; empty before the first step.
+        step: forwards made.
         lanes: K/V of the conditional row and, with CFG, of its unconditional copy; empty until a cache needs them.
     """
 
@@ -63,10 +64,8 @@ class Row:
     state: State = None
     lanes: list[RowKV] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
-    forwards: int = 0
     refreshes: int = 0
     slots: int = 0
-    began: float | None = None
     seconds: float = 0.0
     finish_reason: FinishReason | None = None
 

@@ -65,7 +65,7 @@ class RowKV:
 
 @dataclass(frozen=True, slots=True)
 class RowInput:
-    """What one row takes to one forward.
+    """What one row takes to one forward. The index tensors live on the CPU; the model moves them, all rows at once.
 
     Attributes:
         token_ids: `[n]` long, the ids fed.
@@ -90,7 +90,7 @@ class RowDenoiser(Denoiser, Protocol):
         capabilities: what is offered beyond whole canvases: a subset of {POSITIONS, KV}.
         lookback: how far left of a predicted position the row that predicts it lies: 0, or 1 for shifted families.
         max_length: longest canvas in tokens, or None.
-        device: where the ids must be.
+        device: where the network runs and its logits come out.
     """
 
     capabilities: frozenset[str]
@@ -99,7 +99,7 @@ class RowDenoiser(Denoiser, Protocol):
     device: torch.device
 
     def forward_rows(self, rows: Sequence[RowInput]) -> list[Tensor]:
-        """One forward over all rows; returns `[m_r, V]` float logits a row, for its wanted positions.
+        """One forward over all rows; returns `[m_r, V]` float32 logits a row, for its wanted positions.
 
         On the CPU in fp32 the result of a row does not depend, to the bit, on the other rows.
         """

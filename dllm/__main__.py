@@ -1,0 +1,5 @@
+"""`python -m dllm`."""
+
+from dllm.cli import main
+
+main()

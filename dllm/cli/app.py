@@ -1,0 +1,53 @@
+"""The table of commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dllm import __version__
+from dllm.cli.chat import chat
+from dllm.cli.doctor import doctor
+from dllm.cli.generate import generate
+from dllm.cli.infill import infill
+from dllm.cli.schedulers import schedulers
+from dllm.cli.shell import Shell
+
+app = typer.Typer(
+    cls=Shell,
+    name="dllm",
+    help="Inference for masked-diffusion language models (LLaDA, Dream).",
+    epilog="Exit codes: 0 done, 1 the work failed, 2 bad usage, 130 interrupted.",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+app.command()(generate)
+app.command()(infill)
+app.command()(chat)
+app.command()(schedulers)
+app.command()(doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dllm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Entry point of the `dllm` script and of `python -m dllm`; leaves through `sys.exit`."""
+    app(prog_name="dllm")

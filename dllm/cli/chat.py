@@ -1,0 +1,93 @@
+"""`dllm chat`: one answer, or a conversation on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from dllm.cli.answer import answer, deliver
+from dllm.cli.grouping import grouped
+from dllm.cli.inputs import read_argument
+from dllm.cli.options import Escape, ModelOptions, OutputOptions, SamplingOptions
+from dllm.cli.shell import UsageError
+
+if TYPE_CHECKING:
+    from dllm import LLM, SamplingParams
+
+Conversation = list[dict[str, str]]
+
+
+@grouped
+def chat(
+    message: Annotated[
+        str | None,
+        Argument(help="One message, or - to read it from stdin. Without it: a conversation.", show_default=False),
+    ] = None,
+    system: Annotated[str | None, Option(metavar="TEXT", help="A system message in front.")] = None,
+    escape: Escape = False,
+    *,
+    model: ModelOptions,
+    sampling: SamplingOptions,
+    output: OutputOptions,
+) -> None:
+    """Answer MESSAGE through the model's chat template; without MESSAGE, converse until end of file (Ctrl-D)."""
+    opening: Conversation = []
+    if system is not None:
+        opening.append({"role": "system", "content": read_argument(system, "--system", escape=escape)})
+    text = None if message is None else _checked(read_argument(message, "MESSAGE", escape=escape))
+    if text is None:
+        _check_conversation(output)
+    params = sampling.params(escape=escape)
+    output.check(params)
+    llm = model.load()
+    if text is None:
+        _converse(llm, opening, params, output)
+    else:
+        _turn(llm, [*opening, {"role": "user", "content": text}], params, output)
+
+
+def _turn(llm: LLM, conversation: Conversation, params: SamplingParams, output: OutputOptions) -> str:
+    result = answer(llm, llm.chat, llm.stream_chat, conversation, params, output)
+    deliver(llm, result, output)
+    return result.text
+
+
+def _converse(llm: LLM, conversation: Conversation, params: SamplingParams, output: OutputOptions) -> None:
+    """Turns until end of file. A turn that cannot be answered is reported and forgotten; the conversation goes on."""
+    from dllm.errors import PromptError
+
+    while (text := _ask()) is not None:
+        if not text.strip():
+            continue
+        asked = [*conversation, {"role": "user", "content": text}]
+        try:
+            reply = _turn(llm, asked, params, output)
+        except PromptError as error:
+            print(f"dllm: {error}", file=sys.stderr)
+        else:
+            conversation = [*asked, {"role": "assistant", "content": reply}]
+
+
+def _ask() -> str | None:
+    """A line from the terminal, or None at its end. The prompt goes to stderr, so that stdout holds answers only."""
+    print("> ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        print(file=sys.stderr)
+        return None
+    return line.rstrip("\n")
+
+
+def _check_conversation(output: OutputOptions) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("a conversation needs a terminal; give a MESSAGE, or - to read one from stdin")
+    if output.as_json or output.trace is not None:
+        raise UsageError(f"{'--json' if output.as_json else '--trace'} is for a single answer; give a MESSAGE")
+
+
+def _checked(message: str) -> str:
+    if not message.strip():
+        raise UsageError("MESSAGE is empty; give some text")
+    return message

@@ -1,0 +1,63 @@
+"""`dllm doctor`: what is installed, on what machine, and whether models load."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from dllm.cli.shell import FAILED
+
+
+def doctor(
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="Also load this model; may be repeated.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Report versions, devices, and whether tiny and the models named load. Exit code 1 if one of them does not."""
+    from dllm.cli import facts
+
+    names = ["tiny", *(name for name in dict.fromkeys(model or []) if name != "tiny")]
+    models = [facts.model(name, dtype, device) for name in names]
+    report = {"versions": facts.versions(), "machine": facts.machine(), "models": models}
+    if as_json:
+        print(json.dumps(report))
+    else:
+        _print(report)
+    if not all(one["loads"] for one in models):
+        raise typer.Exit(FAILED)
+
+
+def _print(report: dict[str, Any]) -> None:
+    for name, version in report["versions"].items():
+        print(f"{name:<17}{version}")
+    print()
+    for device in report["machine"].get("devices", []):
+        details = ", ".join(
+            f"{value} {key}" if key == "threads" else str(value) for key, value in device.items() if key != "device"
+        )
+        print(f"{device['device']:<17}{details}")
+    print(report["machine"].get("error", ""))
+    for one in report["models"]:
+        _print_model(one)
+
+
+def _print_model(one: dict[str, Any]) -> None:
+    if not one["loads"]:
+        print(f"{one['model']}: does not load: {one['error']}\n")
+        return
+    print(f"{one['model']}: loads")
+    for name, value in one.items():
+        if name not in ("model", "loads", "id_sources"):
+            print(f"  {name:<15}{_shown(name, value, one['id_sources'])}")
+    print()
+
+
+def _shown(name: str, value: Any, sources: dict[str, str]) -> str:
+    text = {None: "none", True: "yes", False: "no"}.get(value, value) if not isinstance(value, list) else value
+    text = ", ".join(map(str, text)) if isinstance(text, list) else f"{text:,}" if name == "parameters" else str(text)
+    return f"{text}  ({sources[name]})" if name in sources else text

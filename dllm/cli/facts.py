@@ -1,0 +1,91 @@
+"""What `dllm doctor` finds out. Every function returns plain JSON values and survives a broken installation."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from dllm.errors import DllmError
+
+if TYPE_CHECKING:
+    from dllm.models.backbone import Backbone
+    from dllm.tokenizer import Tokenizer
+
+PACKAGES = (
+    *("torch", "transformers", "tokenizers", "safetensors", "accelerate", "huggingface_hub", "numpy"),
+    *("lark", "typer", "rich"),
+)
+
+Facts = dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """Package -> version, or "missing"; nothing is imported."""
+    found = {"dllm": _version("dllm"), "python": platform.python_version()}
+    return found | {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str:
+    if package == "dllm":
+        from dllm import __version__
+
+        return __version__
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+def machine() -> Facts:
+    """Devices torch can use, and its CPU threads."""
+    try:
+        import torch
+    except ImportError as error:
+        return {"error": f"torch cannot be imported: {error}"}
+    devices = [
+        {"device": "cpu", "name": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
+    ]
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        gib = round(properties.total_memory / 2**30, 1)
+        devices.append({"device": f"cuda:{index}", "name": properties.name, "memory_gib": gib})
+    if torch.backends.mps.is_available():
+        devices.append({"device": "mps", "name": "Apple GPU"})
+    return {"devices": devices}
+
+
+def model(name: str, dtype: str, device: str) -> Facts:
+    """Whether a model loads, and what it turned out to be."""
+    try:
+        from dllm.folder import resolve_folder
+        from dllm.models.loading import load_model
+        from dllm.tokenizer import tokenizer_of
+
+        folder = resolve_folder(name)
+        network = load_model(folder, dtype=dtype, device=device)
+        tokenizer = tokenizer_of(folder, network.family.chat_template)
+    except (DllmError, ImportError) as error:
+        return {"model": name, "loads": False, "error": " ".join(str(error).split())}
+    return {"model": name, "loads": True, "folder": str(folder)} | _network(network) | _text(tokenizer)
+
+
+def _network(network: Backbone) -> Facts:
+    return {
+        "family": network.family.name,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "dtype": str(network.dtype).removeprefix("torch."),
+        "device": str(network.device),
+        "vocab_size": network.vocab_size,
+        "max_length": network.max_length,
+        "mask_token_id": network.mask_token_id,
+        "eos_token_ids": list(network.eos_token_ids),
+        "id_sources": dict(network.id_sources),
+        "capabilities": sorted(network.capabilities),
+    }
+
+
+def _text(tokenizer: Tokenizer | None) -> Facts:
+    if tokenizer is None:
+        return {"tokenizer": None, "chat_template": False}
+    return {"tokenizer": f"{tokenizer.vocab_size} ids", "chat_template": tokenizer.chat_template is not None}

@@ -1,0 +1,140 @@
+"""All parts in one go: checks first, then the step-time table, then one JSON file."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dllm.gpu_check import batching, golden_logits, golden_text, shapes
+from dllm.gpu_check.report import Check, collect, first_line
+from dllm.gpu_check.roofline import Machine, measure
+from dllm.gpu_check.step_time import Cell, as_table, measure_steps, summary
+
+PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What to run.
+
+    Attributes:
+        golden: folder of golden checkpoints; None skips the checks.
+        device: where.
+        layers: of LLaDA-8B's 32, for the table.
+        batches, canvases: rows and lengths of the table; either empty skips it.
+        block: positions wanted, and fed by the dual cache.
+        repeats: most timed calls a cell.
+        minutes: for the table; what is left after that is not measured.
+        smoke: a small network and small products instead, to try the script itself.
+        out: JSON file, or None.
+    """
+
+    golden: Path | None
+    device: torch.device
+    layers: int = 32
+    batches: tuple[int, ...] = (1, 2, 4, 8)
+    canvases: tuple[int, ...] = (512, 1024, 2048)
+    block: int = 32
+    repeats: int = 20
+    minutes: float = 6.0
+    smoke: bool = False
+    out: Path | None = None
+
+
+def run(options: Options) -> bool:
+    """Print everything, write the JSON, and say whether every required check passed."""
+    about = _about(options.device)
+    print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
+    began = time.monotonic()
+    checks = _checks(options)
+    checked = time.monotonic()
+    cells: list[Cell] = []
+    machine: Machine | None = None
+    if options.batches and options.canvases:
+        try:
+            cells, machine = _steps(options)
+            checks.append(summary(cells))
+        except Exception as error:  # the checks are worth their file even so
+            checks.append(Check("step times", False, first_line(error)))
+    failed = [check for check in checks if check.passed is False]
+    if options.out is not None:
+        report = _report(about, checks, cells, machine)
+        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(f"\nchecks: {len(checks) - len(failed)} of {len(checks)} good ({checked - began:.0f} s)")
+    for check in failed:
+        print(f"FAIL {check.name}: {check.detail}")
+    if machine is not None:
+        print(f"\n{_title(options, machine)}\n{as_table(cells)}")
+    return not failed
+
+
+def _checks(options: Options) -> list[Check]:
+    if options.golden is None:
+        return []
+    found: list[Check] = []
+    for name in golden_logits.FOLDERS:
+        folder = options.golden / name
+        found += collect(f"{name} logits", partial(golden_logits.checks, folder, options.device))
+        found += collect(f"{name} generations", partial(golden_text.checks, folder, options.device))
+        for dtype in ("float32", "bfloat16"):
+            found += collect(f"{name} batching {dtype}", partial(batching.checks, folder, options.device, dtype))
+    return found
+
+
+def _steps(options: Options) -> tuple[list[Cell], Machine]:
+    # the clock starts here: building the network is part of the budget
+    deadline = time.monotonic() + 60 * options.minutes
+    small = {"copy_bytes": 1 << 22, "side": 256} if options.smoke else {}
+    machine = measure(options.device, **small)
+    spec = shapes.smoke() if options.smoke else shapes.llada_8b(options.layers)
+    network = shapes.random_network(spec, options.device)
+    cells = measure_steps(
+        network,
+        machine,
+        batches=options.batches,
+        canvases=options.canvases,
+        block=options.block,
+        repeats=options.repeats,
+        deadline=deadline,
+    )
+    return cells, machine
+
+
+def _title(options: Options, machine: Machine) -> str:
+    shape = "the smoke shape" if options.smoke else f"LLaDA-8B's shape, {options.layers} layers"
+    return (
+        f"one forward of {shape}, bfloat16, random weights; {options.block} positions wanted a row, in a block that "
+        f"begins mid-canvas\nmeasured here: copy {machine.bandwidth / 1e12:.3g} TB/s, product "
+        f"{machine.flops / 1e12:.3g} TFLOP/s; floor = max(bytes / copy, FLOPs / product)"
+    )
+
+
+def _about(device: torch.device) -> dict[str, str]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {"device": f"{device} ({name})", "python": platform.python_version()} | dict(_versions())
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, metadata.version(package)
+        except metadata.PackageNotFoundError:
+            yield package, "missing"
+
+
+def _report(about: dict[str, str], checks: list[Check], cells: list[Cell], machine: Machine | None) -> dict[str, Any]:
+    return {
+        "about": about,
+        "checks": [asdict(check) for check in checks],
+        "machine": None if machine is None else asdict(machine),
+        "steps": [asdict(cell) for cell in cells],
+    }

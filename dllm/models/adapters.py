@@ -1,0 +1,221 @@
+"""`as_denoiser`: any object that can score a canvas becomes what the loop talks to.
+
+A foreign model never sees padding: rows of equal length share a call, others get their own. So a model that ignores
+`attention_mask` is still right.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dllm.errors import CapabilityError, ConfigError, ModelError
+from dllm.models.base import RowDenoiser, RowInput, RowKV
+
+_NEEDED = ("vocab_size", "mask_token_id", "eos_token_ids")
+
+
+def as_denoiser(obj: Any, *, mask_token_id: int | None = None) -> RowDenoiser:
+    """Wrap a model for the loop.
+
+    Args:
+        obj: a `RowDenoiser` (returned as it is), a `Denoiser` (`logits`, `vocab_size`, `mask_token_id`,
+            `eos_token_ids`), or a torch module, such as a transformers model, whose forward takes `[B, L]` ids and
+            returns `[B, L, V]` logits or an object with `.logits`; row i must predict position i. A module is put in
+            eval mode, and vocabulary and ids are read from its attributes or its `config`.
+        mask_token_id: overrides, or supplies, the model's own. The object itself is not changed.
+
+    Raises:
+        ModelError: the object is none of these; the message names what it lacks.
+        ConfigError: the mask id is outside the vocabulary.
+    """
+    if isinstance(obj, type):
+        raise ModelError(f"{obj.__name__} is a class; pass an instance of it")
+    if isinstance(obj, RowDenoiser):
+        return obj if mask_token_id in (None, obj.mask_token_id) else _with_mask(obj, mask_token_id)
+    if callable(getattr(obj, "logits", None)):
+        return _wrap_denoiser(obj, mask_token_id)
+    if isinstance(obj, nn.Module):
+        return _wrap_module(obj, mask_token_id)
+    raise ModelError(
+        f"{type(obj).__name__} cannot serve as a model: it has no logits(input_ids, attention_mask) and is no torch "
+        "module; see dllm.models.base.Denoiser"
+    )
+
+
+def _with_mask(model: RowDenoiser, mask_token_id: int | None) -> RowDenoiser:
+    clone = copy.copy(model)
+    clone.mask_token_id = _checked_mask(mask_token_id, model.vocab_size)
+    return clone
+
+
+def _wrap_denoiser(obj: Any, mask_token_id: int | None) -> RowDenoiser:
+    needed = [name for name in _NEEDED if name != "mask_token_id" or mask_token_id is None]
+    missing = [name for name in needed if not hasattr(obj, name)]
+    if missing:
+        raise ModelError(
+            f"{type(obj).__name__} has logits() but lacks {', '.join(missing)}; a Denoiser needs {', '.join(_NEEDED)}"
+        )
+    return LogitsAdapter(
+        obj.logits,
+        name=type(obj).__name__,
+        vocab_size=obj.vocab_size,
+        mask_token_id=obj.mask_token_id if mask_token_id is None else mask_token_id,
+        eos_token_ids=obj.eos_token_ids,
+        max_length=getattr(obj, "max_length", None),
+        device=_device(obj),
+        one_by_one=_batches_inexactly(obj),
+    )
+
+
+def _wrap_module(module: nn.Module, mask_token_id: int | None) -> RowDenoiser:
+    def setting(name: str) -> Any:
+        own = getattr(module, name, None)
+        return getattr(getattr(module, "config", None), name, None) if own is None else own
+
+    vocab_size = setting("vocab_size")
+    if vocab_size is None:
+        raise ModelError(
+            f"{type(module).__name__} gives vocab_size neither as an attribute nor in .config; "
+            "set it to the number of columns of its logits"
+        )
+    ends = setting("eos_token_ids") or setting("eos_token_id")
+
+    def logits(input_ids: Tensor) -> Tensor:
+        out = module(input_ids)
+        found: Tensor = getattr(out, "logits", out)
+        return found
+
+    return LogitsAdapter(
+        logits,
+        name=type(module.eval()).__name__,
+        vocab_size=vocab_size,
+        mask_token_id=setting("mask_token_id") if mask_token_id is None else mask_token_id,
+        eos_token_ids=() if ends is None else ends if isinstance(ends, Iterable) else (ends,),
+        # config.max_length of transformers is a generation default, not the model's
+        max_length=getattr(module, "max_length", None) or setting("max_position_embeddings"),
+        device=_device(module),
+        one_by_one=_batches_inexactly(module),
+    )
+
+
+def _device(obj: Any) -> torch.device:
+    found = getattr(obj, "device", None)
+    if found is None and isinstance(obj, nn.Module):
+        found = next((parameter.device for parameter in obj.parameters()), None)
+    return torch.device("cpu" if found is None else found)
+
+
+def _batches_inexactly(obj: Any) -> bool:
+    """Whether a row's bits depend on its batch mates although the CPU could avoid it."""
+    return isinstance(obj, nn.Module) and _device(obj).type == "cpu"
+
+
+def _checked_mask(mask_token_id: int | None, vocab_size: int) -> int | None:
+    if mask_token_id is None or (isinstance(mask_token_id, int) and 0 <= mask_token_id < vocab_size):
+        return mask_token_id
+    raise ConfigError(f"mask_token_id={mask_token_id!r} must be an integer in 0..{vocab_size - 1}")
+
+
+class LogitsAdapter:
+    """A `RowDenoiser` over a function from `[B, L]` ids to `[B, L, V]` logits. Whole canvases only.
+
+    `one_by_one` gives every row its own call, also rows of equal length: batched torch kernels change the last bits of
+    small batches, and a row must not depend on its mates. It is on for modules on the CPU, where batching gains little.
+    """
+
+    capabilities: frozenset[str] = frozenset()
+    lookback = 0
+
+    def __init__(
+        self,
+        score: Callable[[Tensor], Tensor],
+        *,
+        name: str,
+        vocab_size: int,
+        mask_token_id: int | None,
+        eos_token_ids: Iterable[int],
+        max_length: int | None = None,
+        device: torch.device | str = "cpu",
+        one_by_one: bool = False,
+    ) -> None:
+        if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or vocab_size < 1:
+            raise ModelError(f"{name}: vocab_size is {vocab_size!r}; it must be the number of columns of its logits")
+        self.name = name
+        self.vocab_size = vocab_size
+        self.mask_token_id = _checked_mask(mask_token_id, vocab_size)
+        self.eos_token_ids = tuple(int(token) for token in eos_token_ids)
+        self.max_length = max_length
+        self.device = torch.device(device)
+        self._score = score
+        self._one_by_one = one_by_one
+
+    @torch.no_grad()
+    def forward_rows(self, rows: Sequence[RowInput]) -> list[Tensor]:
+        """See `RowDenoiser`; `[m_r, V]` float32 a row.
+
+        Raises:
+            CapabilityError: a row comes with stored K/V, or is not its whole canvas.
+            ModelError: the model returned something else than `[B, L, V]`.
+        """
+        for row in rows:
+            self._check_whole(row)
+        predicted = self._score_all([row.token_ids for row in rows])
+        return [logits[row.wanted.to(logits.device)] for logits, row in zip(predicted, rows, strict=True)]
+
+    @torch.no_grad()
+    def logits(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """See `Denoiser`. Padding is cut off before the model is called, and comes back as zeros."""
+        if input_ids.dim() != 2 or (attention_mask is not None and attention_mask.shape != input_ids.shape):
+            mask = None if attention_mask is None else list(attention_mask.shape)
+            raise ModelError(f"input_ids {list(input_ids.shape)} must be [B, L], and attention_mask {mask} the same")
+        real = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        kept = [row.bool().nonzero().flatten() for row in real]
+        filled = [b for b, index in enumerate(kept) if index.numel()]
+        out = torch.zeros(*input_ids.shape, self.vocab_size, device=self.device)
+        for b, logits in zip(filled, self._score_all([input_ids[b, kept[b]] for b in filled]), strict=True):
+            out[b, kept[b].to(out.device)] = logits.to(out.device)
+        return out
+
+    def new_kv(self, length: int) -> RowKV:
+        """Always a CapabilityError: a foreign model's keys and values are out of reach."""
+        raise CapabilityError(f"{self.name} keeps no keys and values; use cache='none'")
+
+    def _check_whole(self, row: RowInput) -> None:
+        if row.kv is not None:
+            raise CapabilityError(f"{self.name} takes no stored keys and values; use cache='none'")
+        fed = row.token_ids.numel()
+        if fed == 0 or row.positions.numel() != fed or int(row.positions[-1]) != fed - 1:
+            raise CapabilityError(f"{self.name} scores whole canvases only, positions 0..length-1; use cache='none'")
+
+    def _score_all(self, canvases: Sequence[Tensor]) -> list[Tensor]:
+        """`[L_r]` ids a row -> `[L_r, V]` float32 a row."""
+        order = sorted(range(len(canvases)), key=lambda r: canvases[r].numel())
+        out: list[Tensor] = [torch.empty(0)] * len(canvases)
+        for _, members in groupby(order, key=lambda r: r if self._one_by_one else canvases[r].numel()):
+            group = list(members)
+            ids = torch.stack([canvases[r] for r in group]).to(self.device)
+            for r, logits in zip(group, self._checked(self._score(ids), ids), strict=True):
+                out[r] = logits
+        return out
+
+    def _checked(self, logits: Any, ids: Tensor) -> Tensor:
+        """The model's answer as float32, once its shape is known to be right."""
+        if not isinstance(logits, Tensor):
+            raise ModelError(f"{self.name} returned {type(logits).__name__}; it must return a tensor or have .logits")
+        if tuple(logits.shape) == (*ids.shape, self.vocab_size):
+            return logits.float()
+        if logits.dim() == 3 and logits.shape[:2] == ids.shape:
+            raise ModelError(
+                f"{self.name} says vocab_size={self.vocab_size} and its logits have {logits.shape[2]} columns; "
+                "set vocab_size to the number of columns"
+            )
+        raise ModelError(
+            f"{self.name} returned logits {list(logits.shape)} for ids {list(ids.shape)}; "
+            f"they must be {[*ids.shape, self.vocab_size]}, one row of logits for every position"
+        )

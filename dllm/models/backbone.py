@@ -1,0 +1,149 @@
+"""One decoder for every dense family: embedding, blocks, final norm and head, as a `RowDenoiser`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dllm.errors import ModelError
+from dllm.models.base import KV, POSITIONS, RowInput, RowKV
+from dllm.models.family import Family
+from dllm.models.layers import Block, RMSNorm, Rope
+from dllm.models.ragged import RaggedBatch, pack
+from dllm.models.spec import BackboneSpec
+
+
+class Backbone(nn.Module):
+    """A bidirectional decoder that runs ragged rows, with or without stored keys and values.
+
+    Built with uninitialised weights: use `dllm.load_model`. A model spread over devices by accelerate works unchanged;
+    a row's K/V store then lives on the device of the embedding and its slices move to each layer and back.
+
+    Attributes:
+        spec: the shape of the network.
+        vocab_size: columns of the head, returned untouched.
+        mask_token_id, eos_token_ids: see `Denoiser`.
+        max_length: longest canvas in tokens.
+        lookback: 1 where the raw row i predicts position i + 1, else 0; the shift happens inside.
+        capabilities: {POSITIONS, KV}.
+        family, folder: where the weights came from, for messages.
+        id_sources: which file or rule gave the mask and end ids, for messages.
+    """
+
+    def __init__(self, spec: BackboneSpec, family: Family, *, max_length: int | None = None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.family = family
+        self.max_length = max_length
+        self.vocab_size = spec.columns
+        self.lookback = spec.lookback
+        self.capabilities = frozenset({POSITIONS, KV})
+        self.mask_token_id: int | None = None
+        self.eos_token_ids: tuple[int, ...] = ()
+        self.folder: Path | None = None
+        self.id_sources: dict[str, str] = {}
+        self.embed = nn.Embedding(spec.columns, spec.hidden_size)
+        self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
+        self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
+        self.head = nn.Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias)
+        self.rope = Rope(spec.head_dim, spec.rope_theta)
+        self.tie_weights()
+
+    def tie_weights(self) -> None:
+        """Make the head share the embedding's parameter, where the family does; anew after parameters were replaced."""
+        if self.spec.tied_head:
+            self.head.weight = self.embed.weight
+
+    @property
+    def device(self) -> torch.device:
+        """Where ids go in. Under accelerate's offloading weights are elsewhere until their layer runs."""
+        hook = getattr(self.embed, "_hf_hook", None)
+        executes_on = getattr(hook, "execution_device", None)
+        return self.embed.weight.device if executes_on is None else torch.device(executes_on)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.norm.weight.dtype
+
+    @torch.no_grad()
+    def forward_rows(self, rows: Sequence[RowInput]) -> list[Tensor]:
+        """One forward over all rows; see `RowDenoiser`. Returns `[m_r, V]` float32 a row.
+
+        Raises:
+            ModelError: a row is empty or inconsistent, or does not feed what its wanted positions need.
+        """
+        if not rows:
+            return []
+        batch = pack(rows, self.lookback).to(self.device)
+        hidden = self._run(batch)
+        logits = self._project(hidden[batch.sources.to(hidden.device)])
+        return list(torch.split(logits[: sum(batch.counts)], list(batch.counts)))
+
+    def _run(self, batch: RaggedBatch) -> Tensor:
+        """`[N, D]` hidden states after the last block."""
+        x: Tensor = self.embed(batch.token_ids)
+        if self.spec.embedding_scale != 1.0:
+            x = x * self.spec.embedding_scale
+        cos, sin = self.rope(batch.positions, batch.length, torch.float32 if self.spec.rope_full_precision else x.dtype)
+        for block in self.blocks:
+            x = block(x, batch, cos, sin)
+        return x
+
+    def _project(self, hidden: Tensor) -> Tensor:
+        """`[M, D]` -> `[M, V]` float32 on the input device."""
+        logits: Tensor = self.head(self.norm(hidden)).float()
+        if self.spec.logits_scale != 1.0:
+            logits = logits * self.spec.logits_scale
+        return logits.to(self.device)
+
+    def new_kv(self, length: int) -> RowKV:
+        """Empty stores for a canvas of `length` tokens, `[layers, kv_heads, length, head_dim]` in the model's dtype."""
+        if length < 1:
+            raise ModelError(f"new_kv: length {length} must be at least 1")
+        shape = (self.spec.layers, self.spec.kv_heads, length, self.spec.head_dim)
+        keys, values = (torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in range(2))
+        return RowKV(keys, values, length)
+
+    @torch.no_grad()
+    def logits(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Predict every position of a rectangular batch; see `Denoiser`. Padded positions come back as zeros.
+
+        Masked-out tokens are dropped before the network runs, so a padded row has the bits of the unpadded one.
+
+        Raises:
+            ModelError: not `[B, L]`, a mask of another shape, or an id outside the vocabulary.
+        """
+        real = self._real(input_ids, attention_mask)
+        ids = input_ids.cpu()
+        kept = [real[b].nonzero().flatten() for b in range(ids.shape[0])]
+        rows = []
+        for b, index in enumerate(kept):
+            if index.numel():
+                gaps = self.spec.gaps_keep_distance
+                positions = index - index[0] if gaps else torch.arange(index.numel())
+                rows.append(RowInput(ids[b, index], positions, positions))
+        out = torch.zeros(*ids.shape, self.vocab_size, device=self.device)
+        predicted = iter(self.forward_rows(rows))
+        for b, index in enumerate(kept):
+            if index.numel():
+                out[b, index] = next(predicted)
+        return out
+
+    def _real(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """`[B, L]` bool on the CPU: which tokens count."""
+        if input_ids.dim() != 2 or input_ids.is_floating_point():
+            raise ModelError(f"input_ids must be [B, L] integers, not {list(input_ids.shape)} {input_ids.dtype}")
+        if attention_mask is not None and attention_mask.shape != input_ids.shape:
+            raise ModelError(
+                f"attention_mask {list(attention_mask.shape)} must have the shape of input_ids {list(input_ids.shape)}"
+            )
+        if input_ids.numel() and not 0 <= int(input_ids.min()) <= int(input_ids.max()) < self.vocab_size:
+            raise ModelError(
+                f"input_ids hold {int(input_ids.min())}..{int(input_ids.max())}; "
+                f"legal ids are 0..{self.vocab_size - 1} (is this the tokenizer of the model?)"
+            )
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return mask.cpu().bool()

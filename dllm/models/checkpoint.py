@@ -1,0 +1,156 @@
+"""Safetensors folders, read strictly: every tensor is used exactly once and every parameter is filled.
+
+A checkpoint that loads partly produces text that looks almost right, so each way of loading partly is an error here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from dllm.errors import ModelError
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One tensor of a checkpoint: its file, shape and safetensors dtype."""
+
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The tensors of a folder, by name; only headers have been read."""
+
+    folder: Path
+    tensors: Mapping[str, Stored]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are stored in: the dtype of the first tensor."""
+        return next((DTYPES[stored.dtype] for stored in self.tensors.values()), torch.float32)
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, on the CPU; a view of the mapped file, so copy it before keeping it."""
+        with _open(self.tensors[name].file) as file:
+            return _tensor(file, name, self.tensors[name].file)
+
+    def read_all(self, names: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        """The tensors named, one at a time and file by file, so that one is in memory at once; views as in `read`."""
+        by_file: dict[Path, list[str]] = {}
+        for name in names:
+            by_file.setdefault(self.tensors[name].file, []).append(name)
+        for path, members in by_file.items():
+            with _open(path) as file:
+                for name in members:
+                    yield name, _tensor(file, name, path)
+
+    def expect(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Check that the checkpoint holds exactly the tensors of `shapes` (name -> shape).
+
+        Raises:
+            ModelError: listing every tensor that is missing, unexpected or of another shape.
+        """
+        missing = [name for name in shapes if name not in self.tensors]
+        unexpected = [name for name in self.tensors if name not in shapes]
+        wrong = [
+            f"{name} is {list(self.tensors[name].shape)} in the file and {list(shape)} by the config"
+            for name, shape in shapes.items()
+            if name in self.tensors and self.tensors[name].shape != shape
+        ]
+        problems = [("missing", missing), ("unexpected", unexpected), ("wrong shape", wrong)]
+        found = [f"{len(names)} {what}: {_list(names)}" for what, names in problems if names]
+        if found:
+            raise ModelError(f"{self.folder}: the weights do not fit config.json. {'; '.join(found)}")
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Read the headers of `model.safetensors`, or of the shards its index names.
+
+    Raises:
+        ModelError: there are none, only pickled weights are there, a file is broken, a shard is missing, index and
+            shards disagree, a tensor is in two shards, or tensors are quantised.
+    """
+    if (folder / SINGLE).is_file():
+        return Checkpoint(folder, _header(folder / SINGLE))
+    if (folder / INDEX).is_file():
+        return Checkpoint(folder, _sharded(folder))
+    if any(folder.glob("*.bin")) or any(folder.glob("*.pt")):
+        raise ModelError(
+            f"{folder}: only pickled weights (.bin) are here, and unpickling runs code; convert them to safetensors, "
+            "e.g. with save_pretrained of transformers"
+        )
+    raise ModelError(f"{folder}: no weights; expected {SINGLE} or {INDEX}")
+
+
+def _sharded(folder: Path) -> dict[str, Stored]:
+    index = folder / INDEX
+    try:
+        weight_map: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        files = sorted(set(weight_map.values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{index}: not a JSON object with a 'weight_map' of names to files ({error!r})") from error
+    absent = [name for name in files if not (folder / name).is_file()]
+    if absent:
+        raise ModelError(f"{index}: names {len(absent)} shards that are not there: {_list(absent)}; download them")
+    tensors: dict[str, Stored] = {}
+    for name in files:
+        header = _header(folder / name)
+        twice = [tensor for tensor in header if tensor in tensors]
+        if twice:
+            raise ModelError(f"{folder / name}: {len(twice)} tensors are in another shard too: {_list(twice)}")
+        tensors.update(header)
+    misplaced = [
+        f"{tensor} ({file})"
+        for tensor, file in weight_map.items()
+        if tensor not in tensors or tensors[tensor].file.name != Path(file).name
+    ]
+    if misplaced:
+        raise ModelError(f"{index}: {len(misplaced)} tensors are not in the shard it names: {_list(misplaced)}")
+    return tensors
+
+
+def _header(path: Path) -> dict[str, Stored]:
+    with _open(path) as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        tensors = {name: Stored(path, tuple(s.get_shape()), str(s.get_dtype())) for name, s in slices.items()}
+    quantised = [f"{name} ({stored.dtype})" for name, stored in tensors.items() if stored.dtype not in DTYPES]
+    if quantised:
+        raise ModelError(
+            f"{path}: {len(quantised)} tensors are not in {', '.join(DTYPES)}: {_list(quantised)}; "
+            "quantised weights are not supported, use the original checkpoint"
+        )
+    return tensors
+
+
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt", device="cpu")
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: truncated or corrupt ({error}); download it again") from error
+
+
+def _tensor(file: Any, name: str, path: Path) -> Tensor:
+    try:
+        tensor: Tensor = file.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: cannot read {name} ({error}); download the file again") from error
+    return tensor
+
+
+def _list(names: list[str]) -> str:
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,163 @@
+"""Rows of different lengths laid end to end, so that one forward serves them all without padding a canvas.
+
+Why this layout (measured on CPU, float32, torch 2.13 with MKL): a GEMM row has the same bits for every batch of 12
+rows or more, not for fewer; attention changes bits with padding and with the number of keys, and below 4 queries with
+the thread that happens to run a head. So the projections see all rows at once, at least `GEMM_ROWS` of them, and
+attention sees each row over exactly its own keys. Widths should be multiples of 4, as published ones are: else where a
+row starts in memory, and so its bits, depends on the rows before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
+
+import torch
+from torch import Tensor
+
+from dllm.errors import ModelError
+from dllm.models.base import RowInput, RowKV
+
+GEMM_ROWS = 16
+"""Fewest rows a projection is given; the rest are filled with rows nobody reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows of one attention call: as many queries and as many keys each, adjacent in the flat layout.
+
+    Attributes:
+        start: first flat row of the group.
+        rows: rows in the group, B.
+        queries: fed tokens a row, n; the group is the flat rows `[start, start + B * n)`.
+        stores: the rows' K/V stores, or empty where rows attend to their fed tokens only.
+        slots: the K/V slots each row feeds, a slice where they are consecutive; unread without stores.
+    """
+
+    start: int
+    rows: int
+    queries: int
+    stores: tuple[RowKV, ...]
+    slots: tuple[slice | Tensor, ...]
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.rows * self.queries
+
+
+@dataclass(frozen=True, slots=True)
+class RaggedBatch:
+    """All rows of one forward.
+
+    Attributes:
+        token_ids: `[N]` long, the fed ids of all rows, N >= `GEMM_ROWS`; what follows the last row is filler.
+        positions: `[N]` long, their rotary positions.
+        length: one past the largest position.
+        groups: the attention calls; together they cover every row once.
+        sources: `[M]` long, flat rows whose logits are wanted, in the order the rows were given; M >= `GEMM_ROWS`.
+        counts: wanted positions of each given row; their sum is at most M.
+    """
+
+    token_ids: Tensor
+    positions: Tensor
+    length: int
+    groups: tuple[Group, ...]
+    sources: Tensor
+    counts: tuple[int, ...]
+
+    def to(self, device: torch.device) -> RaggedBatch:
+        """The batch with its ids and indices on `device`."""
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True) for name in ("token_ids", "positions", "sources")
+        }
+        return replace(self, **moved)
+
+
+def pack(rows: Sequence[RowInput], lookback: int) -> RaggedBatch:
+    """Lay out `rows` (at least one) for one forward.
+
+    Raises:
+        ModelError: a row is empty or inconsistent, its slots lie outside its store, or a wanted position's source
+            (`max(p - lookback, 0)`) is not among those fed.
+    """
+    shapes = [_shape(index, row) for index, row in enumerate(rows)]
+    order = sorted(range(len(rows)), key=shapes.__getitem__)
+    sizes = [rows[r].token_ids.numel() for r in order]
+    starts = list(accumulate(sizes, initial=0))
+    positions = torch.cat([rows[r].positions for r in order])
+    # First and last fed position of every row, read in one go.
+    ends = positions[
+        [at for start, size in zip(starts, sizes, strict=False) for at in (start, start + size - 1)]
+    ].tolist()
+    slots = [_slots(rows[r], first, last) for r, first, last in zip(order, ends[::2], ends[1::2], strict=True)]
+    length = max(ends[1::2]) + 1
+
+    groups = []
+    for (_, queries, _), members in groupby(range(len(order)), key=lambda i: shapes[order[i]]):
+        group = list(members)
+        stores = tuple(kv for i in group if (kv := rows[order[i]].kv) is not None)
+        groups.append(Group(starts[group[0]], len(group), queries, stores, tuple(slots[i] for i in group)))
+    return RaggedBatch(
+        token_ids=_fill(torch.cat([rows[r].token_ids for r in order])),
+        positions=_fill(positions),
+        length=length,
+        groups=tuple(groups),
+        sources=_fill(_sources(rows, order, sizes, positions, length, lookback)),
+        counts=tuple(row.wanted.numel() for row in rows),
+    )
+
+
+def _shape(index: int, row: RowInput) -> tuple[bool, int, int]:
+    """(has a store, queries, keys): rows that agree may share an attention call."""
+    queries = row.token_ids.numel()
+    if row.token_ids.dim() != 1 or queries == 0 or row.token_ids.shape != row.positions.shape:
+        raise ModelError(
+            f"row {index}: token_ids {list(row.token_ids.shape)} and positions {list(row.positions.shape)} must be "
+            "1-D, of equal length, and hold at least one token; feed every row what it needs or leave it out"
+        )
+    return row.kv is not None, queries, queries if row.kv is None else row.kv.length
+
+
+def _slots(row: RowInput, first: int, last: int) -> slice | Tensor:
+    """The row's K/V slots. A slice where consecutive: writing a view is much cheaper than scattering."""
+    if row.kv is not None and not (first >= 0 and last < row.kv.length <= row.kv.keys.shape[-2]):
+        raise ModelError(
+            f"positions {first}..{last} do not fit a store of length {row.kv.length} "
+            f"(capacity {row.kv.keys.shape[-2]}); ask new_kv for the canvas's length"
+        )
+    return slice(first, last + 1) if last - first + 1 == row.positions.numel() else row.positions
+
+
+def _sources(
+    rows: Sequence[RowInput], order: Sequence[int], sizes: Sequence[int], positions: Tensor, length: int, lookback: int
+) -> Tensor:
+    """`[sum of m_r]` flat rows whose logits predict the wanted positions, rows in the order given.
+
+    One search for all rows: a fed token's key is its row's rank in the layout, then its position, so keys ascend.
+    """
+    stride, device = length + 1, positions.device  # position `length` is never fed: what lies beyond is looked up there
+    ranks = sorted(range(len(order)), key=order.__getitem__)
+    keys = positions + _repeat(range(len(order)), sizes, device) * stride
+    wanted = (torch.cat([row.wanted for row in rows]) - lookback).clamp_(min=0)
+    seek = wanted.clamp(max=length) + _repeat(ranks, [row.wanted.numel() for row in rows], device) * stride
+    found = torch.searchsorted(keys, seek).clamp_(max=keys.numel() - 1)
+    if not torch.equal(keys[found], seek):
+        missing = wanted[keys[found] != seek][0].item()
+        raise ModelError(
+            f"a wanted position is predicted by position {missing}, which was not fed; "
+            f"for every wanted p feed max(p - {lookback}, 0)"
+        )
+    return found
+
+
+def _repeat(values: Sequence[int], times: Sequence[int], device: torch.device) -> Tensor:
+    """`[sum of times]` long: each value as often as its entry of `times` says."""
+    value, count = (torch.tensor(list(numbers), device=device) for numbers in (values, times))
+    return torch.repeat_interleave(value, count, output_size=sum(times))
+
+
+def _fill(flat: Tensor) -> Tensor:
+    """Zeros appended up to `GEMM_ROWS` entries; token 0 and flat row 0 always exist."""
+    short = GEMM_ROWS - flat.numel()
+    return torch.cat([flat, flat.new_zeros(short)]) if short > 0 else flat

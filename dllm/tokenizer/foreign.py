@@ -1,0 +1,91 @@
+"""Tokenizers that are not the `tokenizers` library: slow transformers ones, or any object with encode and decode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dllm.errors import PromptError
+from dllm.tokenizer.native import Message, Tokenizer, check_messages
+
+
+class ForeignTokenizer(Tokenizer):
+    """An adapter that asks the object for everything, and answers cautiously what it cannot ask.
+
+    The size is `len(obj)` or `obj.vocab_size`; without either every id counts as decodable. Bytes are those of the
+    token decoded alone: exact unless a token is part of a character, which then has none (None).
+    """
+
+    def __init__(self, obj: Any) -> None:
+        self._obj = obj
+        template = getattr(obj, "chat_template", None)
+        self.chat_template = template if isinstance(template, str) else None
+        names = getattr(obj, "special_tokens_map", None)
+        self.named = {k: v for k, v in names.items() if isinstance(v, str)} if isinstance(names, Mapping) else {}
+
+    @cached_property
+    def _size(self) -> int | None:
+        size = len(self._obj) if hasattr(self._obj, "__len__") else getattr(self._obj, "vocab_size", None)
+        return size if isinstance(size, int) else None
+
+    @cached_property
+    def vocab_size(self) -> int:
+        return self._size or 0
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        return frozenset(getattr(self._obj, "all_special_ids", None) or ())
+
+    @property
+    def _is_transformers(self) -> bool:
+        return hasattr(self._obj, "convert_ids_to_tokens")
+
+    def _encode(self, text: str) -> list[int]:
+        options = {"add_special_tokens": False} if self._is_transformers else {}
+        return [int(token_id) for token_id in self._obj.encode(text, **options)]
+
+    def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
+        known = [i for i in map(int, ids) if i >= 0 and (self._size is None or i < self._size)]
+        if self._is_transformers:
+            options = {"skip_special_tokens": skip_special, "clean_up_tokenization_spaces": False}
+            return str(self._obj.decode(known, **options))
+        return str(self._obj.decode([i for i in known if not (skip_special and i in self.special_ids)]))
+
+    def decodable(self, vocab_size: int) -> Tensor:
+        size = vocab_size if self._size is None else self._size
+        return torch.arange(vocab_size) < size
+
+    def token_to_id(self, token: str) -> int | None:
+        for name in ("convert_tokens_to_ids", "token_to_id"):
+            if hasattr(self._obj, name):
+                found: int | None = getattr(self._obj, name)(token)
+                return found
+        return None
+
+    def id_to_token(self, token_id: int) -> str | None:
+        for name in ("convert_ids_to_tokens", "id_to_token"):
+            if hasattr(self._obj, name):
+                found: str | None = getattr(self._obj, name)(token_id)
+                return found
+        return None
+
+    def token_bytes(self, token_id: int) -> bytes | None:
+        if token_id in self.special_ids or token_id < 0 or (self._size is not None and token_id >= self._size):
+            return None
+        text = self.decode([token_id])
+        return None if "\ufffd" in text else text.encode("utf-8")
+
+    def apply_chat_template(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
+        check_messages(messages)
+        render = getattr(self._obj, "apply_chat_template", None)
+        if render is None:
+            return super().apply_chat_template(messages, add_generation_prompt)
+        try:
+            turns = [dict(message) for message in messages]
+            return str(render(turns, tokenize=False, add_generation_prompt=add_generation_prompt))
+        except Exception as error:  # a template is a program: it may raise anything
+            raise PromptError(f"the chat template refuses these messages: {error}") from error

@@ -1,0 +1,61 @@
+"""Check a device against the golden checkpoints and time denoising steps on it, in one call.
+
+python scripts/gpu_check.py --out gpu_check.json        on a GPU: under --minutes for the table, plus the checks
+python scripts/gpu_check.py --smoke                     anywhere, in seconds
+
+Exit code 1 if a required check fails. Runs from a checkout, with torch, transformers, accelerate and safetensors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# a machine lent for one call has torch, but not this package installed
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+
+from dllm.gpu_check.run import Options, run  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--golden", type=Path, default=ROOT / "tests" / "golden", help="folder of golden checkpoints")
+    parser.add_argument("--only", choices=("checks", "times"), help="one of the two parts")
+    parser.add_argument("--smoke", action="store_true", help="a tiny network, to try the script")
+    parser.add_argument("--layers", type=int, default=32, help="of LLaDA-8B's 32")
+    parser.add_argument("--rows", type=int, nargs="+", help="batch sizes (default: 1 2 4 8)")
+    parser.add_argument("--canvas", type=int, nargs="+", help="canvas lengths (default: 512 1024 2048)")
+    parser.add_argument("--block", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=20, help="most timed calls a cell")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for the table")
+    parser.add_argument("--out", type=Path, help="JSON file")
+    arguments = parser.parse_args()
+    rows = tuple(arguments.rows or ((1, 2) if arguments.smoke else (1, 2, 4, 8)))
+    canvases = tuple(arguments.canvas or ((128,) if arguments.smoke else (512, 1024, 2048)))
+    for name, value in (("rows", min(rows)), ("layers", arguments.layers), ("block", arguments.block)):
+        if value < 1:
+            parser.error(f"--{name} {value} must be at least 1")
+    if min(canvases) < 2 * arguments.block:
+        parser.error(f"--canvas {min(canvases)} must be at least twice --block {arguments.block}")
+    options = Options(
+        golden=None if arguments.only == "times" else arguments.golden,
+        device=torch.device(arguments.device),
+        layers=arguments.layers,
+        batches=() if arguments.only == "checks" else rows,
+        canvases=canvases,
+        block=arguments.block,
+        repeats=arguments.repeats,
+        minutes=arguments.minutes,
+        smoke=arguments.smoke,
+        out=arguments.out,
+    )
+    return 0 if run(options) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
