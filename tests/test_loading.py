@@ -181,3 +181,15 @@ def test_ids_outside_the_vocabulary_in_the_config(tmp_path):
         load_model(copy(LLADA, tmp_path, mask_token_id=256))
     with pytest.raises(ModelError, match=r"'eos_token_id' holds 'x'"):
         load_model(copy(LLADA, tmp_path, eos_token_id=["x"]))
+
+
+def test_null_sizes_mean_what_the_published_config_says(tmp_path):
+    """`n_kv_heads` null is one per query head (one in all with multi-query attention), `mlp_hidden_size` null a ratio."""
+    given = load_model(LLADA, dtype="float32", device="cpu")
+    null = load_model(copy(LLADA, tmp_path / "kv", n_kv_heads=None), dtype="float32", device="cpu")
+    ids = torch.arange(12)[None]
+    assert torch.equal(given.logits(ids), null.logits(ids))
+    with pytest.raises(ModelError, match=r"k_proj.weight.*\[16, 64\]|\[16, 64\].*k_proj.weight"):
+        load_model(copy(LLADA, tmp_path / "mqa", n_kv_heads=None, multi_query_attention=True))
+    with pytest.raises(ModelError, match=r"\[256, 64\]"):
+        load_model(copy(LLADA, tmp_path / "mlp", mlp_hidden_size=None))

@@ -92,5 +92,6 @@ def test_tiny_is_packaged_or_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(folder_module, "__file__", str(tmp_path / "folder.py"))
     with pytest.raises(ModelError, match="'tiny' is not in this installation"):
         resolve_folder("tiny")
-    copy(LLADA, tmp_path / "tiny")
-    assert resolve_folder("tiny") == tmp_path / "tiny"
+    (tmp_path / "models").mkdir()
+    copy(LLADA, tmp_path / "models" / "tiny")
+    assert resolve_folder("tiny") == tmp_path / "models" / "tiny"

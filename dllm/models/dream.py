@@ -38,7 +38,7 @@ def _spec(settings: Settings) -> BackboneSpec:
     settings.only("rope_scaling", None)
     settings.only("use_sliding_window", False)
     settings.only_if_present("use_mrope", False)
-    head_dim = settings.head_dim("hidden_size", "num_attention_heads", "num_key_value_heads")
+    head_dim = settings.head_dim("hidden_size", "num_attention_heads")
     settings.only_if_present("head_dim", None, head_dim)
     return BackboneSpec(
         columns=settings.integer("vocab_size"),
@@ -46,7 +46,7 @@ def _spec(settings: Settings) -> BackboneSpec:
         intermediate_size=settings.integer("intermediate_size"),
         layers=settings.integer("num_hidden_layers"),
         heads=settings.integer("num_attention_heads"),
-        kv_heads=settings.integer("num_key_value_heads"),
+        kv_heads=settings.kv_heads("num_key_value_heads", "num_attention_heads"),
         head_dim=head_dim,
         norm_eps=settings.positive("rms_norm_eps"),
         rope_theta=settings.positive("rope_theta"),

@@ -67,14 +67,19 @@ class Settings:
         if key in self.values:
             self.only(key, *legal)
 
-    def head_dim(self, hidden_key: str, heads_key: str, kv_heads_key: str) -> int:
-        """Width of a head, where the heads divide the hidden size and the key/value heads divide the heads."""
-        hidden, heads, kv_heads = self.integer(hidden_key), self.integer(heads_key), self.integer(kv_heads_key)
+    def head_dim(self, hidden_key: str, heads_key: str) -> int:
+        """Width of a head: the heads must divide the hidden size, and rotary embedding needs an even width."""
+        hidden, heads = self.integer(hidden_key), self.integer(heads_key)
         if hidden % heads or hidden // heads % 2:
             raise self._illegal(heads_key, heads, f"a divisor of {hidden_key} {hidden} that leaves an even head width")
+        return hidden // heads
+
+    def kv_heads(self, kv_heads_key: str, heads_key: str) -> int:
+        """Key/value heads, a divisor of the heads."""
+        heads, kv_heads = self.integer(heads_key), self.integer(kv_heads_key)
         if heads % kv_heads:
             raise self._illegal(kv_heads_key, kv_heads, f"a divisor of {heads_key} {heads}")
-        return hidden // heads
+        return kv_heads
 
     def _illegal(self, key: str, value: Any, legal: str) -> ModelError:
         return ModelError(f"{self.source}: {key!r} is {value!r}; it must be {legal}")

@@ -39,7 +39,6 @@ def _spec(settings: Settings) -> BackboneSpec:
     settings.only("layer_norm_type", "rms")
     settings.only("rope", True)
     settings.only("alibi", False)
-    settings.only("multi_query_attention", None, False)
     for key in ("layer_norm_with_affine", "attention_layer_norm_with_affine"):
         settings.only_if_present(key, True)
     for key in ("rope_scaling", "clip_qkv"):
@@ -47,15 +46,15 @@ def _spec(settings: Settings) -> BackboneSpec:
     biases = settings.flag("include_bias")
     # Null means "as include_bias", which would give the norms biases.
     settings.only("bias_for_layer_norm", *((False,) if biases else (False, None)))
-    hidden = settings.integer("d_model")
+    hidden, head_dim = settings.integer("d_model"), settings.head_dim("d_model", "n_heads")
     return BackboneSpec(
         columns=_columns(settings),
         hidden_size=hidden,
-        intermediate_size=settings.integer("mlp_hidden_size"),
+        intermediate_size=_mlp_width(settings, hidden),
         layers=settings.integer("n_layers"),
         heads=settings.integer("n_heads"),
-        kv_heads=settings.integer("n_kv_heads"),
-        head_dim=settings.head_dim("d_model", "n_heads", "n_kv_heads"),
+        kv_heads=_kv_heads(settings),
+        head_dim=head_dim,
         norm_eps=settings.positive("rms_norm_eps"),
         rope_theta=settings.positive("rope_theta"),
         rope_full_precision=settings.flag("rope_full_precision"),
@@ -67,6 +66,23 @@ def _spec(settings: Settings) -> BackboneSpec:
         logits_scale=hidden**-0.5 if settings.flag("scale_logits") else 1.0,
         gaps_keep_distance=True,
     )
+
+
+def _kv_heads(settings: Settings) -> int:
+    """`n_kv_heads`; null means one head for multi-query attention and as many as query heads otherwise."""
+    if settings.get("n_kv_heads") is None:
+        return 1 if settings.get("multi_query_attention") else settings.integer("n_heads")
+    kv_heads = settings.kv_heads("n_kv_heads", "n_heads")
+    if kv_heads != 1:
+        settings.only("multi_query_attention", None, False)
+    return kv_heads
+
+
+def _mlp_width(settings: Settings, hidden: int) -> int:
+    """`mlp_hidden_size`, or `mlp_ratio` times the width where that is null."""
+    if settings.get("mlp_hidden_size") is None:
+        return settings.integer("mlp_ratio") * hidden
+    return settings.integer("mlp_hidden_size")
 
 
 def _columns(settings: Settings) -> int:
