@@ -184,7 +184,7 @@ def test_ids_outside_the_vocabulary_in_the_config(tmp_path):
 
 
 def test_null_sizes_mean_what_the_published_config_says(tmp_path):
-    """`n_kv_heads` null is one per query head (one in all with multi-query attention), `mlp_hidden_size` null a ratio."""
+    """`n_kv_heads` null: one per query head, or one in all with multi-query attention; `mlp_hidden_size`: a ratio."""
     given = load_model(LLADA, dtype="float32", device="cpu")
     null = load_model(copy(LLADA, tmp_path / "kv", n_kv_heads=None), dtype="float32", device="cpu")
     ids = torch.arange(12)[None]

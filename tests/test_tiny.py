@@ -1,0 +1,92 @@
+"""The embedded model through the front door: right on held-out prompts, and the field's trade-off is visible."""
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from dllm import LLM, Hole, SamplingParams
+from dllm.folder import resolve_folder
+from dllm.tiny import evaluate, tasks
+from dllm.tiny.data import Encoder, collate
+from dllm.tiny.engine import engine_decoder
+from dllm.tiny.evaluate import Rule
+from dllm.tiny.model import load
+
+N = 24
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return LLM("tiny")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Encoder(Tokenizer.from_file(str(resolve_folder("tiny") / "tokenizer.json")))
+
+
+def rate(llm, encoder, task, rule):
+    items = evaluate.held_out_items(encoder, task, N, seed=7)
+    return evaluate.score(engine_decoder(llm, encoder.end), encoder, items, rule).rate
+
+
+def test_the_engine_loads_what_was_trained(llm, encoder):
+    """The training module and the native LLaDA module give the same logits from the same file."""
+    rows = [item.row for item in evaluate.held_out_items(encoder, "sort", 6, seed=3)]
+    batch = collate(rows, encoder.end)
+    ids = batch.ids.masked_fill(batch.region, encoder.mask)
+    trained = load(resolve_folder("tiny"))(ids, batch.valid, batch.region)
+    served = llm.model.logits(ids, batch.valid)[batch.region]
+    torch.testing.assert_close(served, trained, atol=5e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("task", ["copy", "reverse", "replace", "insert", "remove", "sort", "json", "fill_json"])
+def test_right_on_held_out_prompts(llm, encoder, task):
+    assert rate(llm, encoder, task, Rule(k=1)) >= 0.8
+
+
+def test_parallel_commits_cost_quality_where_tokens_depend_on_each_other(llm, encoder):
+    assert rate(llm, encoder, "copy", Rule(k=4)) >= 0.8
+    for task in ("shuffle", "latin"):
+        assert rate(llm, encoder, task, Rule(k=1)) > rate(llm, encoder, task, Rule(k=4)) + 0.3
+
+
+def test_held_out_items_are_no_training_items():
+    import random
+
+    rng = random.Random(0)
+    for task in tasks.TASKS:
+        assert tasks.held_out(tasks.sample(task, rng, test=True).key)
+        assert not tasks.held_out(tasks.sample(task, rng).key)
+
+
+def test_prompts_bare_and_in_the_template(llm):
+    prompt = '["Mary", "Linda", "Susan"]\nReverse the list.'
+    wanted = '["Susan", "Linda", "Mary"]'
+    short = SamplingParams(max_new_tokens=32)
+    assert llm.generate(prompt + "\n", short).text == wanted
+    assert llm.chat([{"role": "user", "content": prompt}], short).text == wanted
+    assert llm.generate(prompt + "\n").text == wanted, "the default canvas of 128 tokens, blocks of 32"
+
+
+@pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
+def test_every_cache_answers(llm, cache):
+    params = SamplingParams(max_new_tokens=32, block_length=8, cache=cache)
+    out = llm.chat(
+        [{"role": "user", "content": "Name: Ana, Age: 31, City: Rome\nWrite JSON with keys: age, name"}], params
+    )
+    assert out.text == '{"age": 31, "name": "Ana"}' and out.finish_reason == "stop"
+
+
+def test_infill_of_code(llm):
+    import ast
+
+    out = llm.infill("int add(int a, int b) { return <mask:3>; }")
+    assert out.text.startswith("int add(int a, int b) { return ") and len(out.token_ids) == len(out.prompt_token_ids)
+    body = llm.infill(["def double(x):\n    return ", Hole(3), "\n"]).text
+    ast.parse(body)
+
+
+def test_any_text_survives_the_tokenizer(llm):
+    for text in ("naïve café", "日本語 🙂", "\x00\x7f\t\r\n", "a" * 50, ' {"x": [1, 2.5]}'):
+        assert llm.tokenizer.decode(llm.tokenizer.encode(text)) == text
