@@ -16,7 +16,7 @@ from dllm.models.base import RowDenoiser
 from dllm.outputs import Hole, RequestOutput, Stats
 from dllm.params import SamplingParams
 from dllm.row import Row
-from dllm.sampling import Shape
+from dllm.sampling import MEASURES, Shape
 from dllm.stopping import first_stop, stop_check
 from dllm.tokenizer import Tokenizer
 
@@ -196,6 +196,9 @@ def draw_seed(params: SamplingParams) -> int:
 
 def _row(engine: Engine, canvas: Tensor, masked: Tensor, params: SamplingParams, seed: int) -> Row:
     scheduler = params.schedule
+    if not scheduler.measures <= MEASURES.keys():
+        unknown = sorted(scheduler.measures - MEASURES.keys())
+        raise ConfigError(f"scheduler {scheduler} asks for measures {unknown}; known: {', '.join(MEASURES)}")
     return Row(
         canvas=canvas,
         masked=masked.clone(),

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from dllm.noise import gumbel
 
-FIELDS = ("token", "confidence")
-
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -66,7 +64,7 @@ def propose(
     log_p = torch.log_softmax(_measured(scores, shaped, banned, shape), dim=-1)
     confidence = log_p.gather(-1, tokens[:, None]).squeeze(-1).double().exp()
     rows = [tokens.double(), confidence]
-    rows += [_MEASURES[name](log_p, banned) for name in measures]
+    rows += [MEASURES[name](log_p, banned) for name in measures]
     return torch.stack(rows)
 
 
@@ -105,4 +103,4 @@ def _entropy(log_p: Tensor, banned: Tensor) -> Tensor:
     return -(p * log_p.clamp_min(torch.finfo(log_p.dtype).min)).sum(-1).double()
 
 
-_MEASURES = {"margin": _margin, "entropy": _entropy}
+MEASURES = {"margin": _margin, "entropy": _entropy}

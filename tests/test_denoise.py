@@ -222,6 +222,15 @@ def test_a_scheduler_sees_its_own_state_only():
     assert [o.stats.forwards for o in outs] == [3, 7]
 
 
+def test_an_unknown_measure_is_named():
+    @dataclass(frozen=True)
+    class Curious(Scheduler):
+        measures = frozenset({"surprise"})
+
+    with pytest.raises(ValueError, match="surprise.*margin, entropy"):
+        LLM(MixDenoiser()).generate([1], SamplingParams(scheduler=Curious()))
+
+
 def test_samples_use_consecutive_seeds():
     llm = LLM(MixDenoiser(scale=0.5))
     params = SamplingParams(max_new_tokens=8, temperature=1.0, seed=10, n=3)

@@ -32,7 +32,10 @@ class TopK(Scheduler):
     def __post_init__(self) -> None:
         in_range("topk: k", self.k, 1)
         one_of("topk: by", self.by, ("confidence", "margin", "entropy", "random", "left_to_right"))
-        object.__setattr__(self, "measures", frozenset({self.by} & {"margin", "entropy"}))
+
+    @property
+    def measures(self) -> frozenset[str]:
+        return frozenset({self.by} & {"margin", "entropy"})
 
     def select(self, view: StepView, state: State) -> tuple[Tensor, State]:
         return view.best(self._score(view), self.k), state
