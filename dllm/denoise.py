@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from dllm.cache import Feed
-from dllm.errors import ModelError
+from dllm.errors import ConfigError, ModelError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 from dllm.row import Row
 from dllm.sampling import guide, propose
+from dllm.schedulers.base import State
 from dllm.trace import TraceStep
 from dllm.views import CanvasView, StepView
 
@@ -117,7 +118,8 @@ def _proposals(questions: Sequence[Question], logits: Sequence[Tensor]) -> list[
 
 
 def _measures(row: Row) -> tuple[str, ...]:
-    return tuple(sorted(row.scheduler.measures))
+    """What to measure beside the confidence, which is always there."""
+    return tuple(sorted(set(row.scheduler.measures) - {"confidence"}))
 
 
 def _advance(question: Question, logits: Tensor, answer: Tensor) -> Change:
@@ -127,8 +129,7 @@ def _advance(question: Question, logits: Tensor, answer: Tensor) -> Change:
         raise ModelError(
             f"the model returned NaN or infinite logits at step {row.step}; check the weights, or load in float32"
         )
-    chosen, row.state = row.scheduler.select(view, row.state)
-    chosen = chosen & view.active
+    chosen, row.state = _choice(row, view)
     if not chosen.any():
         chosen = view.best(view.confidence, 1)
     positions, token_ids, confidences = _until_eos(row, view, chosen)
@@ -137,6 +138,18 @@ def _advance(question: Question, logits: Tensor, answer: Tensor) -> Change:
         row.cut(int(positions[-1]) + 1)
     _close(row)
     return positions, token_ids, confidences
+
+
+def _choice(row: Row, view: StepView) -> tuple[Tensor, State]:
+    """The scheduler's choice, checked: a scheduler may come from outside, and a 0/1 mask would index, not choose."""
+    answer = row.scheduler.select(view, row.state)
+    mask = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else None
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != view.active.shape:
+        raise ConfigError(
+            f"scheduler {row.scheduler}: select must return (mask, state), the mask a bool tensor of shape "
+            f"{list(view.active.shape)} on the CPU; it returned {str(answer)[:80]}"
+        )
+    return mask & view.active, answer[1]
 
 
 def _step_view(question: Question, logits: Tensor, answer: Tensor) -> StepView:

@@ -12,6 +12,7 @@ from dllm.outputs import Hole
 Part = str | int | Sequence[int] | Hole
 Piece = str | list[int] | Hole
 
+_WIDTH = re.compile(r" *[0-9]{1,9} *")
 _MARK = re.compile(r"<<mask:|<mask:([^>\n]*)(>?)")
 
 
@@ -30,7 +31,7 @@ def parse_template(text: str) -> list[Piece]:
             pieces[-1] = str(pieces[-1]) + "<mask:"
             continue
         width, closed = match.groups()
-        if not closed or not width.strip().isdecimal():
+        if not closed or not _WIDTH.fullmatch(width):
             where = text[match.start() : match.start() + 20]
             raise PromptError(
                 f"hole {where!r} at column {match.start() + 1}: write <mask:N> for N tokens, or <<mask: for plain text"

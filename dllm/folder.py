@@ -12,11 +12,14 @@ from dllm.errors import ConfigError, ModelError
 
 TINY = "tiny"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_WANTED_FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt")
+TOKENIZER_FILES = ("*.json", "*.jinja", "merges.txt")
+_MODEL_FILES = (*TOKENIZER_FILES, "*.safetensors")
 
 
-def resolve_folder(model: str | os.PathLike[str], revision: str | None = None) -> Path:
-    """The folder of a model: `"tiny"`, an existing folder, or else a Hub id, downloaded once.
+def resolve_folder(
+    model: str | os.PathLike[str], revision: str | None = None, files: tuple[str, ...] = _MODEL_FILES
+) -> Path:
+    """The folder of a model: `"tiny"`, an existing folder, or else a Hub id, whose `files` are downloaded once.
 
     Raises:
         ModelError: no such folder, or the Hub cannot deliver.
@@ -34,7 +37,7 @@ def resolve_folder(model: str | os.PathLike[str], revision: str | None = None) -
         raise ModelError(f"{path} is a file; give the folder that holds config.json and the weights")
     if not isinstance(model, str) or _looks_like_path(model):
         raise ModelError(f"no such folder: {path}")
-    return _download(model, revision)
+    return _download(model, revision, files)
 
 
 def _tiny() -> Path:
@@ -49,13 +52,13 @@ def _looks_like_path(model: str) -> bool:
     return _HUB_ID.fullmatch(model) is None
 
 
-def _download(repository: str, revision: str | None) -> Path:
+def _download(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
     # Imported here: it costs a second, and local models never need it.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(_WANTED_FILES)))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(files)))
     except GatedRepoError as error:
         why = "it is gated; accept its terms on the Hub and log in with `hf auth login`"
         cause: Exception = error

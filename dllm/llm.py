@@ -69,11 +69,19 @@ class LLM:
             folder = resolve_folder(model, revision)
             native = load_model(folder, dtype=dtype, device=device, device_map=device_map, mask_token_id=mask_token_id)
             self.model = as_denoiser(native)
+            template = native.family.chat_template
             if tokenizer is None:
-                tokenizer = tokenizer_of(folder, native.family.chat_template)
+                tokenizer = tokenizer_of(folder, template)
         else:
-            self.model = as_denoiser(model, mask_token_id=mask_token_id)
-        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer)
+            if (dtype, device, device_map, revision) != ("auto", "auto", None, None):
+                raise ConfigError(
+                    "dtype, device, device_map and revision apply to folders and Hub ids; move the object"
+                )
+            self.model, template = as_denoiser(model, mask_token_id=mask_token_id), None
+        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, template)
+        if self.model.mask_token_id is None and self.tokenizer is not None:
+            named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))
+            self.model = as_denoiser(self.model, mask_token_id=named)
         self._engine = Engine(self.model, self.tokenizer)
 
     # a str is also a Sequence[str]: the first overload wins, here as at run time
@@ -126,6 +134,8 @@ class LLM:
         progress: bool | None = None,
     ) -> Any:
         """Answer a conversation (`[{"role": "user", "content": ...}, ...]`) or a list of conversations."""
+        if not isinstance(messages, Sequence) or isinstance(messages, str):
+            raise PromptError(f"messages={str(messages)[:60]!r} must be a list of {{'role': ..., 'content': ...}}")
         if not messages:
             raise PromptError("messages is empty; give at least one {'role': 'user', 'content': ...}")
         single = isinstance(messages[0], Mapping)
@@ -196,8 +206,8 @@ class LLM:
         progress: bool | None,
     ) -> list[RequestOutput]:
         """All items to their ends; every request is checked before the first forward."""
-        if max_batch_size < 1:
-            raise ConfigError(f"max_batch_size={max_batch_size} must be at least 1")
+        if isinstance(max_batch_size, bool) or not isinstance(max_batch_size, int) or max_batch_size < 1:
+            raise ConfigError(f"max_batch_size={max_batch_size!r} must be a whole number of at least 1")
         groups = []
         for item, own in zip(items, _each(params, len(items)), strict=True):
             seed = draw_seed(own)
@@ -213,7 +223,7 @@ class LLM:
     def _stream(
         self, item: Any, params: SamplingParams | None, make: Callable[[Any, SamplingParams, int], Request]
     ) -> Iterator[StepEvent]:
-        params = SamplingParams() if params is None else params
+        (params,) = _each(params, 1)
         if params.n != 1:
             raise ConfigError(f"n={params.n}: a stream follows one sample; use n=1, or generate()")
         request = make(item, params, draw_seed(params))

@@ -103,7 +103,8 @@ class StepEvent:
 
     Attributes:
         positions, token_ids, confidences, revoked: as in `TraceStep`.
-        text: the text that can no longer change: everything settled left of the first mask.
+        text: everything settled left of the first mask, without an unfinished last character. It only grows, but for a
+            stop string, which takes itself back when it is complete.
         canvas: ids of the whole canvas now, the mask id where nothing is committed.
         output: the finished request, in the last event only.
     """

@@ -54,7 +54,9 @@ class SamplingParams:
         _whole("max_new_tokens", self.max_new_tokens, 1)
         _whole("block_length", self.block_length, 1)
         _whole("steps", self.steps, 1, optional=True)
-        _real("temperature", self.temperature, 0.0, math.inf)
+        _real("temperature", self.temperature, 0.0, 1e6)
+        if 0 < self.temperature < 1e-6:
+            raise ConfigError(f"temperature={self.temperature!r} must be 0 (greedy) or at least 1e-6")
         _real("top_p", self.top_p, 0.0, 1.0, optional=True, open_low=True)
         _whole("top_k", self.top_k, 1, optional=True)
         _real("cfg_scale", self.cfg_scale, 0.0, math.inf)
@@ -62,7 +64,11 @@ class SamplingParams:
         _whole("n", self.n, 1)
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
+        if not isinstance(self.stop, Sequence):
+            raise ConfigError(f"stop={self.stop!r} must be a string or a list of strings")
         object.__setattr__(self, "stop", tuple(self.stop))
+        if not isinstance(self.ignore_eos, bool):
+            raise ConfigError(f"ignore_eos={self.ignore_eos!r} must be True or False")
         if not all(isinstance(text, str) and text for text in self.stop):
             raise ConfigError(f"stop={self.stop!r} must be non-empty strings")
         if self.grammar is not None:

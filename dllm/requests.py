@@ -26,7 +26,9 @@ class Engine:
 
     def __init__(self, model: RowDenoiser, tokenizer: Tokenizer | None) -> None:
         if model.mask_token_id is None:
-            raise ConfigError("this model's files do not say which id is the mask; give LLM(..., mask_token_id=ID)")
+            raise ConfigError(
+                "neither the model nor its tokenizer says which id is the mask; give LLM(..., mask_token_id=ID)"
+            )
         if not 0 <= model.mask_token_id < model.vocab_size:
             raise ConfigError(f"mask_token_id={model.mask_token_id} must be in 0...{model.vocab_size - 1}")
         self.model = model
@@ -97,7 +99,8 @@ class Answer:
         return cls(engine, row, ids, params)
 
     def text_so_far(self) -> str:
-        return self._text(self._ids(self.row.settled))
+        # the last character may still want bytes
+        return self._text(self._ids(self.row.settled)).rstrip("\ufffd")
 
     def output(self) -> RequestOutput:
         ids = self._ids(len(self.row.canvas))
@@ -127,6 +130,7 @@ class Document:
     engine: Engine
     row: Row
     pieces: list[Piece]
+    widths: list[int]
     given: list[int]
 
     @classmethod
@@ -135,7 +139,9 @@ class Document:
             raise PromptError("the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts")
         if params.stop:
             raise ConfigError(f"stop={params.stop!r} plays no part in infill, whose holes have exact widths; drop it")
-        ids, masked = list[int](), list[bool]()
+        holes = sum(piece.width for piece in pieces if isinstance(piece, Hole))
+        engine.check_length(holes, "the document's holes")
+        ids, masked, widths = list[int](), list[bool](), list[int]()
         for piece in pieces:
             if isinstance(piece, Hole):
                 new = [engine.mask_token_id] * piece.width
@@ -143,14 +149,15 @@ class Document:
                 fixed = engine.encode(piece) if isinstance(piece, str) else piece
                 new = engine.check_ids(fixed, f"document part {str(piece)[:40]!r}")
             ids += new
+            widths.append(len(new))
             masked += [isinstance(piece, Hole)] * len(new)
         engine.check_length(len(ids), "the document, holes included,")
         row = _row(engine, torch.tensor(ids), torch.tensor(masked), params, seed)
         row.banned, row.when_full = engine.banned_in_holes, "stop"
-        return cls(engine, row, pieces, ids)
+        return cls(engine, row, pieces, widths, ids)
 
     def text_so_far(self) -> str:
-        return self._render(self.row.settled)[0]
+        return self._render(self.row.settled)[0].rstrip("\ufffd")
 
     def output(self) -> RequestOutput:
         text, holes = self._render(len(self.row.canvas))
@@ -166,21 +173,21 @@ class Document:
         )
 
     def _render(self, end: int) -> tuple[str, list[str]]:
-        """Text of the canvas before `end`, and its holes. Fixed strings come back verbatim, not re-decoded."""
-        texts, holes, at = list[str](), list[str](), 0
-        for piece in self.pieces:
-            width = piece.width if isinstance(piece, Hole) else len(self._fixed(piece))
-            if at >= end:
-                break
-            if isinstance(piece, Hole):
-                holes.append(self._decode(at, min(at + width, end)))
-            whole = isinstance(piece, str) and at + width <= end
-            texts.append(str(piece) if whole else self._decode(at, min(at + width, end)))
-            at += width
-        return "".join(texts), holes
+        """Text of the canvas before `end`, and its holes.
 
-    def _fixed(self, piece: str | list[int]) -> list[int]:
-        return self.engine.encode(piece) if isinstance(piece, str) else piece
+        Fixed strings come back verbatim, not re-decoded; what lies between two of them is decoded together, since a
+        character may be spread over tokens.
+        """
+        texts, holes, run, at = list[str](), list[str](), 0, 0
+        for piece, width in zip(self.pieces, self.widths, strict=True):
+            stop = min(at + width, end)
+            if isinstance(piece, Hole) and at < end:
+                holes.append(self._decode(at, stop))
+            if isinstance(piece, str) and stop == at + width:
+                texts += [self._decode(run, at), piece]
+                run = stop
+            at = stop
+        return "".join([*texts, self._decode(run, at)]), holes
 
     def _decode(self, start: int, stop: int) -> str:
         return self.engine.decode(self.row.canvas[start:stop].tolist(), skip_special=False)
@@ -196,8 +203,8 @@ def draw_seed(params: SamplingParams) -> int:
 
 def _row(engine: Engine, canvas: Tensor, masked: Tensor, params: SamplingParams, seed: int) -> Row:
     scheduler = params.schedule
-    if not scheduler.measures <= MEASURES.keys():
-        unknown = sorted(scheduler.measures - MEASURES.keys())
+    unknown = sorted(set(scheduler.measures) - {"confidence", *MEASURES})
+    if unknown:
         raise ConfigError(f"scheduler {scheduler} asks for measures {unknown}; known: {', '.join(MEASURES)}")
     return Row(
         canvas=canvas,

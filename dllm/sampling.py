@@ -54,7 +54,7 @@ def propose(
         so that a round moves it to the host at once.
     """
     scores = logits.float()
-    shaped = _shape(scores.masked_fill(banned, -torch.inf), shape)
+    shaped = _shape(scores, banned, shape)
     if shape.temperature > 0:
         # float64: in float32 the tails of the Gumbel distribution are cut off, which biases samples (arXiv 2409.02908)
         noise = gumbel(seed, step, positions.to(logits.device), logits.shape[-1])
@@ -68,10 +68,9 @@ def propose(
     return torch.stack(rows)
 
 
-def _shape(scores: Tensor, shape: Shape) -> Tensor:
-    """Divide by the temperature, then keep the top_p / top_k tokens; the rest become -inf."""
-    if shape.temperature > 0:
-        scores = scores / shape.temperature
+def _shape(scores: Tensor, banned: Tensor, shape: Shape) -> Tensor:
+    """Divide by the temperature, then keep the top_p / top_k tokens; the rest and the banned become -inf."""
+    scores = _tempered(scores, shape).masked_fill(banned, -torch.inf)
     if shape.top_p is not None and shape.top_p < 1:
         ranked, order = torch.sort(scores, dim=-1, descending=True, stable=True)
         mass = torch.softmax(ranked, dim=-1).cumsum(-1)
@@ -88,7 +87,12 @@ def _measured(scores: Tensor, shaped: Tensor, banned: Tensor, shape: Shape) -> T
     """The scores whose softmax gives confidences; banned ids keep their place in the normaliser either way."""
     if not shape.measured:
         return scores
-    return torch.where(banned, scores / shape.temperature if shape.temperature > 0 else scores, shaped)
+    return torch.where(banned, _tempered(scores, shape), shaped).float()
+
+
+def _tempered(scores: Tensor, shape: Shape) -> Tensor:
+    """Scores over the temperature, in float64: a tiny temperature overflows float32."""
+    return scores.double() / shape.temperature if shape.temperature > 0 else scores
 
 
 def _margin(log_p: Tensor, banned: Tensor) -> Tensor:

@@ -7,12 +7,13 @@ a `Registry` maps names to classes, outside code adds its own, and every mistake
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import re
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar
 
@@ -154,19 +155,28 @@ class Registry(Generic[T]):
 
 
 def argument_types(cls: type) -> dict[str, Any]:
-    """Constructor argument -> declared type, in order."""
-    hints = typing.get_type_hints(cls if is_dataclass(cls) else vars(cls).get("__init__", object()))
+    """Constructor argument -> declared type, in order; without an annotation the default's type, or Any."""
+    init = next(vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base))
+    if init is object.__init__:
+        return {}
+    try:
+        hints = typing.get_type_hints(cls if is_dataclass(cls) else init)
+    except NameError:  # an annotation that names something imported for type checkers only
+        hints = {}
     skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(cls).parameters
-    return {name: hints.get(name, str) for name, p in parameters.items() if p.kind not in skipped}
+    return {name: hints.get(name, _type_of(p.default)) for name, p in parameters.items() if p.kind not in skipped}
+
+
+def _type_of(default: Any) -> Any:
+    return type(default) if isinstance(default, bool | int | float | str) else Any
 
 
 def spec_of(component: object, name: str) -> str:
     """The spec that builds `component` again, defaults left out: `threshold(tau=0.8)`."""
-    if not is_dataclass(component):
-        return name
-    changed = [f for f in fields(component) if getattr(component, f.name) != f.default]
-    inside = ", ".join(f"{f.name}={getattr(component, f.name)}" for f in changed)
+    defaults = {key: p.default for key, p in inspect.signature(type(component)).parameters.items()}
+    kept = {key: getattr(component, key) for key in argument_types(type(component)) if hasattr(component, key)}
+    inside = ", ".join(f"{key}={value}" for key, value in kept.items() if value != defaults[key])
     return f"{name}({inside})" if inside else name
 
 
@@ -175,6 +185,8 @@ def _convert(text: str, declared: Any, where: str) -> Any:
     origin, options = typing.get_origin(declared), typing.get_args(declared)
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]
+    if declared is Any:
+        return _guess(text)
     if origin is Literal:
         if text in options:
             return text
@@ -205,3 +217,14 @@ def _convert(text: str, declared: Any, where: str) -> Any:
     raise ConfigError(
         f"{where}={text!r} cannot be written in a spec (its type is {declared}); build the object in Python"
     )
+
+
+def _guess(text: str) -> Any:
+    """A value whose type nobody declared: a number, true, false or none where it reads as one, else the text."""
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text

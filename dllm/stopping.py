@@ -18,11 +18,13 @@ def stop_check(tokenizer: Tokenizer, stop: Sequence[str]) -> StopCheck:
     """A check for the loop: how many of the settled answer ids to keep once a stop string is complete."""
 
     def check(token_ids: list[int]) -> int | None:
-        if first_stop(tokenizer.decode(token_ids), stop) is None:
+        if first_stop(tokenizer.decode(token_ids, skip_special=True), stop) is None:
             return None
         # rare and short: the fewest tokens whose text still holds the stop string
         held = (
-            n for n in range(1, len(token_ids) + 1) if first_stop(tokenizer.decode(token_ids[:n]), stop) is not None
+            n
+            for n in range(1, len(token_ids) + 1)
+            if first_stop(tokenizer.decode(token_ids[:n], skip_special=True), stop) is not None
         )
         return next(held)
 

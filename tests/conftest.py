@@ -1,4 +1,15 @@
+import pytest
 import torch
+
+from dllm.cache import caches
+from dllm.schedulers import schedulers
 
 # test processes share the cores, and the models are small: more threads would only wait for each other
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def registries_are_left_as_they_were(monkeypatch):
+    """Names that a test registers are gone after it."""
+    for registry in (schedulers, caches):
+        monkeypatch.setattr(registry, "_classes", dict(registry._classes))

@@ -227,7 +227,7 @@ def test_an_unknown_measure_is_named():
     class Curious(Scheduler):
         measures = frozenset({"surprise"})
 
-    with pytest.raises(ValueError, match="surprise.*margin, entropy"):
+    with pytest.raises(ValueError, match=r"surprise.*margin, entropy"):
         LLM(MixDenoiser()).generate([1], SamplingParams(scheduler=Curious()))
 
 
@@ -243,7 +243,7 @@ def test_samples_use_consecutive_seeds():
 
 
 def test_too_few_steps_is_an_error():
-    with pytest.raises(ValueError, match=r"steps=2 is fewer than the 4 blocks.*steps >= 4 or .* at least 8"):
+    with pytest.raises(ValueError, match=r"steps=2 is fewer than the 4 blocks.*steps >= 4 or a larger"):
         LLM(MixDenoiser()).generate([1], SamplingParams(max_new_tokens=16, block_length=4, steps=2, scheduler="llada"))
 
 

@@ -18,7 +18,7 @@ def blocks(language):
             yield pytest.param(block, id=f"{page.stem}-{index}")
 
 
-@pytest.mark.parametrize("block", blocks("python"))
+@pytest.mark.parametrize("block", list(blocks("python")))
 def test_python(block, tmp_path):
     run = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert run.returncode == 0, run.stderr
@@ -28,7 +28,7 @@ def test_python(block, tmp_path):
         assert line in run.stdout, f"{line!r} not in {run.stdout!r}"
 
 
-@pytest.mark.parametrize("block", blocks("console"))
+@pytest.mark.parametrize("block", list(blocks("console")))
 def test_console(block, tmp_path):
     """`$ dllm ...` lines are run; the lines under one are what it prints."""
     for command, output in re.findall(r"^\$ (.*(?:\\\n.*)*)\n((?:(?!\$ ).*\n)*)", block, re.M):

@@ -40,9 +40,17 @@ def test_the_engine_loads_what_was_trained(llm, encoder):
     torch.testing.assert_close(served, trained, atol=5e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("task", ["copy", "reverse", "replace", "insert", "remove", "sort", "json", "fill_json"])
+FLOORS = {
+    **dict.fromkeys(("copy", "reverse", "replace", "insert", "remove", "repeat", "fill_json"), 0.8),
+    **dict.fromkeys(("latin", "words", "shuffle", "replace_random", "sort"), 0.75),
+    "json": 0.6,
+}
+"""Well below the model card's rates, so that a small sample passes and a broken model does not."""
+
+
+@pytest.mark.parametrize("task", FLOORS)
 def test_right_on_held_out_prompts(llm, encoder, task):
-    assert rate(llm, encoder, task, Rule(k=1)) >= 0.8
+    assert rate(llm, encoder, task, Rule(k=1)) >= FLOORS[task]
 
 
 def test_parallel_commits_cost_quality_where_tokens_depend_on_each_other(llm, encoder):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from operator import index
 from typing import Any
 
 import torch
@@ -96,7 +97,7 @@ def _wrap_module(module: nn.Module, mask_token_id: int | None) -> RowDenoiser:
         name=type(module.eval()).__name__,
         vocab_size=vocab_size,
         mask_token_id=setting("mask_token_id") if mask_token_id is None else mask_token_id,
-        eos_token_ids=() if ends is None else ends if isinstance(ends, Iterable) else (ends,),
+        eos_token_ids=ends,
         # config.max_length of transformers is a generation default, not the model's
         max_length=getattr(module, "max_length", None) or setting("max_position_embeddings"),
         device=_device(module),
@@ -116,9 +117,22 @@ def _batches_inexactly(obj: Any) -> bool:
     return isinstance(obj, nn.Module) and _device(obj).type == "cpu"
 
 
+def _ends(name: str, value: Any) -> tuple[int, ...]:
+    """None, an id or several, numpy's integers included, as a tuple."""
+    try:
+        ends = tuple(
+            index(token) for token in (() if value is None else value if isinstance(value, Iterable) else (value,))
+        )
+    except TypeError:
+        raise ModelError(f"{name}: eos_token_ids is {value!r}; it must be ids, or () for none") from None
+    if any(token < 0 for token in ends):
+        raise ModelError(f"{name}: eos_token_ids is {value!r}; ids are not negative")
+    return ends
+
+
 def _checked_mask(mask_token_id: int | None, vocab_size: int) -> int | None:
-    if mask_token_id is None or (isinstance(mask_token_id, int) and 0 <= mask_token_id < vocab_size):
-        return mask_token_id
+    if mask_token_id is None or (hasattr(mask_token_id, "__index__") and 0 <= mask_token_id < vocab_size):
+        return None if mask_token_id is None else index(mask_token_id)
     raise ConfigError(f"mask_token_id={mask_token_id!r} must be an integer in 0..{vocab_size - 1}")
 
 
@@ -139,7 +153,7 @@ class LogitsAdapter:
         name: str,
         vocab_size: int,
         mask_token_id: int | None,
-        eos_token_ids: Iterable[int],
+        eos_token_ids: Any,
         max_length: int | None = None,
         device: torch.device | str = "cpu",
         one_by_one: bool = False,
@@ -149,7 +163,8 @@ class LogitsAdapter:
         self.name = name
         self.vocab_size = vocab_size
         self.mask_token_id = _checked_mask(mask_token_id, vocab_size)
-        self.eos_token_ids = tuple(int(token) for token in eos_token_ids)
+        # a config may name an end its head has no column for (a class default): it can never be produced
+        self.eos_token_ids = tuple(token for token in _ends(name, eos_token_ids) if token < vocab_size)
         self.max_length = max_length
         self.device = torch.device(device)
         self._score = score

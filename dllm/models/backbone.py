@@ -48,7 +48,7 @@ class Backbone(nn.Module):
         self.embed = nn.Embedding(spec.columns, spec.hidden_size)
         self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
         self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
-        self.head = nn.Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias)
+        self.head = nn.Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias and not spec.tied_head)
         self.rope = Rope(spec.head_dim, spec.rope_theta)
         self.tie_weights()
 
@@ -117,7 +117,7 @@ class Backbone(nn.Module):
             ModelError: not `[B, L]`, a mask of another shape, or an id outside the vocabulary.
         """
         real = self._real(input_ids, attention_mask)
-        ids = input_ids.cpu()
+        ids = input_ids.cpu().long()
         kept = [real[b].nonzero().flatten() for b in range(ids.shape[0])]
         rows = []
         for b, index in enumerate(kept):
@@ -134,6 +134,8 @@ class Backbone(nn.Module):
 
     def _real(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         """`[B, L]` bool on the CPU: which tokens count."""
+        if not isinstance(input_ids, Tensor):
+            raise ModelError(f"input_ids must be a [B, L] tensor of integers, not {type(input_ids).__name__}")
         if input_ids.dim() != 2 or input_ids.is_floating_point():
             raise ModelError(f"input_ids must be [B, L] integers, not {list(input_ids.shape)} {input_ids.dtype}")
         if attention_mask is not None and attention_mask.shape != input_ids.shape:

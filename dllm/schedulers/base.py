@@ -20,23 +20,15 @@ State = Any
 class Scheduler:
     """Base class. Subclass it, override `select`, and `register` it to give it a name in specs.
 
-    The three properties may be overridden by plain class attributes: `reads_steps = True`.
+    Class attributes:
+        reads_steps: whether `SamplingParams.steps` means anything to it.
+        measures: what it needs beside `confidence`: a subset of {"margin", "entropy"}.
+        measures_shaped: measure after temperature, top_p and top_k instead of before.
     """
 
-    @property
-    def reads_steps(self) -> bool:
-        """Whether `SamplingParams.steps` means anything to it."""
-        return False
-
-    @property
-    def measures(self) -> frozenset[str]:
-        """What it needs beside `confidence`: a subset of {"margin", "entropy"}."""
-        return frozenset()
-
-    @property
-    def measures_shaped(self) -> bool:
-        """Measure after temperature, top_p and top_k instead of before."""
-        return False
+    reads_steps: bool = False
+    measures: frozenset[str] = frozenset()
+    measures_shaped: bool = False
 
     def init(self, view: CanvasView) -> State:
         """State of a new row, before its first forward (the view's block is still empty)."""

@@ -1,8 +1,10 @@
-"""Sharing out a step budget among blocks that are not known beforehand."""
+"""Sharing out a step budget among blocks, which are known one at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from dllm.errors import ConfigError
 from dllm.views import CanvasView
@@ -13,33 +15,41 @@ class BlockBudget:
     """Steps of the live block.
 
     Attributes:
-        done: masks that belonged to earlier blocks and this one.
+        left: steps not yet given to a block.
         masks: masks in this block when it was opened.
         steps: steps this block may take, at least 1.
     """
 
-    done: int = 0
+    left: int
     masks: int = 0
     steps: int = 1
 
 
 def check_budget(view: CanvasView, name: str) -> BlockBudget:
-    """A row's empty budget. Raises ConfigError if there are fewer steps than blocks: each block needs one."""
-    blocks = -(-view.total // view.block_length)
+    """A row's whole budget. Raises ConfigError if there are fewer steps than blocks: each block needs one."""
+    blocks = _blocks(view.masked, view.block_length)
     if view.steps is not None and view.steps < blocks:
         raise ConfigError(
             f"steps={view.steps} is fewer than the {blocks} blocks of {view.total} tokens; {name} needs a step a "
-            f"block: use steps >= {blocks} or a block_length of at least {-(-view.total // view.steps)}"
+            f"block: use steps >= {blocks} or a larger block_length"
         )
-    return BlockBudget()
+    return BlockBudget(view.total if view.steps is None else view.steps)
 
 
 def open_budget(view: CanvasView, budget: BlockBudget) -> BlockBudget:
-    """The next block's share: steps in proportion to masks, by cumulative rounding so that the shares add up.
+    """The next block's share: steps in proportion to masks, one kept back for every block after it.
 
     With equal blocks whose number divides `steps` it is steps / blocks, the published rule.
     """
-    done, masks = budget.done, view.block_masked
-    steps = view.total if view.steps is None else view.steps
-    share = steps * (done + masks) // view.total - steps * done // view.total
-    return BlockBudget(done + masks, masks, max(1, share))
+    share = budget.left * view.block_masked // int(view.masked.sum())
+    share = max(1, min(share, budget.left - _blocks(view.masked[view.end :], view.block_length)))
+    return BlockBudget(budget.left - share, view.block_masked, share)
+
+
+def _blocks(masked: Tensor, block_length: int) -> int:
+    """How many blocks the masks need; a block begins at the first mask that is left, so fixed text may part them."""
+    count, end = 0, 0
+    for position in masked.nonzero().squeeze(-1).tolist():
+        if position >= end:
+            count, end = count + 1, position + block_length
+    return count

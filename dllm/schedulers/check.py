@@ -14,6 +14,12 @@ def in_range(field: str, value: float, low: float, high: float = math.inf) -> No
         raise ConfigError(f"{field}={value!r} must be a number {bounds}")
 
 
+def whole(field: str, value: int, low: int) -> None:
+    """Raise ConfigError unless `value` is a whole number of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ConfigError(f"{field}={value!r} must be a whole number of at least {low}")
+
+
 def one_of(field: str, value: str, legal: tuple[str, ...]) -> None:
     """Raise ConfigError unless `value` is one of `legal`."""
     if value not in legal:

@@ -48,11 +48,8 @@ class Dream(Scheduler):
     def __post_init__(self) -> None:
         one_of("dream: alg", self.alg, ("entropy", "origin", "maskgit_plus", "topk_margin"))
         in_range("dream: alg_temp", self.alg_temp, 0.0)
-
-    @property
-    def measures(self) -> frozenset[str]:
         needs = {"entropy": "entropy", "topk_margin": "margin"}.get(self.alg)
-        return frozenset({needs} if needs else ())
+        object.__setattr__(self, "measures", frozenset({needs} if needs else ()))
 
     def init(self, view: CanvasView) -> Clock:
         return Clock(check_budget(view, "dream"))

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from dllm.schedulers.base import Scheduler, State, register
-from dllm.schedulers.check import in_range, one_of
+from dllm.schedulers.check import one_of, whole
 from dllm.views import StepView
 
 By = Literal["confidence", "margin", "entropy", "random", "left_to_right"]
@@ -30,12 +30,9 @@ class TopK(Scheduler):
     by: By = "confidence"
 
     def __post_init__(self) -> None:
-        in_range("topk: k", self.k, 1)
+        whole("topk: k", self.k, 1)
         one_of("topk: by", self.by, ("confidence", "margin", "entropy", "random", "left_to_right"))
-
-    @property
-    def measures(self) -> frozenset[str]:
-        return frozenset({self.by} & {"margin", "entropy"})
+        object.__setattr__(self, "measures", frozenset({self.by} & {"margin", "entropy"}))
 
     def select(self, view: StepView, state: State) -> tuple[Tensor, State]:
         return view.best(self._score(view), self.k), state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,18 +27,13 @@ class Union(Scheduler):
                 f"scheduler={'+'.join(shaped + plain)!r}: {shaped[0]} measures after temperature and top_p, "
                 f"{plain[0]} before; use one of them"
             )
-
-    @property
-    def reads_steps(self) -> bool:
-        return any(part.reads_steps for part in self.parts)
-
-    @property
-    def measures(self) -> frozenset[str]:
-        return frozenset().union(*(part.measures for part in self.parts))
-
-    @property
-    def measures_shaped(self) -> bool:
-        return any(part.measures_shaped for part in self.parts)
+        overrides: dict[str, Any] = {
+            "measures": frozenset().union(*(part.measures for part in self.parts)),
+            "reads_steps": any(part.reads_steps for part in self.parts),
+            "measures_shaped": bool(shaped),
+        }
+        for name, value in overrides.items():
+            object.__setattr__(self, name, value)
 
     def init(self, view: CanvasView) -> State:
         return tuple(part.init(view) for part in self.parts)

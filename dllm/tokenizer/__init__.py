@@ -9,7 +9,7 @@ from typing import Any
 import tokenizers
 
 from dllm.errors import ModelError
-from dllm.folder import resolve_folder
+from dllm.folder import TOKENIZER_FILES, resolve_folder
 from dllm.tokenizer.files import has_tokenizer
 from dllm.tokenizer.foreign import ForeignTokenizer
 from dllm.tokenizer.native import Message, Tokenizer
@@ -21,12 +21,13 @@ def tokenizer_of(folder: str | os.PathLike[str], default_template: str | None) -
     return Tokenizer.from_folder(path, default_template=default_template) if has_tokenizer(path) else None
 
 
-def as_tokenizer(obj: Any) -> Tokenizer:
+def as_tokenizer(obj: Any, default_template: str | None = None) -> Tokenizer:
     """Make a `Tokenizer` of what users have.
 
     Args:
         obj: a `Tokenizer`; a folder, `"tiny"` or a Hub id; a `tokenizers.Tokenizer`; a transformers tokenizer; or
             any object with `encode(text)` and `decode(ids)`.
+        default_template: chat template where a folder has none.
 
     Raises:
         ModelError: none of these.
@@ -34,7 +35,7 @@ def as_tokenizer(obj: Any) -> Tokenizer:
     if isinstance(obj, Tokenizer):
         return obj
     if isinstance(obj, str | os.PathLike):
-        return Tokenizer.from_folder(resolve_folder(obj))
+        return Tokenizer.from_folder(resolve_folder(obj, files=TOKENIZER_FILES), default_template=default_template)
     if isinstance(obj, tokenizers.Tokenizer):
         return Tokenizer(obj)
     core = getattr(obj, "backend_tokenizer", None)
