@@ -1,0 +1,46 @@
+"""Score the embedded model on held-out prompts: ``python scripts/eval_tiny.py`` prints the table of its model card."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import dllm.tiny
+from dllm.tiny import report, tasks
+
+
+def main() -> None:
+    """Read the options, measure, print the table in Markdown."""
+    shipped = Path(dllm.tiny.__file__).parent.parent / "models" / "tiny"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--model", type=Path, default=shipped, help="folder of the exported checkpoint")
+    parser.add_argument("--n", type=int, default=500, help="items a task at one token a step")
+    parser.add_argument("--fewer", type=int, default=200, help="items a task under each other rule")
+    parser.add_argument("--tasks", nargs="+", choices=tasks.TASKS, default=list(tasks.TASKS), metavar="TASK")
+    parser.add_argument("--rules", nargs="+", help="a selection of: " + ", ".join(map(str, report.RULES)))
+    parser.add_argument("--region", type=int, default=0, help="canvas of an answer; 0: its length and 1..16 more")
+    parser.add_argument("--block", type=int, default=0, help="block length of semi-autoregressive decoding; 0: none")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="also write all counts here")
+    given = parser.parse_args()
+    rules = tuple(rule for rule in report.RULES if not given.rules or str(rule) in given.rules)
+    plan = report.Plan(
+        folder=given.model,
+        names=tuple(given.tasks),
+        rules=rules,
+        count=given.n,
+        fewer=given.fewer,
+        region=given.region,
+        block=given.block,
+        seed=given.seed,
+        workers=given.workers,
+    )
+    results = report.measure(plan)
+    print(report.markdown(plan, results))
+    if given.json:
+        given.json.write_text(report.as_json(plan, results) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Train the embedded model: ``python scripts/train_tiny.py --minutes 75 --workers 2`` (the recipe: ``dllm/tiny``)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dllm.tiny import tokenizer as bpe
+from dllm.tiny.train import Options, run
+
+
+def main() -> None:
+    """Read the options, train the tokenizer if the folder has none, train the model."""
+    defaults = {name: field.default for name, field in Options.__dataclass_fields__.items()}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/tiny"), help="checkpoints and the exported model")
+    parser.add_argument("--minutes", type=float, default=75.0, help="wall-clock budget of all sessions together")
+    parser.add_argument("--steps", type=int, default=0, help="step budget; 0: none")
+    parser.add_argument("--workers", type=int, default=1, help="single-thread data-parallel processes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--only", help="train on this task alone (to try the recipe)")
+    for name in ("tokens", "layers", "muon", "adam", "eval_minutes", "eval_count", "copy_sequences"):
+        value = defaults[name]
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
+    arguments = vars(parser.parse_args())
+    out: Path = arguments["out"]
+    if not (out / "tokenizer.json").exists():
+        bpe.save(bpe.train(), out)
+    run(Options(tokenizer=out / "tokenizer.json", **arguments))
+
+
+if __name__ == "__main__":
+    main()
