@@ -15,7 +15,7 @@ class CanvasView:
     """Where a row stands before a forward. All tensors live on the CPU; positions count from the canvas' first token.
 
     Attributes:
-        canvas: `[L]` long; the mask id at masked positions.
+        canvas: `[L]` long; the mask id at masked positions. The row's own tensor: copy what you keep in a state.
         masked: `[L]` bool.
         prompt_length: tokens given in front of the answer (0 in infilling, where fixed text may be anywhere).
         total: masks on the canvas when the row began.

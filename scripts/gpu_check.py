@@ -42,6 +42,12 @@ def main() -> int:
             parser.error(f"--{name} {value} must be at least 1")
     if min(canvases) < 2 * arguments.block:
         parser.error(f"--canvas {min(canvases)} must be at least twice --block {arguments.block}")
+    try:
+        torch.empty(1, device=arguments.device)
+    except (RuntimeError, AssertionError) as error:
+        parser.error(f"--device {arguments.device} cannot be used here: {str(error).splitlines()[0]}")
+    if arguments.out is not None and not arguments.out.parent.is_dir():
+        parser.error(f"--out {arguments.out}: no such folder {arguments.out.parent}")
     options = Options(
         golden=None if arguments.only == "times" else arguments.golden,
         device=torch.device(arguments.device),

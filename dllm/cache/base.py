@@ -66,8 +66,9 @@ def resolve_cache(cache: Cache | None, model: RowDenoiser) -> Cache:
     if cache is None:
         return caches.get("prefix" if offers else "none")()
     if cache.stores and not offers:
+        name = getattr(model, "name", type(model).__name__)
         raise CapabilityError(
-            f"cache={str(cache)!r} needs a model that offers keys and values; {type(model).__name__} declares "
+            f"cache={str(cache)!r} needs a model that offers keys and values; {name} declares "
             f"{sorted(model.capabilities) or 'no capabilities'}: use cache='none' or 'auto'"
         )
     return cache

@@ -81,7 +81,7 @@ def _ask() -> str | None:
 
 
 def _check_conversation(output: OutputOptions) -> None:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError("a conversation needs a terminal; give a MESSAGE, or - to read one from stdin")
     if output.as_json or output.trace is not None:
         raise UsageError(f"{'--json' if output.as_json else '--trace'} is for a single answer; give a MESSAGE")

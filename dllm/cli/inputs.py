@@ -19,6 +19,8 @@ def unescape(text: str) -> str:
 def read_argument(argument: str, name: str, *, escape: bool) -> str:
     """The argument itself, or all of stdin where it is `-` (verbatim, never unescaped)."""
     if argument == "-":
+        if sys.stdin is None:  # the caller closed it
+            raise UsageError(f"{name} - reads stdin, which is closed; give the text as an argument")
         return _decoded(sys.stdin.buffer.read(), "stdin")
     try:
         argument.encode()

@@ -74,6 +74,7 @@ DREAM = Family(
     mask_token_id=151666,
     eos_token_id=151643,
     mask_tokens=("<|mask|>",),
-    turn_end_tokens=("<|im_end|>",),
+    # DiffuCoder fills the rest of the canvas with a pad of its own
+    turn_end_tokens=("<|im_end|>", "<|dlm_pad|>"),
     chat_template=_CHAT,
 )
