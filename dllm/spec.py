@@ -59,6 +59,8 @@ def _arguments(name: str, inside: str, kind: str, spec: str) -> Call:
             keywords[key.strip()] = value.strip()
         elif index == 0 and item.strip():
             positional = item.strip()
+        elif not item.strip():
+            raise ConfigError(f"{kind}={spec!r}: {name} has an empty argument; remove the comma")
         else:
             raise ConfigError(
                 f"{kind}={spec!r}: only the first argument may be positional; write {item.strip()!r} as key=value"

@@ -200,6 +200,14 @@ def test_a_closed_pipe_is_quiet(model_folder):
     assert process.returncode == 1
 
 
+def test_what_the_terminal_cannot_show_is_escaped():
+    prompt = "caf\u00e9 <mask:2>"
+    code = f"import sys; sys.argv = ['dllm', 'infill', {prompt!r}]; from dllm.cli import main; main()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 0 and result.stdout.startswith(r"caf\xe9 "), result.stderr
+
+
 # the embedded model
 
 

@@ -34,7 +34,7 @@ def assert_one_line(result, *words, code=2):
         (["generate", "a", "--block-length", "x"], ["--block-length", "dllm generate --help"]),
         (["generate", "a", "--temperature", "-1"], ["temperature=-1"]),
         (["generate", "a", "--steps", "4"], ["steps=4", "llada"]),
-        (["generate", "a", "--samples", "0"], ["n=0"]),
+        (["generate", "a", "--samples", "0"], ["--samples", "1"]),
         (["generate", "a", "--device", "gpu"], ["device='gpu'"]),
         (["generate", "a", "--dtype", "int4"], ["dtype='int4'"]),
         (["generate", "a", "--mask-token-id", "999"], ["999"]),
@@ -57,6 +57,9 @@ def assert_one_line(result, *words, code=2):
         (["infill", "a <mask:3>", "--stop", "b"], ["stop"]),
         (["infill", "a" * 60 + "<mask:9>"], ["69", "64"]),
         (["chat", " "], ["MESSAGE"]),
+        (["doctor", "--dtype", "int4"], ["dtype='int4'"]),
+        (["doctor", "--device", "gpu"], ["device='gpu'"]),
+        (["generate", "a", "--scheduler", "threshold(0.9,)"], ["empty argument"]),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(dllm, arguments, words):

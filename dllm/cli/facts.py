@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from dllm.errors import DllmError
+from dllm.errors import ModelError
 
 if TYPE_CHECKING:
     from dllm.models.backbone import Backbone
@@ -56,7 +56,7 @@ def machine() -> Facts:
 
 
 def model(name: str, dtype: str, device: str) -> Facts:
-    """Whether a model loads, and what it turned out to be."""
+    """Whether a model loads, and what it turned out to be; an illegal `dtype` or `device` is the caller's mistake."""
     try:
         from dllm.folder import resolve_folder
         from dllm.models.loading import load_model
@@ -65,7 +65,7 @@ def model(name: str, dtype: str, device: str) -> Facts:
         folder = resolve_folder(name)
         network = load_model(folder, dtype=dtype, device=device)
         tokenizer = tokenizer_of(folder, network.family.chat_template)
-    except (DllmError, ImportError) as error:
+    except (ModelError, ImportError) as error:
         return {"model": name, "loads": False, "error": " ".join(str(error).split())}
     return {"model": name, "loads": True, "folder": str(folder)} | _network(network) | _text(tokenizer)
 

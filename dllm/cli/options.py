@@ -83,7 +83,7 @@ class SamplingOptions:
     cfg_scale: Annotated[float, Option(help="Classifier-free guidance; 0 = off.", rich_help_panel=_SAMPLING)] = 0.0
     seed: Annotated[int | None, Option(help="Of the noise; drawn if not given.", rich_help_panel=_SAMPLING)] = None
     samples: Annotated[
-        int, Option(help="Samples a prompt, with seeds SEED, SEED+1, ...", rich_help_panel=_SAMPLING)
+        int, Option(min=1, help="Samples a prompt, with seeds SEED, SEED+1, ...", rich_help_panel=_SAMPLING)
     ] = 1
     scheduler: Annotated[
         str, Option("--scheduler", "-s", help="SPEC, see `dllm schedulers`.", rich_help_panel=_SAMPLING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -35,6 +36,9 @@ class Shell(TyperGroup):
         **extra: Any,
     ) -> NoReturn:
         parent = super().main
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # an answer that the terminal's encoding cannot show is no failure
+                stream.reconfigure(errors="backslashreplace")
         sys.exit(ending(lambda: parent(args, prog_name, complete_var, False, windows_expand_args, **extra)))
 
 
