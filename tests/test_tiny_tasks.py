@@ -20,7 +20,7 @@ from dllm.tiny.names import FREQUENT
 from dllm.tiny.train import rate
 
 FOLDER = Path(dllm.tiny.__file__).parent.parent / "models" / "tiny"
-FREE = ("shuffle", "replace_random", "latin", "words", "python", "cpp", "python_long", "cpp_long")
+FREE = ("shuffle", "replace_random", "latin", "words", "python", "cpp")
 
 
 @pytest.fixture(scope="module")

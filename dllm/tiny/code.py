@@ -38,10 +38,6 @@ FORMS = {
         "C++: a function {name} that {what}.",
     ),
 }
-PAIR_FORMS = {
-    "python": ("Write two Python functions: {one}; {two}.",),
-    "cpp": ("Write two C++ functions: {one}; {two}.",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +76,11 @@ def function(rng: random.Random, language: str) -> Function:
     return Function(name, op.what, head, body, language)
 
 
-def make(task: str, rng: random.Random) -> Example:
-    """``python``, ``cpp`` (one function) or ``python_long``, ``cpp_long`` (two)."""
-    language = task.split("_")[0]
-    one = function(rng, language)
-    if task == language:
-        prompt = pick(rng, FORMS[language]).format(name=one.name, what=one.what)
-        return Example(task, prompt, one.source(), prompt, facts=(one.name,))
-    two = function(rng, language)
-    while two.name == one.name:
-        two = function(rng, language)
-    told = {"one": f"{one.name} that {one.what}", "two": f"{two.name} that {two.what}"}
-    prompt = pick(rng, PAIR_FORMS[language]).format(**told)
-    return Example(task, prompt, f"{one.source()}\n\n{two.source()}", prompt, facts=(one.name, two.name))
+def make(language: str, rng: random.Random) -> Example:
+    """A request for one function in ``language`` ("python" or "cpp", also the task's name)."""
+    made = function(rng, language)
+    prompt = pick(rng, FORMS[language]).format(name=made.name, what=made.what)
+    return Example(language, prompt, made.source(), prompt, facts=(made.name,))
 
 
 def canonical(text: str, fixed: tuple[str, ...] = ()) -> str:

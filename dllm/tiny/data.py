@@ -17,6 +17,7 @@ from dllm.tiny.tokenizer import END, MASK, chat
 LONGEST = 128
 BLOCK = 32
 CAP = 4.0
+START_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def region_length(answer: int, rng: random.Random) -> int:
     if rng.random() < 0.8:
         return min(LONGEST, answer + rng.randint(1, 12))
     fitting = [length for length in (32, 64, 96, 128) if length > answer]
-    return rng.choices(fitting, [{32: 3, 64: 5, 96: 1, 128: 2}[length] for length in fitting])[0]
+    return rng.choices(fitting, [{32: 3, 64: 4, 96: 1, 128: 4}[length] for length in fitting])[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,8 @@ def masks(batch: Batch, rng: random.Random, blocks: float = 0.5) -> tuple[Tensor
     Of a region of L positions exactly l ~ U{1..L} are masked, each with weight L/l but at most 4 (the few masks of a
     nearly full region would otherwise dominate a step); l is spread evenly over the batch.
     Rows longer than one block are, in the share ``blocks``, put into a state of block-wise decoding instead: clean
-    before a block, part of the block masked, everything after it masked.
+    before a block, part of the block masked, everything after it masked. One row in ten is masked wholly, beyond its
+    share of the draw: decoding starts there, and a first step that is overconfident about the answer's length cuts it.
     """
     count = batch.ids.shape[0]
     order = list(range(count))
@@ -158,7 +160,7 @@ def masks(batch: Batch, rng: random.Random, blocks: float = 0.5) -> tuple[Tensor
             masked[i, rest] = True
             weight[i, rest] = 0.3
         size = len(where)
-        picked = 1 + int(u * size)
+        picked = size if rng.random() < START_SHARE else 1 + int(u * size)
         chosen = where[noise[i, where].argsort()[:picked]]
         masked[i, chosen] = True
         weight[i, chosen] = min(size / picked, CAP)

@@ -55,10 +55,10 @@ def parse(text: str) -> list[str] | None:
 def make(task: str, rng: random.Random) -> Example:
     """One random item of ``task`` (a key of ``FORMS``)."""
     sizes = {"sort": (2, 6), "repeat": (2, 7), "remove": (2, 8)}
-    names = name_list(rng, *sizes.get(task, (2, 8)), mixed=0.05 if task == "sort" else 0.12)
-    new = first_name(rng, 0.1)
+    names = name_list(rng, *sizes.get(task, (2, 8)), mixed=0.03 if task == "sort" else 0.06)
+    new = first_name(rng, 0.05)
     while new in names:
-        new = first_name(rng, 0.1)
+        new = first_name(rng, 0.05)
     place = rng.randrange(len(names) + (task == "insert"))
     times = rng.choice((2, 3, 4)) if len(names) <= 4 else rng.choice((2, 3))
     if task == "shuffle":

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 from dllm.tiny.example import listing
-from dllm.tiny.operation import INTS, LOCALS, STRING, VECTOR, Operation, Param, integers
+from dllm.tiny.operation import INTS, LOCALS, STRING, VECTOR, Operation, Param, integers, names
 
 LOOPS = listing("i j")
 LISTS = listing("v xs items values data nums")
-STRINGS = listing("s t text word line")
+STRINGS = tuple(map(listing, ("s t", "text word", "line rest", "a b")))
 
 
 _FILTERS = (("even", "{e} % 2 == 0"), ("odd", "{e} % 2 != 0"))
@@ -50,13 +50,12 @@ def accumulate(rng: random.Random, py: bool) -> Operation:
         loop = f"for (int {i} : {source})" if over_list else f"for (int {i} = 1; {i} <= {source}; {i}++)"
         inner = [f"    if ({test}) {term[kind]};"] if test else [f"    {term[kind]};"]
         body = [f"int {acc} = {start};", loop + " {", *inner, "}", f"return {acc}{end}"]
-    params: tuple[Param, ...] = ((VECTOR, source),) if over_list else integers([source])
+    params: tuple[Param, ...] = ((VECTOR, source),) if over_list else integers(source)
     return Operation(f"{verb} {adjective}{noun} {where}", params, "int", tuple(body))
 
 
 def recursion(rng: random.Random, py: bool) -> Operation:
-    n = rng.choice(listing("n m k x"))
-    b = rng.choice(listing("a b y"))
+    n, b = names(rng, 2)
     what, test, base, step, title = rng.choice(
         [
             ("the factorial of n", f"{n} <= 1", "1", f"{n} * @({n} - 1)", "factorial"),
@@ -66,7 +65,7 @@ def recursion(rng: random.Random, py: bool) -> Operation:
             ("the first int to the power of the second", f"{b} == 0", "1", f"{n} * @({n}, {b} - 1)", "power"),
         ]
     )
-    params = integers([n, b] if b in test else [n])
+    params = integers(n, b) if b in test else integers(n)
     if py:
         body: tuple[str, ...] = (f"if {test}:", f"    return {base}", f"return {step}")
     else:
@@ -75,7 +74,7 @@ def recursion(rng: random.Random, py: bool) -> Operation:
 
 
 def string(rng: random.Random, py: bool) -> Operation:
-    s, other = rng.sample(STRINGS, 2)
+    s, other = rng.choice(STRINGS)
     letter, k = rng.choice("abcdefgh"), rng.randint(2, 9)
     if rng.random() < 0.25:
         word, sep = rng.choice([("", ""), ("a space", " "), ("a dash", "-"), ("a comma", ",")])

@@ -1,4 +1,4 @@
-"""First names: the 240 most frequent in the US census of 1990 (public domain) and a sample of rarer ones.
+"""First names: the 240 most frequent in the US census of 1990 (public domain), Ana and Bob, and rarer ones.
 
 The tokenizer makes each frequent name one token, so a list costs two tokens a name; rarer names and invented ones
 split into several tokens, so that copying is learned as copying and not as a closed vocabulary.
@@ -27,6 +27,7 @@ FREQUENT: tuple[str, ...] = listing("""
     Gladys Alan Rita Dawn Dale Florence Francis Sean Clarence Johnny Edna Philip Tiffany Rosa Tony Earl Jimmy
     Antonio Cindy Luis Bryan Danny Mike Grace Leonard Stanley Nathan Wendy Curtis Manuel Rodney Victoria Edith
     Norman Sherry Josephine Sylvia Allen
+    Ana Bob
     """)
 
 RARE: tuple[str, ...] = listing("""
@@ -51,7 +52,7 @@ RARE: tuple[str, ...] = listing("""
     Emmanuel Gracie Jayne Kirsten Marisa Otto Shana Teddy Ursula Angeline Christi Eldon Frieda Harley Jodie
     Lamont Margret Rodger Shauna Summer Abby Bobbi Chase Damian Dylan Gerry Junior Leanne Luisa Margo Mavis
     Selma Sybil Agustin Barbra Bianca Cornelia Eliza Georgina Jeri Leann Magdalena Monte Quentin Russel Sydney
-    Adolfo Bart Brianna Catalina Concepcion Darwin Dona Ana Bob
+    Adolfo Bart Brianna Catalina Concepcion Darwin Dona
     """)
 
 _ONSETS = listing("B C D F G H J K L M N P R S T V W Z Br Ch Dr Fr Gr Kr Pl Sh St Th Tr")
@@ -66,15 +67,15 @@ def invented_name(rng: random.Random) -> str:
 
 
 def first_name(rng: random.Random, rare: float = 0.0) -> str:
-    """A frequent name; with probability ``rare`` a rarer one (a fifth of those invented)."""
+    """A frequent name; with probability ``rare`` a rarer one (a tenth of those invented)."""
     if rng.random() >= rare:
         return rng.choice(FREQUENT)
-    return invented_name(rng) if rng.random() < 0.2 else rng.choice(RARE)
+    return invented_name(rng) if rng.random() < 0.1 else rng.choice(RARE)
 
 
-def name_list(rng: random.Random, low: int, high: int, mixed: float = 0.12) -> list[str]:
+def name_list(rng: random.Random, low: int, high: int, mixed: float = 0.06) -> list[str]:
     """``low``..``high`` different names; the share ``mixed`` of lists holds rarer ones as well."""
-    rare = rng.choice((0.15, 0.3, 0.6)) if rng.random() < mixed else 0.0
+    rare = rng.choice((0.15, 0.3)) if rng.random() < mixed else 0.0
     names: list[str] = []
     size = rng.randint(low, high)
     while len(names) < size:

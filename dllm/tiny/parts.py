@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 
 from dllm.tiny import loops
-from dllm.tiny.operation import INTS, Operation, integers
+from dllm.tiny.operation import INTS, Operation, integers, names
 
 
 def _two(rng: random.Random, py: bool, a: str, b: str) -> tuple[str, str, str]:
@@ -26,7 +26,7 @@ def _two(rng: random.Random, py: bool, a: str, b: str) -> tuple[str, str, str]:
 
 
 def _binary(rng: random.Random, py: bool) -> Operation:
-    a, b = rng.sample(INTS, 2)
+    a, b = names(rng, 2)
     word, text, title = _two(rng, py, a, b)
     kind = "double" if rng.random() < 0.25 else "int"
     if kind == "int" and rng.random() < 0.25:
@@ -43,16 +43,16 @@ def _binary(rng: random.Random, py: bool) -> Operation:
         inner = f"({text})" if sign == "*" and word in ("sum", "difference") else text
         return Operation(
             f"returns the {word} of two ints {tail} {number}",
-            integers([a, b]),
+            integers(a, b),
             "int",
             (f"return {inner} {sign} {number}" + ("" if py else ";"),),
         )
     what = f"returns the {word} of two {'float' if py and kind == 'double' else kind}s"
-    return Operation(what, integers([a, b], kind), kind, (f"return {text}" + ("" if py else ";"),), title)
+    return Operation(what, integers(a, b, kind=kind), kind, (f"return {text}" + ("" if py else ";"),), title)
 
 
 def _ternary(rng: random.Random, py: bool) -> Operation:
-    a, b, c = rng.sample(INTS, 3)
+    a, b, c = names(rng, 3)
     word, text = rng.choice(
         [
             ("sum", f"{a} + {b} + {c}"),
@@ -62,7 +62,7 @@ def _ternary(rng: random.Random, py: bool) -> Operation:
         ]
     )
     return Operation(
-        f"returns the {word} of three ints", integers([a, b, c]), "int", (f"return {text}" + ("" if py else ";"),)
+        f"returns the {word} of three ints", integers(a, b, c), "int", (f"return {text}" + ("" if py else ";"),)
     )
 
 
@@ -88,7 +88,7 @@ def _unary(rng: random.Random, py: bool) -> Operation:
             (f"the smaller of an int and {k}", f"{'' if py else 'std::'}min({a}, {k})", ""),
         ]
     )
-    return Operation(f"returns {what}", integers([a]), "int", (f"return {text}" + ("" if py else ";"),), title)
+    return Operation(f"returns {what}", integers(a), "int", (f"return {text}" + ("" if py else ";"),), title)
 
 
 def _test(rng: random.Random, a: str, b: str) -> tuple[str, str]:
@@ -109,7 +109,7 @@ def _test(rng: random.Random, a: str, b: str) -> tuple[str, str]:
 
 
 def _conditional(rng: random.Random, py: bool) -> Operation:
-    a, b = rng.sample(INTS, 2)
+    a, b = names(rng, 2)
     said, test = _test(rng, a, b)
     yes, no = _two(rng, py, a, b), _two(rng, py, a, b)
     while no[0] == yes[0]:
@@ -119,7 +119,7 @@ def _conditional(rng: random.Random, py: bool) -> Operation:
         body: tuple[str, ...] = (f"if {test}:", f"    return {yes[1]}", f"return {no[1]}")
     else:
         body = (f"if ({test}) return {yes[1]};", f"return {no[1]};")
-    return Operation(what, integers([a, b]), "int", body)
+    return Operation(what, integers(a, b), "int", body)
 
 
 def _predicate(rng: random.Random, py: bool) -> Operation:
@@ -139,9 +139,7 @@ def _predicate(rng: random.Random, py: bool) -> Operation:
             (f"is between {k} and {high}", f"{a} >= {k} {both} {a} <= {high}", ""),
         ]
     )
-    return Operation(
-        f"checks if an int {what}", integers([a]), "bool", (f"return {text}" + ("" if py else ";"),), title
-    )
+    return Operation(f"checks if an int {what}", integers(a), "bool", (f"return {text}" + ("" if py else ";"),), title)
 
 
 def _clamp(rng: random.Random, py: bool) -> Operation:
@@ -149,7 +147,7 @@ def _clamp(rng: random.Random, py: bool) -> Operation:
     high = low + rng.randint(2, 90)
     what = f"clamps an int between {low} and {high}"
     inner = f"max({low}, min({a}, {high}))" if py else f"std::max({low}, std::min({a}, {high}))"
-    return Operation(what, integers([a]), "int", (f"return {inner}" + ("" if py else ";"),), "clamp")
+    return Operation(what, integers(a), "int", (f"return {inner}" + ("" if py else ";"),), "clamp")
 
 
 def _constant(rng: random.Random, py: bool) -> Operation:

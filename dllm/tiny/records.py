@@ -1,4 +1,4 @@
-"""Records and JSON: extract the asked keys from a line of text; several records; JSON documents for infilling."""
+"""Records and JSON: extract the asked keys from a line of text; JSON documents for infilling."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SUBJECTS = listing("math music history art physics biology geography chemistry"
 
 
 def _person(rng: random.Random) -> str:
-    return first_name(rng, 0.12)
+    return first_name(rng, 0.05)
 
 
 def _city(rng: random.Random) -> str:
-    return invented_name(rng) if rng.random() < 0.06 else rng.choice(_CITIES)
+    return invented_name(rng) if rng.random() < 0.03 else rng.choice(_CITIES)
 
 
 def _title(rng: random.Random) -> str:
@@ -64,11 +64,6 @@ FORMS = (
     "Extract as JSON: {keys}",
     "Give me JSON with the keys {keys}.",
 )
-LIST_FORMS = (
-    "Write a JSON list with keys: {keys}",
-    "Write a list of JSON objects with keys: {keys}",
-    "Extract as a JSON list: {keys}",
-)
 Record = dict[str, Value]
 
 
@@ -100,7 +95,7 @@ def _style(rng: random.Random) -> int:
     return 0 if rng.random() < 0.55 else rng.randint(1, 3)
 
 
-def make_json(rng: random.Random) -> Example:
+def make(rng: random.Random) -> Example:
     """One record, any of its keys in any order."""
     data = record(rng)
     keys = rng.sample(list(data), rng.randint(1, len(data)))
@@ -109,29 +104,13 @@ def make_json(rng: random.Random) -> Example:
     return Example("json", prompt, answer, prompt)
 
 
-def make_json_list(rng: random.Random) -> Example:
-    """Two to four records of one shape, one a line: a long answer."""
-    shape = rng.choice(list(SHAPES))
-    first = record(rng, shape)
-    fields, count = SHAPES[shape], rng.randint(2, 4)
-    keys = rng.sample(list(first), rng.randint(1, min(len(first), 3 if count < 4 else 2)))
-    rows = [first] + [{key: fields[key](rng) for key in first} for _ in range(count - 1)]
-    lines = "\n".join(as_text(row, 0) for row in rows)
-    prompt = f"{lines}\n{pick(rng, LIST_FORMS).format(keys=', '.join(keys))}"
-    answer = json.dumps([{key: row[key] for key in keys} for row in rows])
-    return Example("json_list", prompt, answer, prompt)
-
-
 def check(example: Example, text: str) -> bool:
     """Exactly the asked keys in the asked order, numbers as numbers: one right text."""
     return text == example.answer
 
 
 def document(rng: random.Random) -> str:
-    """A JSON record, or a short list of them, on its own."""
-    if rng.random() < 0.2:
-        shape = rng.choice(list(SHAPES))
-        return json.dumps([record(rng, shape) for _ in range(2)])
+    """A JSON record on its own."""
     return json.dumps(record(rng))
 
 

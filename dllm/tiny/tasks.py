@@ -15,28 +15,25 @@ from dllm.tiny import code, latin, lists, records, words
 from dllm.tiny.example import Example, held_out
 
 WEIGHTS: dict[str, float] = {
-    "copy": 4.0,
+    "copy": 3.0,
     "reverse": 4.0,
-    "sort": 8.0,
-    "shuffle": 8.0,
-    "replace": 5.0,
-    "replace_random": 6.0,
-    "insert": 5.0,
-    "remove": 5.0,
-    "repeat": 2.0,
-    "latin": 7.0,
-    "words": 6.0,
-    "json": 9.0,
-    "json_list": 2.0,
-    "python": 6.0,
-    "cpp": 7.0,
-    "python_long": 1.0,
-    "cpp_long": 1.0,
+    "sort": 11.0,
+    "shuffle": 7.0,
+    "replace": 4.0,
+    "replace_random": 7.0,
+    "insert": 4.0,
+    "remove": 4.0,
+    "repeat": 3.0,
+    "latin": 6.0,
+    "words": 5.0,
+    "json": 10.0,
+    "python": 8.0,
+    "cpp": 9.0,
     "fill_answer": 3.0,
     "fill_json": 5.0,
-    "fill_record": 2.0,
-    "fill_names": 1.0,
-    "fill_code": 5.0,
+    "fill_record": 3.0,
+    "fill_names": 3.0,
+    "fill_code": 7.0,
 }
 TASKS = tuple(WEIGHTS)
 _LINKED = ("copy", "reverse", "sort", "replace", "insert", "remove")
@@ -68,7 +65,7 @@ def check(example: Example, text: str) -> bool:
         return latin.check(example, text)
     if task == "words":
         return words.check(example, text)
-    if task.startswith("json"):
+    if task == "json":
         return records.check(example, text)
     return code.check(example, text)
 
@@ -82,7 +79,7 @@ _DOCUMENTS: dict[str, tuple[Callable[[random.Random], str], Callable[[str], bool
 
 def _make(task: str, rng: random.Random) -> Example:
     if task in ("fill_answer", "fill_json"):
-        base = records.make_json(rng) if task == "fill_json" else lists.make(rng.choice(_LINKED), rng)
+        base = records.make(rng) if task == "fill_json" else lists.make(rng.choice(_LINKED), rng)
         parts = cut(base.answer, rng)
         parts = (f"{base.prompt}\n{parts[0]}", *parts[1:])
         return Example(task, "", f"{base.prompt}\n{base.answer}", base.key, parts)
@@ -95,8 +92,8 @@ def _make(task: str, rng: random.Random) -> Example:
         return latin.make(rng)
     if task == "words":
         return words.make(rng)
-    if task.startswith("json"):
-        return records.make_json(rng) if task == "json" else records.make_json_list(rng)
+    if task == "json":
+        return records.make(rng)
     return code.make(task, rng)
 
 

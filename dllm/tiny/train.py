@@ -1,7 +1,7 @@
 """Training: one or more single-thread data-parallel workers, a schedule over a budget, checkpoints without pickle.
 
 Every worker makes its own batches from (seed, rank, pool number), so a run is a function of its options. The learning
-rate follows the *fraction of the budget used*: constant, then linear to zero over the last 40%. The budget is minutes,
+rate follows the *fraction of the budget used*: constant, then linear to zero over the last half. The budget is minutes,
 steps or both (whichever is further along), and may be changed when resuming.
 """
 
@@ -30,6 +30,8 @@ from dllm.tiny.model import Shape, TinyModel, export
 from dllm.tiny.optim import Optimizer
 
 POOL = 24
+SMALL_START = 0.12
+"""Share of the budget that runs on half batches: more updates while there is little to average over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +44,10 @@ class Options:
     minutes: float = 0.0
     steps: int = 0
     workers: int = 1
-    tokens: int = 1280
+    tokens: int = 2560
     muon: float = 0.005
     adam: float = 1e-3
-    decay: float = 0.4
+    decay: float = 0.5
     layers: int = 4
     copy_sequences: int = 12_000
     eval_minutes: float = 8.0
@@ -136,7 +138,8 @@ class _Worker:
         first = self.sequences < options.copy_sequences
         only = options.only or ("copy" if first else None)
         seed = f"{options.seed}/{self.rank}/{self.pool}"
-        yield from data.pool(self.encoder, seed, POOL, options.tokens, only)
+        tokens = options.tokens // (2 if self._fraction() < SMALL_START else 1)
+        yield from data.pool(self.encoder, seed, POOL, tokens, only)
 
     def _update(self, batch: Batch) -> tuple[float, float]:
         options, device = self.options, self.options.device
