@@ -2,7 +2,8 @@
 
 One round = one forward over a ragged set of rows, each at its own block and step:
 
-    feed (cache) -> forward (model) -> CFG -> proposals (sampling) -> select (scheduler) -> commit -> cut at EOS
+    ask (cache: what is fed, scheduler: what is predicted) -> forward, proposals -> settle the block's end
+    -> finish or select -> commit -> cut at EOS -> revoke -> cut
 
 The loop knows no model family, no scheduler and no cache by name, and nothing of text.
 """
@@ -16,28 +17,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dllm.cache import Feed
 from dllm.errors import ConfigError, ModelError
-from dllm.models.base import RowDenoiser, RowInput, RowKV
+from dllm.models.base import RowDenoiser
+from dllm.questions import Question, answer, ask
 from dllm.row import Row
-from dllm.sampling import guide, propose
-from dllm.schedulers.base import State
 from dllm.trace import TraceStep
-from dllm.views import CanvasView, StepView
+from dllm.views import StepView
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What one row asks of this round's forward: its view, what it feeds, and the positions it wants predicted."""
+class Change:
+    """What a step did to a row: committed positions, ids and confidences `[k]` each, positions masked again `[r]`."""
 
-    row: Row
-    view: CanvasView
-    feed: Feed
-    wanted: Tensor
-
-
-Change = tuple[Tensor, Tensor, Tensor]
-"""Committed positions, their token ids, their confidences: `[k]` each."""
+    positions: Tensor
+    token_ids: Tensor
+    confidences: Tensor
+    revoked: Tensor
 
 
 def denoise(model: RowDenoiser, rows: Sequence[Row], max_rows: int) -> Iterator[tuple[Row, TraceStep]]:
@@ -58,118 +53,99 @@ def denoise(model: RowDenoiser, rows: Sequence[Row], max_rows: int) -> Iterator[
 def step(model: RowDenoiser, rows: Sequence[Row]) -> list[tuple[Row, TraceStep]]:
     """One round: one forward, at least one commit for every row. None of the rows may be finished."""
     began = time.perf_counter()
-    questions = [_ask(row, model) for row in rows]
-    inputs = [lane for question in questions for lane in _lanes(question, model)]
-    outputs = iter(model.forward_rows(inputs))
-    logits = [_guided(question.row, outputs) for question in questions]
-    answers = _proposals(questions, logits)
-    changes = [_advance(*one) for one in zip(questions, logits, answers, strict=True)]
+    questions = [ask(row, model) for row in rows]
+    views = answer(questions, model)
+    changes = [_advance(question.row, view) for question, view in zip(questions, views, strict=True)]
     seconds = time.perf_counter() - began
     return [
         (question.row, _record(question, change, seconds)) for question, change in zip(questions, changes, strict=True)
     ]
 
 
-def _ask(row: Row, model: RowDenoiser) -> Question:
-    row.open_block()
-    view = row.view()
-    wanted = row.masked[row.start : row.end].nonzero().squeeze(-1) + row.start
-    return Question(row, view, row.cache.feed(view, model.lookback), wanted)
-
-
-def _lanes(question: Question, model: RowDenoiser) -> list[RowInput]:
-    """The row's own input and, with CFG, that of its unconditional copy; each lane has its own K/V."""
-    row, feed = question.row, question.feed
-    mask_token_id = model.mask_token_id
-    assert mask_token_id is not None, "LLM refuses models without a mask id"
-    canvases = [row.canvas, row.hidden(mask_token_id)] if row.cfg_scale > 0 else [row.canvas]
-    if row.cache.stores and not row.lanes:
-        row.lanes = [model.new_kv(len(row.canvas)) for _ in canvases]
-    positions = torch.arange(feed.start, feed.stop)
-    stores: Sequence[RowKV | None] = row.lanes or [None] * len(canvases)
-    return [
-        RowInput(canvas[feed.start : feed.stop], positions, question.wanted, store)
-        for canvas, store in zip(canvases, stores, strict=True)
-    ]
-
-
-def _guided(row: Row, outputs: Iterator[Tensor]) -> Tensor:
-    conditional = next(outputs)
-    return guide(conditional, next(outputs), row.cfg_scale) if row.cfg_scale > 0 else conditional
-
-
-def _proposals(questions: Sequence[Question], logits: Sequence[Tensor]) -> list[Tensor]:
-    """Proposals and measures of all rows, on the CPU after one transfer."""
-    found = [
-        propose(
-            raw,
-            question.row.banned,
-            question.row.shape,
-            measures=_measures(question.row),
-            seed=question.row.seed,
-            step=question.row.step,
-            positions=question.wanted,
-        )
-        for question, raw in zip(questions, logits, strict=True)
-    ]
-    flat = torch.cat([one.reshape(-1) for one in found]).cpu()
-    pieces = torch.split(flat, [one.numel() for one in found])
-    return [piece.view(one.shape) for piece, one in zip(pieces, found, strict=True)]
-
-
-def _measures(row: Row) -> tuple[str, ...]:
-    """What to measure beside the confidence, which is always there."""
-    return tuple(sorted(set(row.scheduler.measures) - {"confidence"}))
-
-
-def _advance(question: Question, logits: Tensor, answer: Tensor) -> Change:
-    """Let the scheduler choose, commit, cut at EOS, and close the row when it is done."""
-    row, view = question.row, _step_view(question, logits, answer)
+def _advance(row: Row, view: StepView) -> Change:
+    """Let the scheduler choose, commit, cut at EOS, revoke, and close the row when it is done."""
     if not bool(view.confidence.isfinite().all()):
         raise ModelError(
             f"the model returned NaN or infinite logits at step {row.step}; check the weights, or load in float32"
         )
-    chosen, row.state = _choice(row, view)
-    if not chosen.any():
-        chosen = view.best(view.confidence, 1)
+    if row.block_step == 0:
+        view = _settle_block(row, view)
+    chosen, last = _choice(row, view)
     positions, token_ids, confidences = _until_eos(row, view, chosen)
     row.commit(positions, token_ids)
     if len(token_ids) and int(token_ids[-1]) in row.eos_token_ids:
         row.cut(int(positions[-1]) + 1)
+    revoked = view.positions[:0] if last else _revoke(row, view, chosen, positions)
+    _cut(row, view, chosen)
     _close(row)
-    return positions, token_ids, confidences
+    return Change(positions, token_ids, confidences, revoked)
 
 
-def _choice(row: Row, view: StepView) -> tuple[Tensor, State]:
-    """The scheduler's choice, checked: a scheduler may come from outside, and a 0/1 mask would index, not choose."""
+def _settle_block(row: Row, view: StepView) -> StepView:
+    """The end of the block that has just been opened, by its first predictions."""
+    scheduler = row.scheduler
+    if scheduler.supplies("block_end"):
+        end = scheduler.block_end(view, row.state)
+        if not isinstance(end, int) or not row.settled < end <= len(row.canvas):
+            raise ConfigError(
+                f"scheduler {scheduler}: block_end must be in {row.settled + 1}...{len(row.canvas)}, not {end!r}"
+            )
+        row.end, view = end, view.until(end)
+        row.block_masked = view.block_masked
+    row.state = scheduler.open_block(view, row.state)
+    return view
+
+
+def _choice(row: Row, view: StepView) -> tuple[Tensor, bool]:
+    """`[m]` bool: what to commit, at least one position; and whether the scheduler is done with the row."""
+    if row.scheduler.supplies("finishes"):
+        left = view.masked[view.positions]
+        if int(left.sum()) == int(row.masked.sum()):
+            done, row.state = row.scheduler.finishes(view, row.state)
+            if done:
+                return left, True
     answer = row.scheduler.select(view, row.state)
     mask = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else None
+    # a scheduler may come from outside, and a 0/1 mask would index, not choose
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != view.active.shape:
         raise ConfigError(
             f"scheduler {row.scheduler}: select must return (mask, state), the mask a bool tensor of shape "
             f"{list(view.active.shape)} on the CPU; it returned {str(answer)[:80]}"
         )
-    return mask & view.active, answer[1]
+    row.state = answer[1]
+    chosen = mask & view.active
+    return chosen if chosen.any() else view.best(view.confidence, 1), False
 
 
-def _step_view(question: Question, logits: Tensor, answer: Tensor) -> StepView:
-    before = question.view
-    names = ("confidence", *_measures(question.row))
-    return StepView(
-        **{name: getattr(before, name) for name in CanvasView.__slots__},
-        positions=question.wanted,
-        active=torch.ones(len(question.wanted), dtype=torch.bool),
-        token_ids=answer[0].long(),
-        measures=dict(zip(names, answer[1:], strict=True)),
-        logits=logits,
-    )
-
-
-def _until_eos(row: Row, view: StepView, chosen: Tensor) -> Change:
+def _until_eos(row: Row, view: StepView, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Chosen positions, ids and confidences up to and with the first EOS: what stands behind it leaves the canvas."""
     positions, ids, confidences = view.positions[chosen], view.token_ids[chosen], view.confidence[chosen]
     first = next((i + 1 for i, token in enumerate(ids.tolist()) if token in row.eos_token_ids), len(ids))
     return positions[:first], ids[:first], confidences[:first]
+
+
+def _revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tensor:
+    """Mask again what the scheduler takes back: older tokens of the live block, no EOS, fewer than were committed."""
+    if not row.scheduler.supplies("revoke"):
+        return view.positions[:0]
+    if len(row.canvas) < len(view.canvas):
+        chosen, view = chosen[view.positions < len(row.canvas)], view.before(len(row.canvas))
+    asked, row.state = row.scheduler.revoke(view, chosen, row.state)
+    asked = asked[(asked >= row.start) & (asked < row.end)]
+    ended = torch.isin(row.canvas[asked], torch.tensor(sorted(row.eos_token_ids), dtype=torch.long))
+    fixed = row.masked[asked] | row.given[asked] | ended | torch.isin(asked, committed)
+    asked = asked[~fixed][: max(0, len(committed) - 1)]
+    row.revoke(asked)
+    row.state = row.scheduler.revoked(asked, row.state)
+    return asked
+
+
+def _cut(row: Row, view: StepView, chosen: Tensor) -> None:
+    """Drop the end of the canvas if the scheduler has seen that nothing will stand there."""
+    if row.scheduler.supplies("cut"):
+        length = row.scheduler.cut(view, chosen, row.state)
+        if length is not None and row.settled < length < len(row.canvas):
+            row.cut(length)
 
 
 def _record(question: Question, change: Change, seconds: float) -> TraceStep:
@@ -179,8 +155,9 @@ def _record(question: Question, change: Change, seconds: float) -> TraceStep:
     row.refreshes += question.feed.refresh
     row.step += 1
     row.block_step += 1
-    positions, token_ids, confidences = (tuple(column.tolist()) for column in change)
-    step = TraceStep(positions, token_ids, confidences, seconds=seconds)
+    columns = (change.positions, change.token_ids, change.confidences, change.revoked)
+    positions, token_ids, confidences, revoked = (tuple(column.tolist()) for column in columns)
+    step = TraceStep(positions, token_ids, confidences, revoked, seconds=seconds)
     row.trace.steps.append(step)
     return step
 

@@ -17,8 +17,13 @@ from dllm.outputs import Hole, RequestOutput, Stats
 from dllm.params import SamplingParams
 from dllm.row import Row
 from dllm.sampling import MEASURES, Shape
+from dllm.schedulers import Scheduler
 from dllm.stopping import first_stop, stop_check
 from dllm.tokenizer import Tokenizer
+from dllm.views import Setting
+
+BOUND = 64
+"""Schedulers an engine keeps ready."""
 
 
 class Engine:
@@ -44,6 +49,7 @@ class Engine:
         if tokenizer is not None:
             # a hole is inside a document, where an end-of-text token can only be noise
             holes[list(model.eos_token_ids)] = True
+        self._bound: dict[Scheduler, Scheduler] = {}
         self.banned, self.banned_in_holes = banned.to(model.device), holes.to(model.device)
 
     def encode(self, text: str) -> list[int]:
@@ -53,6 +59,25 @@ class Engine:
 
     def decode(self, token_ids: Sequence[int], *, skip_special: bool) -> str:
         return "" if self.tokenizer is None else self.tokenizer.decode(list(token_ids), skip_special=skip_special)
+
+    def bind(self, scheduler: Scheduler) -> Scheduler:
+        """The scheduler made ready for this model and tokenizer; the work is done once for equal ones."""
+        try:
+            kept = self._bound.get(scheduler)
+        except TypeError:  # one from outside that cannot be hashed
+            return self._made_ready(scheduler)
+        if kept is None:
+            kept = self._bound[scheduler] = self._made_ready(scheduler)
+            while len(self._bound) > BOUND:
+                self._bound.pop(next(iter(self._bound)))
+        return kept
+
+    def _made_ready(self, scheduler: Scheduler) -> Scheduler:
+        bound = scheduler.bind(Setting(model=self.model, tokenizer=self.tokenizer))
+        unknown = sorted(set(bound.measures) - {"confidence", *MEASURES})
+        if unknown:
+            raise ConfigError(f"scheduler {bound} asks for measures {unknown}; known: {', '.join(MEASURES)}")
+        return bound
 
     def check_ids(self, token_ids: Sequence[int], what: str) -> list[int]:
         """The ids as a list. Raises PromptError for none, for ids outside the vocabulary and for mask ids."""
@@ -91,9 +116,9 @@ class Answer:
         if params.stop and engine.tokenizer is None:
             raise ConfigError(f"stop={params.stop!r} needs a tokenizer; give LLM(..., tokenizer=...) or drop stop")
         canvas = torch.tensor(ids + [engine.mask_token_id] * new)
-        row = _row(engine, canvas, torch.arange(len(canvas)) >= len(ids), params, seed)
-        row.prompt_length = len(ids)
-        row.eos_token_ids = frozenset() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
+        eos = frozenset[int]() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
+        masked = torch.arange(len(canvas)) >= len(ids)
+        row = _row(engine, canvas, masked, params, seed, prompt_length=len(ids), eos_token_ids=eos)
         if params.stop and engine.tokenizer is not None:
             row.stop_check = stop_check(engine.tokenizer, params.stop)
         return cls(engine, row, ids, params)
@@ -201,16 +226,24 @@ def draw_seed(params: SamplingParams) -> int:
     return secrets.randbits(53) if params.seed is None else params.seed
 
 
-def _row(engine: Engine, canvas: Tensor, masked: Tensor, params: SamplingParams, seed: int) -> Row:
-    scheduler = params.schedule
-    unknown = sorted(set(scheduler.measures) - {"confidence", *MEASURES})
-    if unknown:
-        raise ConfigError(f"scheduler {scheduler} asks for measures {unknown}; known: {', '.join(MEASURES)}")
+def _row(
+    engine: Engine,
+    canvas: Tensor,
+    masked: Tensor,
+    params: SamplingParams,
+    seed: int,
+    *,
+    prompt_length: int = 0,
+    eos_token_ids: frozenset[int] = frozenset(),
+) -> Row:
+    scheduler = engine.bind(params.schedule)
     return Row(
         canvas=canvas,
         masked=masked.clone(),
         given=~masked,
-        prompt_length=0,
+        prompt_length=prompt_length,
+        eos_token_ids=eos_token_ids,
+        mask_token_id=engine.mask_token_id,
         scheduler=scheduler,
         cache=resolve_cache(params.caching, engine.model),
         shape=Shape(params.temperature, params.top_p, params.top_k, scheduler.measures_shaped),

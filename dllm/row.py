@@ -44,6 +44,7 @@ class Row:
     masked: Tensor
     given: Tensor
     prompt_length: int
+    mask_token_id: int
     scheduler: Scheduler
     cache: Cache
     shape: Shape
@@ -77,6 +78,7 @@ class Row:
         return CanvasView(
             canvas=self.canvas,
             masked=self.masked,
+            given=self.given,
             prompt_length=self.prompt_length,
             total=self.total,
             start=self.start,
@@ -87,6 +89,7 @@ class Row:
             steps=self.steps,
             block_length=self.block_length,
             seed=self.seed,
+            eos_token_ids=self.eos_token_ids,
         )
 
     @property
@@ -96,23 +99,30 @@ class Row:
         return int(left[0, 0]) if len(left) else len(self.canvas)
 
     def open_block(self) -> None:
-        """Where the live block has no mask left, open the next: from the first mask on, `block_length` positions."""
+        """Where the live block has no mask left, open the next: from the first mask on, `block_length` positions.
+
+        Its end is settled after its first forward, since a scheduler may choose it by what is predicted.
+        """
         if self.masked[self.start : self.end].any():
             return
         self.start = self.settled
         self.end = min(self.start + self.block_length, len(self.canvas))
         self.block_masked = int(self.masked[self.start : self.end].sum())
         self.block_step = 0
-        self.state = self.scheduler.open_block(self.view(), self.state)
 
-    def hidden(self, mask_token_id: int) -> Tensor:
+    def hidden(self) -> Tensor:
         """`[L]` long: the unconditional canvas, with everything that was given masked."""
-        return torch.where(self.given, mask_token_id, self.canvas)
+        return torch.where(self.given, self.mask_token_id, self.canvas)
 
     def commit(self, positions: Tensor, token_ids: Tensor) -> None:
         self.canvas[positions] = token_ids
         self.masked[positions] = False
         self.slots += len(positions)
+
+    def revoke(self, positions: Tensor) -> None:
+        self.canvas[positions] = self.mask_token_id
+        self.masked[positions] = True
+        self.slots -= len(positions)
 
     def cut(self, length: int) -> None:
         """Positions from `length` on leave the canvas at once, stored K/V included."""

@@ -30,6 +30,27 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     return unconditional + (scale + 1) * (conditional - unconditional)
 
 
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What measures are taken from, for m positions.
+
+    Attributes:
+        log_p: `[m, V]`, the softmax that gives confidences.
+        raw: `[m, V]`, the model's own logits, before a scheduler's transform.
+        banned: `[V]` bool.
+        token_ids: `[m]` long, the proposals.
+        held: `[m]` long, the ids on the canvas.
+        unchanged: whether no transform came between `raw` and the proposal.
+    """
+
+    log_p: Tensor
+    raw: Tensor
+    banned: Tensor
+    token_ids: Tensor
+    held: Tensor
+    unchanged: bool
+
+
 def propose(
     logits: Tensor,
     banned: Tensor,
@@ -39,6 +60,8 @@ def propose(
     seed: int,
     step: int,
     positions: Tensor,
+    held: Tensor,
+    raw: Tensor | None = None,
 ) -> Tensor:
     """One proposal a position.
 
@@ -46,8 +69,10 @@ def propose(
         logits: `[m, V]` float, any dtype.
         banned: `[V]` bool, ids that may not be proposed (the mask id, ids without text).
         shape: how to choose.
-        measures: extra measures wanted, of "margin" and "entropy".
+        measures: extra measures wanted, names of `MEASURES`.
         seed, step, positions: of the noise; positions `[m]` long, canvas positions.
+        held: `[m]` long, the ids on the canvas.
+        raw: `[m, V]`, the logits before a transform changed them; None if nothing did.
 
     Returns:
         `[2 + len(measures), m]` float64 on the logits' device: token ids, confidences, then the measures. One tensor,
@@ -62,9 +87,10 @@ def propose(
     else:
         tokens = shaped.argmax(-1)
     log_p = torch.log_softmax(_measured(scores, shaped, banned, shape), dim=-1)
-    confidence = log_p.gather(-1, tokens[:, None]).squeeze(-1).double().exp()
-    rows = [tokens.double(), confidence]
-    rows += [MEASURES[name](log_p, banned) for name in measures]
+    unchanged = raw is None or raw is logits
+    readings = Readings(log_p, logits if raw is None else raw, banned, tokens, held.to(logits.device), unchanged)
+    rows = [tokens.double(), _probability(log_p, tokens)]
+    rows += [MEASURES[name](readings) for name in measures]
     return torch.stack(rows)
 
 
@@ -95,16 +121,39 @@ def _tempered(scores: Tensor, shape: Shape) -> Tensor:
     return scores.double() / shape.temperature if shape.temperature > 0 else scores
 
 
-def _margin(log_p: Tensor, banned: Tensor) -> Tensor:
-    """Probability of the best minus that of the second, among ids that may be proposed."""
-    top = log_p.masked_fill(banned, -torch.inf).topk(2, dim=-1).values.double().exp()
+def _probability(log_p: Tensor, token_ids: Tensor) -> Tensor:
+    return log_p.gather(-1, token_ids[:, None]).squeeze(-1).double().exp()
+
+
+def _margin(readings: Readings) -> Tensor:
+    top = readings.log_p.masked_fill(readings.banned, -torch.inf).topk(2, dim=-1).values.double().exp()
     return top[:, 0] - top[:, 1]
 
 
-def _entropy(log_p: Tensor, banned: Tensor) -> Tensor:
-    """Shannon entropy in nats over every column."""
-    p = log_p.exp()
-    return -(p * log_p.clamp_min(torch.finfo(log_p.dtype).min)).sum(-1).double()
+def _entropy(readings: Readings) -> Tensor:
+    log_p = readings.log_p
+    return -(log_p.exp() * log_p.clamp_min(torch.finfo(log_p.dtype).min)).sum(-1).double()
 
 
-MEASURES = {"margin": _margin, "entropy": _entropy}
+def _held(readings: Readings) -> Tensor:
+    return _probability(readings.log_p, readings.held)
+
+
+def _raw(readings: Readings) -> Tensor:
+    return _probability(torch.log_softmax(readings.raw.float(), dim=-1), readings.token_ids)
+
+
+def _gap(readings: Readings) -> Tensor:
+    top = readings.raw.float().masked_fill(readings.banned, -torch.inf).topk(2, dim=-1).values.double()
+    return top[:, 0] - top[:, 1]
+
+
+MEASURES = {"margin": _margin, "entropy": _entropy, "held": _held, "raw": _raw, "gap": _gap}
+"""What can be measured beside the confidence, `[m]` float64 each.
+
+margin: probability of the best minus that of the second, among ids that may be proposed.
+entropy: Shannon entropy in nats, over every column.
+held: probability of the token that is on the canvas.
+raw: probability of the proposal before a scheduler's transform.
+gap: logit of the best minus that of the second before a transform, among ids that may be proposed.
+"""

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dllm.noise import uniform
+
+if TYPE_CHECKING:
+    from dllm.models.base import Denoiser
+    from dllm.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a scheduler is bound to: the model, and the tokenizer if there is one."""
+
+    model: Denoiser
+    tokenizer: Tokenizer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +31,7 @@ class CanvasView:
         canvas: `[L]` long; the mask id at masked positions. The row's own tensor: copy what you keep in a state.
         masked: `[L]` bool.
         prompt_length: tokens given in front of the answer (0 in infilling, where fixed text may be anywhere).
+        given: `[L]` bool, tokens that came with the request.
         total: masks on the canvas when the row began.
         start, end: the live block `[start, end)`.
         block_masked: masks in the live block when it was opened.
@@ -26,10 +40,12 @@ class CanvasView:
         steps: the step budget asked for, or None.
         block_length: tokens a block is asked to have.
         seed: of the row's noise.
+        eos_token_ids: ids that end the answer; empty in infilling and with `ignore_eos`.
     """
 
     canvas: Tensor
     masked: Tensor
+    given: Tensor
     prompt_length: int
     total: int
     start: int
@@ -40,6 +56,7 @@ class CanvasView:
     steps: int | None
     block_length: int
     seed: int
+    eos_token_ids: frozenset[int]
 
     def noise(self, positions: Tensor, stream: int, step: int | None = None) -> Tensor:
         """`[m]` float64 in (0, 1): a function of the seed, the row's own positions and the step (default: this one).
@@ -51,14 +68,15 @@ class CanvasView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView(CanvasView):
-    """A row after its forward, with one proposal for each position asked about.
+    """A row after its forward, with one proposal for each position asked about: the masks of the live block, and what
+    the scheduler wants beside them.
 
     Attributes:
         positions: `[m]` long, ascending canvas positions.
         active: `[m]` bool: masked and inside the live block, i.e. may be committed now.
         token_ids: `[m]` long, the proposed token.
         measures: name -> `[m]` float64; always holds `confidence` (probability of the proposed token), and whatever
-            else the scheduler names in `measures`: `margin` (p of the best minus p of the second), `entropy` (nats).
+            else the scheduler names in `measures`: see `dllm.sampling.MEASURES`.
         logits: `[m, V]` float, the model's own (after CFG), on the model's device.
     """
 
@@ -79,3 +97,33 @@ class StepView(CanvasView):
         order = torch.sort(score[candidates], descending=True, stable=True).indices
         chosen[candidates[order[:k]]] = True
         return chosen
+
+    def among(self, token_ids: frozenset[int]) -> Tensor:
+        """`[m]` bool: the positions whose proposal is one of `token_ids`."""
+        return torch.isin(self.token_ids, torch.tensor(sorted(token_ids), dtype=torch.long))
+
+    def until(self, end: int) -> StepView:
+        """The same step with the live block ending at `end`."""
+        masked = self.masked[self.positions] & (self.positions >= self.start)
+        return replace(
+            self,
+            end=end,
+            block_masked=int(self.masked[self.start : end].sum()),
+            active=masked & (self.positions < end),
+        )
+
+    def before(self, length: int) -> StepView:
+        """The same step on the canvas that is left when it ends at `length`."""
+        kept = self.positions < length
+        return replace(
+            self,
+            canvas=self.canvas[:length],
+            masked=self.masked[:length],
+            given=self.given[:length],
+            end=min(self.end, length),
+            positions=self.positions[kept],
+            active=self.active[kept],
+            token_ids=self.token_ids[kept],
+            measures={name: values[kept] for name, values in self.measures.items()},
+            logits=self.logits[kept.to(self.logits.device)],
+        )

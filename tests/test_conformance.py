@@ -19,6 +19,12 @@ SCHEDULERS = (
     *("threshold(0.05)", "factor(20)", "dream", "dream(origin)", "dream(topk_margin, alg_temp=0.3)"),
     "threshold(0.1)+topk(2, by=random)",
 )
+METHODS = (
+    *("localleap(anchor=0.08, relaxed=0.03)", "eb(20)", "hierarchy(high=0.1, low=0.03)", "dus", "saber(2)"),
+    *("klass(0.02, epsilon=1)", "credit+threshold(0.05)", "prophet(early=2, middle=1, late=0.5)+topk"),
+    "eotp(paper)+topk",
+    "adablock(tau=0.01, delimiters='3 14 15 92 65 35 89')+credit+localleap(anchor=0.05)+prophet(early=4)+eotp",
+)
 EXTRAS = {
     "greedy": {},
     "sampled": {"temperature": 0.7, "top_p": 0.95, "top_k": 50},
@@ -39,8 +45,11 @@ def prompts(llm):
     return [rng.choices(range(200), k=n) for n in LENGTHS]
 
 
-@pytest.mark.parametrize("extra", EXTRAS)
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+COMBINATIONS = [(scheduler, extra) for scheduler in SCHEDULERS for extra in EXTRAS]
+COMBINATIONS += [(scheduler, ("greedy", "sampled", "guided")[i % 3]) for i, scheduler in enumerate(METHODS)]
+
+
+@pytest.mark.parametrize(("scheduler", "extra"), COMBINATIONS)
 @pytest.mark.parametrize(("name", "cache"), CASES)
 def test_a_row_in_a_batch_is_the_row_alone(llms, name, cache, scheduler, extra):
     llm = llms[name]
@@ -81,9 +90,11 @@ def check_trace(llm, out, params):
     before = out.prompt_token_ids + [mask] * params.max_new_tokens
     for step, after in zip(out.trace.steps, out.trace.replay(before, mask), strict=True):
         assert step.positions and all(before[p] == mask for p in step.positions)
+        assert len(step.revoked) < len(step.positions) and all(before[p] != mask for p in step.revoked)
         before = after
     length = len(out.prompt_token_ids) + len(out.token_ids)
     assert before[len(out.prompt_token_ids) : length] == out.token_ids and mask not in before[:length]
+    assert out.stats.slots == sum(len(step.positions) - len(step.revoked) for step in out.trace.steps)
 
 
 @pytest.mark.parametrize("name", NATIVE)

@@ -7,41 +7,71 @@ To add one, copy `threshold.py`, change `select`, and import it below. One writt
 from __future__ import annotations
 
 from dllm.errors import ConfigError
+from dllm.schedulers.adablock import AdaBlock
 from dllm.schedulers.base import Scheduler, register, schedulers
+from dllm.schedulers.credit import Credit
 from dllm.schedulers.dream import Dream
+from dllm.schedulers.dus import Dilated
+from dllm.schedulers.eb import EntropyBounded
+from dllm.schedulers.eotp import EndOfText
 from dllm.schedulers.factor import Factor
+from dllm.schedulers.hierarchy import Hierarchy
+from dllm.schedulers.joined import Joined
+from dllm.schedulers.klass import Klass
+from dllm.schedulers.learn2pd import Learn2PD
 from dllm.schedulers.llada import LLaDA
+from dllm.schedulers.localleap import LocalLeap
+from dllm.schedulers.prophet import Prophet
+from dllm.schedulers.saber import Saber
 from dllm.schedulers.threshold import Threshold
 from dllm.schedulers.topk import TopK
-from dllm.schedulers.union import Union
 from dllm.spec import parse_spec
 from dllm.views import CanvasView, StepView
 
 
 def as_scheduler(spec: str | Scheduler) -> Scheduler:
-    """A spec such as `"topk(2, by=margin)"` or `"a+b"`, or a Scheduler, as a Scheduler. Raises ConfigError."""
+    """A spec such as `"topk(2, by=margin)"` or `"a+b"`, or a Scheduler, as one that selects. Raises ConfigError.
+
+    What only transforms, ends blocks, stops or revokes is joined with `threshold(0.9)`.
+    """
     if isinstance(spec, Scheduler):
-        return spec
+        return _selecting((spec,))
     if not isinstance(spec, str):
         raise ConfigError(f"scheduler={spec!r} must be a spec such as 'threshold(0.9)' or a Scheduler object")
     calls = parse_spec(spec, "scheduler")
-    parts = tuple(schedulers.build(call) for call in calls)
     twice = {call.name for call in calls if sum(other.name == call.name for other in calls) > 1}
     if twice:
         raise ConfigError(f"scheduler={spec!r} names {', '.join(sorted(twice))} twice; name each part once")
-    return parts[0] if len(parts) == 1 else Union(parts)
+    return _selecting(tuple(schedulers.build(call) for call in calls))
+
+
+def _selecting(parts: tuple[Scheduler, ...]) -> Scheduler:
+    if not any(part.supplies("select") for part in parts):
+        parts = (*parts, Threshold())
+    return parts[0] if len(parts) == 1 else Joined(parts)
 
 
 __all__ = [
+    "AdaBlock",
     "CanvasView",
+    "Credit",
+    "Dilated",
     "Dream",
+    "EndOfText",
+    "EntropyBounded",
     "Factor",
+    "Hierarchy",
+    "Joined",
+    "Klass",
     "LLaDA",
+    "Learn2PD",
+    "LocalLeap",
+    "Prophet",
+    "Saber",
     "Scheduler",
     "StepView",
     "Threshold",
     "TopK",
-    "Union",
     "as_scheduler",
     "register",
     "schedulers",

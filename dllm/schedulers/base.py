@@ -2,6 +2,16 @@
 
 "Scheduler" never means request batching here; that is the batcher. A scheduler is a stateless object: whatever a row
 must remember is created by `init`, handed to each hook and returned by it.
+
+A method overrides the hooks it needs and no others. In the order in which a step calls them:
+
+    wants      positions to have predicted beside the block's masks                      (before the forward)
+    transform  changes the logits that proposals and confidences come from               (credit)
+    block_end  where the block that has just been opened ends                            (block policies)
+    finishes   whether to commit every mask at once and be done                          (stop rules)
+    select     which positions to commit                                                 (selectors)
+    revoke     which committed positions to mask again                                   (revokers)
+    cut        where the canvas may end                                                  (stop rules)
 """
 
 from __future__ import annotations
@@ -11,18 +21,18 @@ from typing import Any
 from torch import Tensor
 
 from dllm.spec import Registry, spec_of
-from dllm.views import CanvasView, StepView
+from dllm.views import CanvasView, Setting, StepView
 
 State = Any
 """Whatever a scheduler wants to remember of a row. Treat it as immutable: return a new one."""
 
 
 class Scheduler:
-    """Base class. Subclass it, override `select`, and `register` it to give it a name in specs.
+    """Base class. Subclass it, override the hooks, and `register` it to give it a name in specs.
 
     Class attributes:
         reads_steps: whether `SamplingParams.steps` means anything to it.
-        measures: what it needs beside `confidence`: a subset of {"margin", "entropy"}.
+        measures: what it needs beside `confidence`: names of `dllm.sampling.MEASURES`.
         measures_shaped: measure after temperature, top_p and top_k instead of before.
     """
 
@@ -30,13 +40,44 @@ class Scheduler:
     measures: frozenset[str] = frozenset()
     measures_shaped: bool = False
 
+    def bind(self, setting: Setting) -> Scheduler:
+        """This scheduler made ready for one model and tokenizer; called once for each pair, before any row."""
+        return self
+
     def init(self, view: CanvasView) -> State:
         """State of a new row, before its first forward (the view's block is still empty)."""
         return None
 
+    def wants(self, view: CanvasView, state: State) -> Tensor | None:
+        """`[k]` long: canvas positions to predict beside the masks of the live block, or None.
+
+        A cache may feed less than the canvas; positions it does not feed are left out of the step's view.
+        """
+        return None
+
+    def transform(self, view: CanvasView, positions: Tensor, logits: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits to propose from, and the new state.
+
+        Args:
+            positions: `[m]` long on the CPU, the canvas positions asked about.
+            logits: `[m, V]` float on the model's device. Do not write to them: `StepView.logits` stays raw.
+        """
+        return logits, state
+
+    def block_end(self, view: StepView, state: State) -> int:
+        """One past the last position of the block that has just been opened; `view.end` is its default.
+
+        Called once a block, after its first forward, whose predictions it may read.
+        """
+        return view.end
+
     def open_block(self, view: CanvasView, state: State) -> State:
-        """Called when a block has been opened, before its first forward."""
+        """Called once a block, after `block_end`, before the first `select` in it."""
         return state
+
+    def finishes(self, view: StepView, state: State) -> tuple[bool, State]:
+        """Whether to commit all masks now, with this step's proposals. Asked only when all of them are in view."""
+        return False, state
 
     def select(self, view: StepView, state: State) -> tuple[Tensor, State]:
         """Choose what to commit.
@@ -46,6 +87,27 @@ class Scheduler:
             most confident one, so that every forward makes progress), and the row's new state.
         """
         raise TypeError(f"{type(self).__name__} must override select(view, state) -> (mask, state)")
+
+    def revoke(self, view: StepView, chosen: Tensor, state: State) -> tuple[Tensor, State]:
+        """Choose what to mask again, after `chosen` (`[m]` bool) has been committed.
+
+        Returns:
+            `[r]` long, committed answer positions of the live block, the first ones first. The engine keeps at most one
+            fewer than it committed, so that every step makes progress; and the new state.
+        """
+        return view.positions[:0], state
+
+    def revoked(self, positions: Tensor, state: State) -> State:
+        """Told of the positions that were masked again, whoever asked for it."""
+        return state
+
+    def cut(self, view: StepView, chosen: Tensor, state: State) -> int | None:
+        """A length for the canvas, positions from which on leave it, or None. A committed EOS cuts without this."""
+        return None
+
+    def supplies(self, hook: str) -> bool:
+        """Whether this scheduler has a `hook` of its own."""
+        return getattr(type(self), hook) is not getattr(Scheduler, hook)
 
     def __str__(self) -> str:
         return spec_of(self, schedulers.name_of(type(self)))

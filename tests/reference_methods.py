@@ -1,0 +1,338 @@
+"""The published methods read aloud: one row, the whole canvas at every step, dense tables, plain Python, float64.
+
+Nothing here shares code with the engine. A method is an object whose hooks a slow loop calls; greedy only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass
+class Now:
+    """What a method may look at: logits `z[i][v]` of the model and probabilities `p[i][v]` after transforms."""
+
+    canvas: list[int]
+    mask: int
+    eos: tuple[int, ...]
+    prompt: int
+    total: int
+    start: int
+    end: int
+    step: int
+    z: torch.Tensor
+    p: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def masked(self, i: int) -> bool:
+        return self.canvas[i] == self.mask
+
+    @property
+    def active(self) -> list[int]:
+        return [i for i in range(self.start, self.end) if self.masked(i)]
+
+    def token(self, i: int) -> int:
+        row = self.p[i].clone()
+        row[self.mask] = -1
+        return int(row.argmax())
+
+    def confidence(self, i: int) -> float:
+        return float(self.p[i, self.token(i)])
+
+    def raw_confidence(self, i: int) -> float:
+        return float(torch.softmax(self.z[i], -1)[self.token(i)])
+
+    def entropy(self, i: int) -> float:
+        return -sum(float(x) * math.log(float(x)) for x in self.p[i] if x > 0)
+
+    def gap(self, i: int) -> float:
+        row = self.z[i].clone()
+        row[self.mask] = -math.inf
+        best, second = row.topk(2).values.tolist()
+        return best - second
+
+    def best(self) -> int:
+        return min(self.active, key=lambda i: (-self.confidence(i), i))
+
+
+class Method:
+    """Commits one token a step; override what a method does."""
+
+    def begin(self, now: Now) -> None: ...
+
+    def new_block(self, now: Now) -> None: ...
+
+    def transform(self, now: Now, z: torch.Tensor) -> torch.Tensor:
+        return z
+
+    def block_end(self, now: Now) -> int:
+        return now.end
+
+    def finishes(self, now: Now) -> bool:
+        return False
+
+    def select(self, now: Now) -> set[int]:
+        return set()
+
+    def revoke(self, now: Now, chosen: list[int]) -> list[int]:
+        return []
+
+    def revoked(self, positions: list[int]) -> None: ...
+
+    def cut(self, now: Now, chosen: list[int]) -> int | None:
+        return None
+
+
+def run(model: object, prompt: list[int], new: int, block: int, *methods: Method) -> tuple[list[int], list[list[int]]]:
+    """Ids behind the prompt, EOS included, and the positions that each step committed.
+
+    Several methods: selectors unite, the others take turns.
+    """
+    mask, eos = model.mask_token_id, tuple(model.eos_token_ids)
+    canvas = list(prompt) + [mask] * new
+    start, end, steps = 0, 0, []
+    while mask in canvas:
+        fresh = mask not in canvas[start:end]
+        if fresh:
+            start = canvas.index(mask)
+            end, step = min(start + block, len(canvas)), 0
+        z = model.logits(torch.tensor([canvas]))[0].double()
+        now = Now(canvas, mask, eos, len(prompt), new, start, end, step, z)
+        if not steps and step == 0:
+            for method in methods:
+                method.begin(now)
+        if fresh:
+            for method in methods:
+                method.new_block(now)
+        boosted = z
+        for method in methods:
+            boosted = method.transform(now, boosted)
+        now.p = torch.softmax(boosted, -1)
+        if fresh:
+            for method in methods:
+                end = now.end = method.block_end(now)
+        done = any([method.finishes(now) for method in methods])
+        chosen = sorted(set().union(*(method.select(now) for method in methods)) or {now.best()})
+        if done:
+            chosen = [i for i in range(len(canvas)) if now.masked(i)]
+        tokens = {i: now.token(i) for i in chosen}
+        first = next((i for i in chosen if tokens[i] in eos), None)
+        kept = [i for i in chosen if first is None or i <= first]
+        for i in kept:
+            canvas[i] = tokens[i]
+        if first is not None:
+            del canvas[first + 1 :]
+            end = min(end, len(canvas))
+        if not done:
+            asked = [i for method in methods for i in method.revoke(now, kept)]
+            asked = [i for i in asked if start <= i < end and i >= len(prompt) and canvas[i] != mask]
+            asked = [i for i in asked if canvas[i] not in eos and i not in kept][: max(0, len(kept) - 1)]
+            for i in asked:
+                canvas[i] = mask
+            for method in methods:
+                method.revoked(asked)
+        for method in methods:
+            length = method.cut(now, chosen)
+            if length is not None and mask in canvas and canvas.index(mask) < length < len(canvas):
+                del canvas[length:]
+                end = min(end, len(canvas))
+        steps.append(kept)
+        step += 1
+    return canvas[len(prompt) :], steps
+
+
+class Threshold(Method):
+    def __init__(self, tau: float) -> None:
+        self.tau = tau
+
+    def select(self, now: Now) -> set[int]:
+        return {i for i in now.active if now.confidence(i) >= self.tau} | {now.best()}
+
+
+class LocalLeap(Method):
+    def __init__(self, anchor: float, relaxed: float, radius: int) -> None:
+        self.anchor, self.relaxed, self.radius = anchor, relaxed, radius
+
+    def select(self, now: Now) -> set[int]:
+        anchors = [i for i in now.active if now.confidence(i) >= self.anchor]
+        near = {i for i in now.active if any(abs(i - a) <= self.radius for a in anchors)}
+        return {*anchors, *(i for i in near if now.confidence(i) >= self.relaxed), now.best()}
+
+
+class EntropyBounded(Method):
+    def __init__(self, gamma: float, by: str = "entropy") -> None:
+        self.gamma, self.by = gamma, by
+
+    def select(self, now: Now) -> set[int]:
+        key = {"entropy": now.entropy, "confidence": lambda i: -now.confidence(i)}[self.by]
+        ranked = sorted(now.active, key=lambda i: (key(i), i))
+        size = 1
+        for k in range(2, len(ranked) + 1):
+            entropies = [now.entropy(i) for i in ranked[:k]]
+            if sum(entropies) - max(entropies) > self.gamma:
+                break
+            size = k
+        return set(ranked[:size])
+
+
+class Hierarchy(Method):
+    def __init__(self, high: float, low: float) -> None:
+        self.high, self.low = high, low
+
+    def select(self, now: Now) -> set[int]:
+        chosen = {i for i in now.active if now.confidence(i) > self.high} | {now.best()}
+        runs: list[list[int]] = []
+        for i in now.active:
+            if runs and runs[-1][-1] == i - 1:
+                runs[-1].append(i)
+            else:
+                runs.append([i])
+        for r in runs:
+            best = min(r, key=lambda i: (-now.confidence(i), i))
+            if now.confidence(best) > self.low:
+                chosen.add(best)
+        return chosen
+
+
+class Dilated(Method):
+    """Rounds by the closed form; a round without a mask is passed over."""
+
+    def __init__(self, base: int) -> None:
+        self.base = base
+
+    def new_block(self, now: Now) -> None:
+        self.round = 0
+        length = now.end - now.start
+        self.rounds = next(r for r in range(64) if self.base**r >= length)
+
+    def select(self, now: Now) -> set[int]:
+        while True:
+            self.round = min(self.round + 1, max(1, self.rounds))
+            stride = self.base ** (max(1, self.rounds) - self.round)
+            if self.rounds == 0:
+                stride = 1
+            found = {i for i in now.active if (i - now.start) % stride == 0}
+            if found:
+                return found
+
+
+class Klass(Method):
+    def __init__(self, tau: float, epsilon: float, history: int) -> None:
+        self.tau, self.epsilon, self.history = tau, epsilon, history
+
+    def new_block(self, now: Now) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def select(self, now: Now) -> set[int]:
+        self.seen.append(torch.softmax(now.z, -1))
+        chosen = set()
+        for i in now.active:
+            pairs = list(zip(self.seen[1:], self.seen, strict=False))[-self.history :]
+            moves = [float((a[i] * (a[i].log() - b[i].log())).sum()) for a, b in pairs]
+            if len(moves) == self.history and max(moves) < self.epsilon and now.confidence(i) > self.tau:
+                chosen.add(i)
+        return chosen
+
+
+class Credit(Method):
+    """The dense table: one number for every position and word."""
+
+    def __init__(self, decay: float, power: float, strength: float) -> None:
+        self.decay, self.power, self.strength = decay, power, strength
+
+    def new_block(self, now: Now) -> None:
+        self.table = torch.zeros(now.z.shape, dtype=torch.float64)
+
+    def transform(self, now: Now, z: torch.Tensor) -> torch.Tensor:
+        p, boosted = torch.softmax(now.z, -1), z.clone()
+        last = len(now.canvas) if now.step == 0 else now.end
+        for i in (i for i in range(now.start, last) if now.masked(i)):
+            allowed = p[i].clone()
+            allowed[now.mask] = -1
+            top = int(allowed.argmax())
+            self.table[i] *= self.decay
+            self.table[i, top] += float(p[i, top]) ** self.power
+            boosted[i] = z[i] + self.strength * torch.log(1 + self.table[i])
+        return boosted
+
+    def revoked(self, positions: list[int]) -> None:
+        for i in positions:
+            self.table[i] = 0
+
+
+class AdaBlock(Method):
+    def __init__(self, tau: float, window: float, basis: str, delimiters: tuple[int, ...]) -> None:
+        self.tau, self.window, self.basis, self.delimiters = tau, window, basis, delimiters
+
+    def block_end(self, now: Now) -> int:
+        generated = now.start - now.prompt
+        length = now.total if self.basis == "length" else generated
+        width = math.floor(self.window * length)
+        width = width if self.basis == "length" else max(1, width)
+        found = []
+        for i in range(now.start, min(now.start + width, len(now.canvas))):
+            if now.masked(i) and now.token(i) in self.delimiters:
+                found.append((now.raw_confidence(i), -i))
+        if not found or max(found)[0] < self.tau:
+            return now.end
+        return -max(found)[1] + 1
+
+
+class Prophet(Method):
+    def __init__(self, early: float, middle: float, late: float, region: tuple[int, int] | None = None) -> None:
+        self.thresholds, self.region = (early, middle, late), region
+
+    def finishes(self, now: Now) -> bool:
+        answer = range(now.prompt, len(now.canvas))
+        if self.region:
+            inside = [now.prompt + i for i in range(*self.region) if now.prompt + i < len(now.canvas)]
+        else:
+            masks = [i for i in answer if now.masked(i)]
+            ends = [i for i in masks if now.token(i) in now.eos]
+            inside = [i for i in masks if not ends or i < ends[0]] or ends[:1]
+        committed = sum(not now.masked(i) for i in answer)
+        progress = (committed + 1) / len(answer)
+        needed = self.thresholds[0 if progress < 0.33 else 1 if progress < 0.67 else 2]
+        return bool(inside) and sum(now.gap(i) for i in inside) / len(inside) >= needed
+
+
+class EndOfText(Method):
+    """The published code: (a) a chosen EOS, which the loop sees to; (b) else the surest masked EOS anywhere."""
+
+    def cut(self, now: Now, chosen: list[int]) -> int | None:
+        if any(now.token(i) in now.eos for i in chosen):
+            return None
+        ends = [i for i in range(len(now.canvas)) if now.masked(i) and now.token(i) in now.eos]
+        return max(ends, key=lambda i: (now.confidence(i), -i)) + 1 if ends else None
+
+
+class Saber(Method):
+    def __init__(self, mu: float) -> None:
+        self.mu, self.confidences = mu, []
+
+    def new_block(self, now: Now) -> None:
+        self.worth: dict[int, float] = {}
+
+    def select(self, now: Now) -> set[int]:
+        mean = sum(self.confidences) / len(self.confidences) if self.confidences else 2.0
+        chosen = {i for i in now.active if now.confidence(i) > mean} | {now.best()}
+        self.confidences += [now.confidence(i) for i in sorted(chosen)]
+        return chosen
+
+    def revoke(self, now: Now, chosen: list[int]) -> list[int]:
+        drops = []
+        self.worth = {i: p for i, p in self.worth.items() if i < len(now.canvas)}
+        for i, before in list(self.worth.items()):
+            worth = float(now.p[i, now.canvas[i]])
+            drops.append((before - worth, -i))
+            self.worth[i] = worth
+        for i in chosen:
+            self.worth[i] = now.confidence(i)
+        count = max(1, math.floor(len(chosen) / self.mu))
+        return [-i for drop, i in sorted(drops, reverse=True) if drop > 0][:count]
+
+    def revoked(self, positions: list[int]) -> None:
+        for i in positions:
+            self.worth.pop(i, None)

@@ -1,0 +1,103 @@
+"""Every published method against its paper read aloud (`reference_methods`), step by step, alone and joined."""
+
+import random
+
+import pytest
+import torch
+
+from dllm import LLM, SamplingParams
+from tests import reference_methods as ref
+from tests.fakes import EOS, VOCAB, MixDenoiser
+
+DELIMITERS = tuple(range(0, VOCAB - 2, 3))
+ADA = "delimiters='" + " ".join(map(str, DELIMITERS)) + "'"
+METHODS = {
+    "threshold(0.4)": lambda: [ref.Threshold(0.4)],
+    "localleap(anchor=0.6, relaxed=0.2, radius=2)": lambda: [ref.LocalLeap(0.6, 0.2, 2)],
+    "localleap(anchor=0.3, relaxed=0.5, radius=1)": lambda: [ref.LocalLeap(0.3, 0.5, 1)],
+    "eb(0)": lambda: [ref.EntropyBounded(0)],
+    "eb(1.5)": lambda: [ref.EntropyBounded(1.5)],
+    "eb(3, by=confidence)": lambda: [ref.EntropyBounded(3, "confidence")],
+    "hierarchy(high=0.7, low=0.3)": lambda: [ref.Hierarchy(0.7, 0.3)],
+    "dus": lambda: [ref.Dilated(2)],
+    "dus(3)": lambda: [ref.Dilated(3)],
+    "klass(0.2, epsilon=0.5)": lambda: [ref.Klass(0.2, 0.5, 2)],
+    "klass(0.1, epsilon=2, history=1)": lambda: [ref.Klass(0.1, 2, 1)],
+    "credit(strength=2)+threshold(0.6)": lambda: [ref.Credit(0.8, 0.2, 2.0), ref.Threshold(0.6)],
+    "credit(decay=0.3, power=1, strength=1.5)+topk": lambda: [ref.Credit(0.3, 1.0, 1.5)],
+    f"adablock(tau=0.2, {ADA})+threshold(0.4)": lambda: [
+        ref.AdaBlock(0.2, 0.25, "length", DELIMITERS),
+        ref.Threshold(0.4),
+    ],
+    f"adablock(tau=0.1, window=0.6, basis=generated, {ADA})+topk": lambda: [
+        ref.AdaBlock(0.1, 0.6, "generated", DELIMITERS)
+    ],
+    "prophet(early=2, middle=1.8, late=1.5)+topk": lambda: [ref.Prophet(2, 1.8, 1.5)],
+    "prophet(early=3, middle=2, late=1, region='2:7')+topk": lambda: [ref.Prophet(3, 2, 1, (2, 7))],
+    "eotp(paper)+topk": lambda: [ref.EndOfText()],
+    "saber(2)": lambda: [ref.Saber(2)],
+    "saber": lambda: [ref.Saber(4)],
+    f"adablock(tau=0.2, {ADA})+credit+localleap(anchor=0.6, relaxed=0.3)+prophet(early=3, middle=2, late=1)+eotp": lambda: [
+        ref.AdaBlock(0.2, 0.25, "length", DELIMITERS),
+        ref.Credit(0.8, 0.2, 0.7),
+        ref.LocalLeap(0.6, 0.3, 4),
+        ref.Prophet(3, 2, 1),
+    ],
+    "saber(2)+credit(strength=1)": lambda: [ref.Saber(2), ref.Credit(0.8, 0.2, 1.0)],
+}
+
+
+def model_of(seed):
+    """Unsure, middling and sure models; the last two have words enough that end an answer."""
+    eos = (EOS,) if seed < 2 else (EOS, 2, 9, 13, 17)
+    return MixDenoiser(seed=seed, scale=(1.5, 3.0, 3.0, 5.0)[seed], eos=eos)
+
+
+def check(spec, methods, model, prompt, new, block, **options):
+    out = LLM(model).generate(prompt, SamplingParams(max_new_tokens=new, block_length=block, scheduler=spec, **options))
+    expected, steps = ref.run(model, prompt, new, block, *methods)
+    ended = expected[-1] in model.eos_token_ids
+    assert [list(step.positions) for step in out.trace.steps] == steps
+    assert out.token_ids == (expected[:-1] if ended else expected)
+    return out
+
+
+@pytest.mark.parametrize("spec", METHODS)
+@pytest.mark.parametrize(("length", "new", "block"), [(5, 16, 8), (1, 12, 12), (9, 21, 5), (3, 8, 32)])
+def test_equals_the_paper_read_aloud(spec, length, new, block):
+    for seed in range(4):
+        prompt = random.Random(seed).choices(range(VOCAB - 2), k=length)
+        check(spec, METHODS[spec](), model_of(seed), prompt, new, block)
+
+
+def test_the_examples_reach_every_part():
+    """Windows are found, answers finished early, canvases cut, tokens taken back: else the comparison proves little."""
+    seen = {"finished": 0, "cut": 0, "revoked": 0, "moved": 0}
+    for seed in range(4):
+        model = model_of(seed)
+        prompt = random.Random(seed).choices(range(VOCAB - 2), k=5)
+
+        def steps(spec, model=model, prompt=prompt, **options):
+            params = SamplingParams(max_new_tokens=16, block_length=8, scheduler=spec, **options)
+            return LLM(model).generate(prompt, params)
+
+        seen["finished"] += steps("prophet(early=2, middle=1.8, late=1.5)+topk", ignore_eos=True).stats.forwards < 16
+        seen["cut"] += len(steps("eotp(paper)+topk").token_ids) < len(steps("topk").token_ids)
+        seen["revoked"] += any(step.revoked for step in steps("saber(2)", ignore_eos=True).trace.steps)
+        ada, fixed = (steps(s, ignore_eos=True).trace for s in (f"adablock(tau=0.2, {ADA})+topk", "topk"))
+        seen["moved"] += [s.positions for s in ada.steps] != [s.positions for s in fixed.steps]
+    assert min(seen.values()) > 0, seen
+
+
+def rows(llm, prompts, params):
+    return [llm.generate(prompt, own) for prompt, own in zip(prompts, params, strict=True)]
+
+
+@pytest.mark.parametrize("spec", METHODS)
+def test_a_row_in_a_batch_is_the_row_alone(spec):
+    llm = LLM(model_of(2))
+    prompts = [random.Random(n).choices(range(VOCAB - 2), k=n) for n in (1, 7, 3, 12, 5)]
+    params = [SamplingParams(max_new_tokens=9 + n, block_length=(4, 6, 32)[n % 3], scheduler=spec) for n in range(5)]
+    for one, other in zip(llm.generate(prompts, params, max_batch_size=3), rows(llm, prompts, params), strict=True):
+        assert one.token_ids == other.token_ids
+        assert [(s.positions, s.revoked) for s in one.trace.steps] == [(s.positions, s.revoked) for s in other.trace.steps]
