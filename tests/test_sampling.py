@@ -17,7 +17,9 @@ def ask(logits, shape=GREEDY, banned=(), measures=MEASURES, seed=0, step=0, posi
     mask = torch.zeros(logits.shape[-1], dtype=torch.bool)
     mask[list(banned)] = True
     positions = torch.arange(len(logits)) if positions is None else positions
-    found = propose(logits, mask, shape, measures, seed=seed, step=step, positions=positions, held=torch.zeros_like(positions))
+    found = propose(
+        logits, mask, shape, measures, seed=seed, step=step, positions=positions, held=torch.zeros_like(positions)
+    )
     return dict(zip(("token", "confidence", *measures), found, strict=True))
 
 

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-import torch
 
 from dllm import LLM, SamplingParams
 from tests import reference_methods as ref
@@ -37,7 +36,7 @@ METHODS = {
     "eotp(paper)+topk": lambda: [ref.EndOfText()],
     "saber(2)": lambda: [ref.Saber(2)],
     "saber": lambda: [ref.Saber(4)],
-    f"adablock(tau=0.2, {ADA})+credit+localleap(anchor=0.6, relaxed=0.3)+prophet(early=3, middle=2, late=1)+eotp": lambda: [
+    f"adablock(tau=0.2, {ADA})+credit+localleap(0.6, relaxed=0.3)+prophet(3, middle=2, late=1)+eotp": lambda: [
         ref.AdaBlock(0.2, 0.25, "length", DELIMITERS),
         ref.Credit(0.8, 0.2, 0.7),
         ref.LocalLeap(0.6, 0.3, 4),
@@ -100,4 +99,6 @@ def test_a_row_in_a_batch_is_the_row_alone(spec):
     params = [SamplingParams(max_new_tokens=9 + n, block_length=(4, 6, 32)[n % 3], scheduler=spec) for n in range(5)]
     for one, other in zip(llm.generate(prompts, params, max_batch_size=3), rows(llm, prompts, params), strict=True):
         assert one.token_ids == other.token_ids
-        assert [(s.positions, s.revoked) for s in one.trace.steps] == [(s.positions, s.revoked) for s in other.trace.steps]
+        assert [(s.positions, s.revoked) for s in one.trace.steps] == [
+            (s.positions, s.revoked) for s in other.trace.steps
+        ]

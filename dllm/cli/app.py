@@ -13,6 +13,7 @@ from dllm.cli.generate import generate
 from dllm.cli.infill import infill
 from dllm.cli.schedulers import schedulers
 from dllm.cli.shell import Shell
+from dllm.cli.train_filter import train_filter
 
 app = typer.Typer(
     cls=Shell,
@@ -28,6 +29,7 @@ app.command()(generate)
 app.command()(infill)
 app.command()(chat)
 app.command()(schedulers)
+app.command("train-filter")(train_filter)
 app.command()(doctor)
 
 
