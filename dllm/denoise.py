@@ -126,17 +126,17 @@ def _until_eos(row: Row, view: StepView, chosen: Tensor) -> tuple[Tensor, Tensor
 
 def _revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tensor:
     """Mask again what the scheduler takes back: older tokens of the live block, no EOS, fewer than were committed."""
-    if not row.scheduler.supplies("revoke"):
+    if not row.scheduler.supplies("remask"):
         return view.positions[:0]
     if len(row.canvas) < len(view.canvas):
         chosen, view = chosen[view.positions < len(row.canvas)], view.before(len(row.canvas))
-    asked, row.state = row.scheduler.revoke(view, chosen, row.state)
+    asked, row.state = row.scheduler.remask(view, chosen, row.state)
     asked = asked[(asked >= row.start) & (asked < row.end)]
     ended = torch.isin(row.canvas[asked], torch.tensor(sorted(row.eos_token_ids), dtype=torch.long))
     fixed = row.masked[asked] | row.given[asked] | ended | torch.isin(asked, committed)
     asked = asked[~fixed][: max(0, len(committed) - 1)]
     row.revoke(asked)
-    row.state = row.scheduler.revoked(asked, row.state)
+    row.state = row.scheduler.remasked(asked, row.state)
     return asked
 
 

@@ -17,12 +17,13 @@ from dllm.views import CanvasView, StepView
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What one row asks of this round's forward: its view, what it feeds, and the positions it wants predicted."""
+    """What one row asks of this round's forward: its view, what it feeds, what it wants predicted, and shadowed."""
 
     row: Row
     view: CanvasView
     feed: Feed
     wanted: Tensor
+    shadows: Tensor
 
 
 def ask(row: Row, model: RowDenoiser) -> Question:
@@ -31,24 +32,49 @@ def ask(row: Row, model: RowDenoiser) -> Question:
     view = row.view()
     feed = row.cache.feed(view, model.lookback)
     wanted = row.masked[row.start : row.end].nonzero().squeeze(-1) + row.start
-    more = row.scheduler.wants(view, row.state) if row.scheduler.supplies("wants") else None
-    if more is not None:
-        sources = (more - model.lookback).clamp_min(0)
-        wanted = torch.cat([wanted, more[(sources >= feed.start) & (more < feed.stop)]]).unique()
-    return Question(row, view, feed, wanted)
+    scheduler, shadows = row.scheduler, wanted[:0]
+    if scheduler.supplies("wants"):
+        wanted = torch.unique(torch.cat([wanted, _fed(scheduler.wants(view, row.state), feed, model)]))
+    if scheduler.supplies("shadows"):
+        shadows = _fed(scheduler.shadows(view, row.state), feed, model)
+        shadows = shadows[~row.masked[shadows]]
+    return Question(row, view, feed, wanted, shadows)
+
+
+def _fed(positions: Tensor | None, feed: Feed, model: RowDenoiser) -> Tensor:
+    """Of the positions that a scheduler asked for, those whose predictions the fed span gives."""
+    if positions is None:
+        return torch.arange(0)
+    sources = (positions - model.lookback).clamp_min(0)
+    return positions[(sources >= feed.start) & (positions < feed.stop)]
 
 
 def answer(questions: Sequence[Question], model: RowDenoiser) -> list[StepView]:
     """One forward for all; a step view each, its tensors on the CPU after one transfer, its logits where they were."""
     outputs = iter(model.forward_rows([lane for question in questions for lane in _lanes(question, model)]))
     logits = [_guided(question.row, outputs) for question in questions]
-    found = [_proposals(question, raw) for question, raw in zip(questions, logits, strict=True)]
-    flat = torch.cat([one.reshape(-1) for one in found]).cpu()
-    pieces = torch.split(flat, [one.numel() for one in found])
+    asked = [raw[: len(question.wanted)] for question, raw in zip(questions, logits, strict=True)]
+    found = [_proposals(question, raw) for question, raw in zip(questions, asked, strict=True)]
+    checks = [_upheld(question, raw[len(question.wanted) :]) for question, raw in zip(questions, logits, strict=True)]
+    pieces = iter(_on_cpu([*found, *checks]))
+    proposals = [next(pieces) for _ in questions]
     return [
-        _step_view(question, raw, piece.view(one.shape))
-        for question, raw, piece, one in zip(questions, logits, pieces, found, strict=True)
+        _step_view(question, raw, proposal, next(pieces))
+        for question, raw, proposal in zip(questions, asked, proposals, strict=True)
     ]
+
+
+def _on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """All of them after one transfer."""
+    flat = torch.cat([one.reshape(-1) for one in tensors]).cpu()
+    pieces = torch.split(flat, [one.numel() for one in tensors])
+    return [piece.view(one.shape) for piece, one in zip(pieces, tensors, strict=True)]
+
+
+def _upheld(question: Question, logits: Tensor) -> Tensor:
+    """`[s]` float64: the probability, as if masked, of each token that has a shadow."""
+    held = question.row.canvas[question.shadows].to(logits.device)
+    return torch.log_softmax(logits.float(), dim=-1).gather(-1, held[:, None]).squeeze(-1).double().exp()
 
 
 def _lanes(question: Question, model: RowDenoiser) -> list[RowInput]:
@@ -60,7 +86,13 @@ def _lanes(question: Question, model: RowDenoiser) -> list[RowInput]:
     positions = torch.arange(feed.start, feed.stop)
     stores: Sequence[RowKV | None] = row.lanes or [None] * len(canvases)
     return [
-        RowInput(canvas[feed.start : feed.stop], positions, question.wanted, store)
+        RowInput(
+            canvas[feed.start : feed.stop],
+            positions,
+            question.wanted,
+            store,
+            question.shadows if len(question.shadows) else None,
+        )
         for canvas, store in zip(canvases, stores, strict=True)
     ]
 
@@ -92,7 +124,7 @@ def _measures(row: Row) -> tuple[str, ...]:
     return tuple(sorted(set(row.scheduler.measures) - {"confidence"}))
 
 
-def _step_view(question: Question, logits: Tensor, found: Tensor) -> StepView:
+def _step_view(question: Question, logits: Tensor, found: Tensor, upheld: Tensor) -> StepView:
     before, wanted = question.view, question.wanted
     names = ("confidence", *_measures(question.row))
     return StepView(
@@ -102,4 +134,6 @@ def _step_view(question: Question, logits: Tensor, found: Tensor) -> StepView:
         token_ids=found[0].long(),
         measures=dict(zip(names, found[1:], strict=True)),
         logits=logits,
+        shadows=question.shadows,
+        upheld=upheld,
     )

@@ -78,6 +78,8 @@ class StepView(CanvasView):
         measures: name -> `[m]` float64; always holds `confidence` (probability of the proposed token), and whatever
             else the scheduler names in `measures`: see `dllm.sampling.MEASURES`.
         logits: `[m, V]` float, the model's own (after CFG), on the model's device.
+        shadows: `[s]` long, the committed positions that `Scheduler.shadows` asked about, as far as they were fed.
+        upheld: `[s]` float64, the probability that the token there has as if it were masked.
     """
 
     positions: Tensor
@@ -85,6 +87,8 @@ class StepView(CanvasView):
     token_ids: Tensor
     measures: dict[str, Tensor]
     logits: Tensor
+    shadows: Tensor
+    upheld: Tensor
 
     @property
     def confidence(self) -> Tensor:
@@ -126,4 +130,6 @@ class StepView(CanvasView):
             token_ids=self.token_ids[kept],
             measures={name: values[kept] for name, values in self.measures.items()},
             logits=self.logits[kept.to(self.logits.device)],
+            shadows=self.shadows[self.shadows < length],
+            upheld=self.upheld[self.shadows < length],
         )

@@ -165,8 +165,8 @@ def test_the_split_keeps_prompts_together_and_a_filter_learns():
         owners[0] & owners[1] or owners[0] & owners[2] or owners[1] & owners[2]
     )
     network, test = fit(records, FitOptions(iterations=1500, rate=0.02))
-    found = report(network, test, gamma=0.9)
-    assert found["precision"] > 0.97 and found["recall"] > 0.6 > found["threshold_precision"]
+    found = report(network, test, gamma=0.5)
+    assert found["precision"] > 0.9 and found["recall"] > 0.8 and found["threshold_precision"] < 0.6
 
 
 def test_few_prompts_are_refused():

@@ -89,7 +89,7 @@ class Halves(Scheduler):
 class TakesBack(Scheduler):
     """Asks for everything back, always; the engine has to see to progress."""
 
-    def revoke(self, view, chosen, state):
+    def remask(self, view, chosen, state):
         return torch.arange(len(view.canvas)), state
 
 

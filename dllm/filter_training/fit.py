@@ -85,7 +85,7 @@ def _where(records: Records, rows: Tensor) -> Records:
         records.masked[rows],
         records.inside[rows],
         prompts,
-        records.tokens[prompts.unique()],
+        records.tokens[torch.unique(prompts)],
         records.pasted,
     )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dllm.errors import ModelError
-from dllm.models.base import KV, POSITIONS, RowInput, RowKV
+from dllm.models.base import KV, POSITIONS, SHADOWS, RowInput, RowKV
 from dllm.models.family import Family
 from dllm.models.layers import Block, RMSNorm, Rope
 from dllm.models.ragged import RaggedBatch, pack
@@ -28,7 +28,7 @@ class Backbone(nn.Module):
         mask_token_id, eos_token_ids: see `Denoiser`.
         max_length: longest canvas in tokens.
         lookback: 1 where the raw row i predicts position i + 1, else 0; the shift happens inside.
-        capabilities: {POSITIONS, KV}.
+        capabilities: {POSITIONS, KV, SHADOWS}.
         family, folder: where the weights came from, for messages.
         id_sources: which file or rule gave the mask and end ids, for messages.
     """
@@ -40,7 +40,7 @@ class Backbone(nn.Module):
         self.max_length = max_length
         self.vocab_size = spec.columns
         self.lookback = spec.lookback
-        self.capabilities = frozenset({POSITIONS, KV})
+        self.capabilities = frozenset({POSITIONS, KV, SHADOWS})
         self.mask_token_id: int | None = None
         self.eos_token_ids: tuple[int, ...] = ()
         self.folder: Path | None = None
@@ -70,14 +70,14 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def forward_rows(self, rows: Sequence[RowInput]) -> list[Tensor]:
-        """One forward over all rows; see `RowDenoiser`. Returns `[m_r, V]` float32 a row.
+        """One forward over all rows; see `RowDenoiser`. Returns `[m_r + s_r, V]` float32 a row.
 
         Raises:
             ModelError: a row is empty or inconsistent, or does not feed what its wanted positions need.
         """
         if not rows:
             return []
-        batch = pack(rows, self.lookback).to(self.device)
+        batch = pack(rows, self.lookback, self.mask_token_id).to(self.device)
         hidden = self._run(batch)
         logits = self._project(hidden[batch.sources.to(hidden.device)])
         return list(torch.split(logits[: sum(batch.counts)], list(batch.counts)))

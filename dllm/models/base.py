@@ -16,6 +16,8 @@ from torch import Tensor
 
 POSITIONS = "positions"
 """Capability: logits for requested positions only, over rows of different lengths."""
+SHADOWS = "shadows"
+"""Capability: predictions of committed positions as if each were masked, in the same forward (`RowInput.shadows`)."""
 KV = "kv"
 """Capability: accepts and updates a row's stored keys and values, so that a cache may feed a part of the canvas."""
 
@@ -72,6 +74,9 @@ class RowInput:
         positions: `[n]` long, ascending canvas positions of those ids (also the RoPE positions and the K/V slots).
         wanted: `[m]` long, canvas positions whose predictions are returned. For every wanted position p the position
             `max(p - lookback, 0)` must be among those fed.
+        shadows: `[s]` long, fed canvas positions to predict once more as if each alone were masked. A shadow stands in
+            the place of its position's source: it sees what that sees, but not the token it predicts, and nothing sees
+            the shadow but itself. (The other tokens have seen the token: this is a check, not a second forward.)
         kv: None: the fed ids attend to each other only. Otherwise the fresh keys and values are first written to the
             slots `positions`, then attention reads all slots `[0, kv.length)`.
     """
@@ -80,6 +85,7 @@ class RowInput:
     positions: Tensor
     wanted: Tensor
     kv: RowKV | None = None
+    shadows: Tensor | None = None
 
 
 @runtime_checkable
@@ -87,7 +93,7 @@ class RowDenoiser(Denoiser, Protocol):
     """A model that runs a ragged set of rows in one forward; native models and the adapter implement it.
 
     Attributes:
-        capabilities: what is offered beyond whole canvases: a subset of {POSITIONS, KV}.
+        capabilities: what is offered beyond whole canvases: a subset of {POSITIONS, KV, SHADOWS}.
         lookback: how far left of a predicted position the row that predicts it lies: 0, or 1 for shifted families.
         max_length: longest canvas in tokens, or None.
         device: where the network runs and its logits come out.
@@ -99,7 +105,7 @@ class RowDenoiser(Denoiser, Protocol):
     device: torch.device
 
     def forward_rows(self, rows: Sequence[RowInput]) -> list[Tensor]:
-        """One forward over all rows; returns `[m_r, V]` float32 logits a row, for its wanted positions.
+        """One forward over all rows; returns `[m_r + s_r, V]` float32 logits a row: its wanted positions, its shadows.
 
         On the CPU in fp32 the result of a row does not depend, to the bit, on the other rows.
         """

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dllm.models.ragged import Group, RaggedBatch
+from dllm.models.ragged import Group, RaggedBatch, Shadow
 from dllm.models.spec import BackboneSpec
 
 QUERY_ROWS = 16
@@ -89,6 +89,33 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(padded, keys, values, enable_gqa=grouped)[:, :, :n]
 
 
+def overshadow(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, shadow: Shadow) -> Tensor:
+    """Attention of a row's shadows; `[s, H, d]`.
+
+    Each sees the row's keys, its own in the place of column `own`, and column `hidden` not at all (unless that is
+    where it stands). Written out: a shadow's keys are the row's but for one or two, and copying them would cost s times
+    the row.
+
+    Args:
+        q: `[s, H, d]`.
+        k, v: `[s, K, d]`, the shadows' own.
+        keys, values: `[K, m, d]`, the row's.
+    """
+    repeats = q.shape[1] // keys.shape[0]
+    keys, values = keys.repeat_interleave(repeats, 0), values.repeat_interleave(repeats, 0)
+    k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
+    own, hidden = (
+        column.to(q.device)[:, None, None].expand(-1, q.shape[1], 1) for column in (shadow.own, shadow.hidden)
+    )
+    scale = q.shape[-1] ** -0.5
+    scores = torch.einsum("shd,hmd->shm", q, keys) * scale
+    scores = scores.scatter(2, hidden, -torch.inf).scatter(2, own, (q * k).sum(-1, keepdim=True) * scale)
+    p = scores.softmax(-1)
+    at = p.gather(2, own)
+    out: Tensor = torch.einsum("shm,hmd->shd", p.scatter(2, own, 0.0), values) + at * v
+    return out
+
+
 class Attention(nn.Module):
     """Bidirectional attention with rotary positions; each row sees its own keys only."""
 
@@ -113,8 +140,11 @@ class Attention(nn.Module):
         mixed = torch.zeros_like(q)
         for group in batch.groups:
             span = slice(group.start, group.stop)
-            heads = attend(_rows(q[span], group), *self._keys_values(k[span], v[span], group))
-            mixed[span] = heads.transpose(1, 2).flatten(0, 1)
+            keys, values = self._keys_values(k[span], v[span], group)
+            mixed[span] = attend(_rows(q[span], group), keys, values).transpose(1, 2).flatten(0, 1)
+            for one in group.shadows:
+                there = slice(one.start, one.stop)
+                mixed[there] = overshadow(q[there], k[there], v[there], keys[one.row], values[one.row], one)
         out: Tensor = self.o(mixed.flatten(1))
         return out
 

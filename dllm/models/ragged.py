@@ -24,6 +24,27 @@ GEMM_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """The shadows of one row, s flat rows of their own behind all fed tokens.
+
+    Attributes:
+        row: the row's index in its group.
+        start: first flat row.
+        own: `[s]` long, the column among the row's keys that each shadow takes the place of.
+        hidden: `[s]` long, the column it must not see; the same one unless the family is shifted.
+    """
+
+    row: int
+    start: int
+    own: Tensor
+    hidden: Tensor
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.own.numel()
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Rows of one attention call: as many queries and as many keys each, adjacent in the flat layout.
 
@@ -33,6 +54,7 @@ class Group:
         queries: fed tokens a row, n; the group is the flat rows `[start, start + B * n)`.
         stores: the rows' K/V stores, or empty where rows attend to their fed tokens only.
         slots: the K/V slots each row feeds, a slice where they are consecutive; unread without stores.
+        shadows: those of the group's rows that have any.
     """
 
     start: int
@@ -40,6 +62,7 @@ class Group:
     queries: int
     stores: tuple[RowKV, ...]
     slots: tuple[slice | Tensor, ...]
+    shadows: tuple[Shadow, ...] = ()
 
     @property
     def stop(self) -> int:
@@ -74,8 +97,8 @@ class RaggedBatch:
         return replace(self, **moved)
 
 
-def pack(rows: Sequence[RowInput], lookback: int) -> RaggedBatch:
-    """Lay out `rows` (at least one) for one forward.
+def pack(rows: Sequence[RowInput], lookback: int, mask_token_id: int | None = None) -> RaggedBatch:
+    """Lay out `rows` (at least one) for one forward. Only shadows need to know the mask id.
 
     Raises:
         ModelError: a row is empty or inconsistent, its slots lie outside its store, or a wanted position's source
@@ -92,20 +115,59 @@ def pack(rows: Sequence[RowInput], lookback: int) -> RaggedBatch:
     ].tolist()
     slots = [_slots(rows[r], first, last) for r, first, last in zip(order, ends[::2], ends[1::2], strict=True)]
     length = max(ends[1::2]) + 1
+    haunted = {r: _shadows(row, lookback, mask_token_id) for r, row in enumerate(rows) if row.shadows is not None}
+    begins = dict(
+        zip(haunted, accumulate((len(one.ids) for one in haunted.values()), initial=sum(sizes)), strict=False)
+    )
 
     groups = []
     for (_, queries, _), members in groupby(range(len(order)), key=lambda i: shapes[order[i]]):
         group = list(members)
         stores = tuple(kv for i in group if (kv := rows[order[i]].kv) is not None)
-        groups.append(Group(starts[group[0]], len(group), queries, stores, tuple(slots[i] for i in group)))
+        shadows = tuple(
+            Shadow(at, begins[order[i]], haunted[order[i]].own, haunted[order[i]].hidden)
+            for at, i in enumerate(group)
+            if order[i] in haunted
+        )
+        groups.append(Group(starts[group[0]], len(group), queries, stores, tuple(slots[i] for i in group), shadows))
+    sources = _sources(rows, order, sizes, positions, length, lookback)
+    if haunted:
+        wanted = iter(torch.split(sources, [row.wanted.numel() for row in rows]))
+        spans = {r: torch.arange(begins[r], begins[r] + len(one.ids)) for r, one in haunted.items()}
+        sources = torch.cat([piece for r in range(len(rows)) for piece in (next(wanted), spans.get(r, sources[:0]))])
     return RaggedBatch(
-        token_ids=_fill(torch.cat([rows[r].token_ids for r in order])),
-        positions=_fill(positions),
+        token_ids=_fill(torch.cat([*(rows[r].token_ids for r in order), *(one.ids for one in haunted.values())])),
+        positions=_fill(torch.cat([positions, *(one.positions for one in haunted.values())])),
         length=length,
         groups=tuple(groups),
-        sources=_fill(_sources(rows, order, sizes, positions, length, lookback)),
-        counts=tuple(row.wanted.numel() for row in rows),
+        sources=_fill(sources),
+        counts=tuple(row.wanted.numel() + (len(haunted[r].ids) if r in haunted else 0) for r, row in enumerate(rows)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Haunting:
+    """What a row's shadows are fed, and where they stand among its keys: `[s]` long each."""
+
+    ids: Tensor
+    positions: Tensor
+    own: Tensor
+    hidden: Tensor
+
+
+def _shadows(row: RowInput, lookback: int, mask_token_id: int | None) -> _Haunting:
+    assert row.shadows is not None and mask_token_id is not None
+    source = (row.shadows - lookback).clamp_min(0)
+    at, hidden = torch.searchsorted(row.positions, source), torch.searchsorted(row.positions, row.shadows)
+    last = len(row.positions) - 1
+    fed = (row.positions[at.clamp_max(last)] == source) & (row.positions[hidden.clamp_max(last)] == row.shadows)
+    if not bool(fed.all()):
+        missing = row.shadows[~fed][0].item()
+        raise ModelError(f"a shadow of position {missing} needs it and max({missing} - {lookback}, 0) among those fed")
+    ids = torch.where(source == row.shadows, mask_token_id, row.token_ids[at])
+    if row.kv is not None:
+        at, hidden = source, row.shadows
+    return _Haunting(ids, source, at, hidden)
 
 
 def _shape(index: int, row: RowInput) -> tuple[bool, int, int]:

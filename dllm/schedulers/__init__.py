@@ -25,6 +25,7 @@ from dllm.schedulers.prophet import Prophet
 from dllm.schedulers.saber import Saber
 from dllm.schedulers.threshold import Threshold
 from dllm.schedulers.topk import TopK
+from dllm.schedulers.wino import Wino
 from dllm.spec import parse_spec
 from dllm.views import CanvasView, StepView
 
@@ -72,6 +73,7 @@ __all__ = [
     "StepView",
     "Threshold",
     "TopK",
+    "Wino",
     "as_scheduler",
     "register",
     "schedulers",

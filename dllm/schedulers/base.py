@@ -6,11 +6,12 @@ must remember is created by `init`, handed to each hook and returned by it.
 A method overrides the hooks it needs and no others. In the order in which a step calls them:
 
     wants      positions to have predicted beside the block's masks                      (before the forward)
+    shadows    committed positions to predict once more as if masked                     (before the forward)
     transform  changes the logits that proposals and confidences come from               (credit)
     block_end  where the block that has just been opened ends                            (block policies)
     finishes   whether to commit every mask at once and be done                          (stop rules)
     select     which positions to commit                                                 (selectors)
-    revoke     which committed positions to mask again                                   (revokers)
+    remask     which committed positions to mask again                                   (revokers)
     cut        where the canvas may end                                                  (stop rules)
 """
 
@@ -55,6 +56,13 @@ class Scheduler:
         """
         return None
 
+    def shadows(self, view: CanvasView, state: State) -> Tensor | None:
+        """`[k]` long: committed positions to predict as if each were masked (`StepView.upheld`), or None.
+
+        Needs a model with the capability "shadows".
+        """
+        return None
+
     def transform(self, view: CanvasView, positions: Tensor, logits: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits to propose from, and the new state.
 
@@ -88,7 +96,7 @@ class Scheduler:
         """
         raise TypeError(f"{type(self).__name__} must override select(view, state) -> (mask, state)")
 
-    def revoke(self, view: StepView, chosen: Tensor, state: State) -> tuple[Tensor, State]:
+    def remask(self, view: StepView, chosen: Tensor, state: State) -> tuple[Tensor, State]:
         """Choose what to mask again, after `chosen` (`[m]` bool) has been committed.
 
         Returns:
@@ -97,7 +105,7 @@ class Scheduler:
         """
         return view.positions[:0], state
 
-    def revoked(self, positions: Tensor, state: State) -> State:
+    def remasked(self, positions: Tensor, state: State) -> State:
         """Told of the positions that were masked again, whoever asked for it."""
         return state
 

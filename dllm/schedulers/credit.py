@@ -98,7 +98,7 @@ class Credit(Scheduler):
             positions, torch.cat([token_ids, best[:, None]], 1), torch.cat([values, new[:, None].to(values)], 1)
         )
 
-    def revoked(self, positions: Tensor, state: Credits | None) -> Credits | None:
+    def remasked(self, positions: Tensor, state: Credits | None) -> Credits | None:
         if state is None:
             return None
         kept = ~torch.isin(state.positions, positions)

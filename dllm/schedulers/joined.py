@@ -13,7 +13,7 @@ from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State
 from dllm.views import CanvasView, Setting, StepView
 
-EXCLUSIVE = {"block_end": "chooses where blocks end", "revoke": "masks tokens again"}
+EXCLUSIVE = {"block_end": "chooses where blocks end", "remask": "masks tokens again"}
 """Hooks that only one part may supply, and what such a part does."""
 
 
@@ -49,7 +49,7 @@ class Joined(Scheduler):
 
     @cached_property
     def _suppliers(self) -> dict[str, tuple[int, ...]]:
-        hooks = ("wants", "transform", "block_end", "finishes", "select", "revoke", "revoked", "cut")
+        hooks = ("wants", "shadows", "transform", "block_end", "finishes", "select", "remask", "remasked", "cut")
         return {hook: tuple(i for i, part in enumerate(self.parts) if part.supplies(hook)) for hook in hooks}
 
     def supplies(self, hook: str) -> bool:
@@ -65,6 +65,11 @@ class Joined(Scheduler):
         asked = [self.parts[i].wants(view, state[i]) for i in self._suppliers["wants"]]
         found = [positions for positions in asked if positions is not None]
         return torch.cat(found) if found else None
+
+    def shadows(self, view: CanvasView, state: State) -> Tensor | None:
+        asked = [self.parts[i].shadows(view, state[i]) for i in self._suppliers["shadows"]]
+        found = [positions for positions in asked if positions is not None]
+        return torch.unique(torch.cat(found)) if found else None
 
     def transform(self, view: CanvasView, positions: Tensor, logits: Tensor, state: State) -> tuple[Tensor, State]:
         for i in self._suppliers["transform"]:
@@ -94,15 +99,15 @@ class Joined(Scheduler):
             chosen, state = chosen | mask, _with(state, i, own)
         return chosen, state
 
-    def revoke(self, view: StepView, chosen: Tensor, state: State) -> tuple[Tensor, State]:
-        for i in self._suppliers["revoke"]:
-            positions, own = self.parts[i].revoke(view, chosen, state[i])
+    def remask(self, view: StepView, chosen: Tensor, state: State) -> tuple[Tensor, State]:
+        for i in self._suppliers["remask"]:
+            positions, own = self.parts[i].remask(view, chosen, state[i])
             return positions, _with(state, i, own)
         return view.positions[:0], state
 
-    def revoked(self, positions: Tensor, state: State) -> State:
-        for i in self._suppliers["revoked"]:
-            state = _with(state, i, self.parts[i].revoked(positions, state[i]))
+    def remasked(self, positions: Tensor, state: State) -> State:
+        for i in self._suppliers["remasked"]:
+            state = _with(state, i, self.parts[i].remasked(positions, state[i]))
         return state
 
     def cut(self, view: StepView, chosen: Tensor, state: State) -> int | None:

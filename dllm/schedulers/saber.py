@@ -58,7 +58,7 @@ class Saber(Scheduler):
         confidences = view.confidence[chosen]
         return chosen, Record(state.total + float(confidences.sum()), state.count + len(confidences), state.held)
 
-    def revoke(self, view: StepView, chosen: Tensor, state: Record) -> tuple[Tensor, Record]:
+    def remask(self, view: StepView, chosen: Tensor, state: Record) -> tuple[Tensor, Record]:
         before = state.held or {}
         now = dict(zip(view.positions.tolist(), view.measures["held"].tolist(), strict=True))
         drops = {position: before[position] - p for position, p in now.items() if position in before}
@@ -68,7 +68,7 @@ class Saber(Scheduler):
         held |= dict(zip(view.positions[chosen].tolist(), view.confidence[chosen].tolist(), strict=True))
         return torch.tensor(fallen[:count], dtype=torch.long), Record(state.total, state.count, held)
 
-    def revoked(self, positions: Tensor, state: Record) -> Record:
+    def remasked(self, positions: Tensor, state: Record) -> Record:
         gone = set(positions.tolist())
         held = {position: p for position, p in (state.held or {}).items() if position not in gone}
         return Record(state.total, state.count, held)
