@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dllm.llm import LLM
@@ -63,7 +64,7 @@ class _Run:
 
 def collect(
     llm: LLM,
-    prompts: Sequence[str] | Sequence[list[int]],
+    prompts: Sequence[str | Sequence[int]],
     *,
     max_new_tokens: int = 128,
     block_length: int = 32,
@@ -80,7 +81,7 @@ def collect(
     params = SamplingParams(max_new_tokens=max_new_tokens, block_length=block_length, scheduler="topk", cache="none")
     runs: list[_Run] = []
     for at in range(0, len(prompts), max_batch_size):
-        batch = list(prompts[at : at + max_batch_size])
+        batch = prompts[at : at + max_batch_size]
         outputs = llm.generate(batch, params, max_batch_size=max_batch_size, progress=False)
         group = [
             _begin(llm.model, at + i, out.prompt_token_ids, out.token_ids, max_new_tokens)
@@ -148,8 +149,8 @@ def _records(runs: Sequence[_Run], block_length: int) -> Records:
     for run in runs:
         for confidence, final, masked in run.rows:
             pad = (0, block_length - len(confidence))
-            wide = [torch.nn.functional.pad(x, pad) for x in (final, masked, torch.ones_like(final))]
-            columns.append((torch.nn.functional.pad(confidence, pad, value=1.0), *wide))
+            inside = torch.ones_like(final)
+            columns.append((F.pad(confidence, pad, value=1.0), F.pad(final, pad), F.pad(masked, pad), F.pad(inside, pad)))
             owners.append(run.index)
     confidence, final, masked, inside = (torch.stack(column) for column in zip(*columns, strict=True))
     lengths = torch.tensor([len(run.canvas) - run.prompt_length for run in runs])
