@@ -166,7 +166,8 @@ def test_the_split_keeps_prompts_together_and_a_filter_learns():
     )
     network, test = fit(records, FitOptions(iterations=1500, rate=0.02))
     found = report(network, test, gamma=0.5)
-    assert found["precision"] > 0.9 and found["recall"] > 0.8 and found["threshold_precision"] < 0.6
+    assert found["precision"] > 0.75 and found["recall"] > 0.6
+    assert found["threshold_precision"] < 0.6 and found["threshold_recall"] < 0.3
 
 
 def test_few_prompts_are_refused():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dllm.errors import ModelError
 from dllm.models.backbone import Backbone
-from dllm.models.base import KV, POSITIONS, RowDenoiser, RowInput
+from dllm.models.base import KV, POSITIONS, SHADOWS, RowDenoiser, RowInput
 from dllm.models.loading import load_model
 from dllm.models.ragged import pack
 
@@ -98,7 +98,7 @@ def test_bfloat16(name, golden):
 
 def test_declares_what_it_is(name, model):
     assert isinstance(model, RowDenoiser)
-    assert model.capabilities == {POSITIONS, KV}
+    assert model.capabilities == {POSITIONS, KV, SHADOWS}
     assert (model.vocab_size, model.mask_token_id, model.eos_token_ids) == (256, 246, (241,))
     assert model.lookback == (1 if name == "dream" else 0)
     assert (model.device.type, model.dtype, model.folder) == ("cpu", torch.float32, GOLDEN / name)

@@ -150,7 +150,9 @@ def _records(runs: Sequence[_Run], block_length: int) -> Records:
         for confidence, final, masked in run.rows:
             pad = (0, block_length - len(confidence))
             inside = torch.ones_like(final)
-            columns.append((F.pad(confidence, pad, value=1.0), F.pad(final, pad), F.pad(masked, pad), F.pad(inside, pad)))
+            columns.append(
+                (F.pad(confidence, pad, value=1.0), F.pad(final, pad), F.pad(masked, pad), F.pad(inside, pad))
+            )
             owners.append(run.index)
     confidence, final, masked, inside = (torch.stack(column) for column in zip(*columns, strict=True))
     lengths = torch.tensor([len(run.canvas) - run.prompt_length for run in runs])
