@@ -18,7 +18,7 @@ BIN := .venv/bin
 
 demo: .venv/run
 	$(BIN)/dllm generate --show --stats -n 32 -e '["Mary", "Linda", "Susan"]\nReverse the list.\n'
-	$(BIN)/dllm chat --show --stats -n 32 -e 'Name: Linda, Age: 45, City: Paris\nWrite JSON with keys: city, name'
+	$(BIN)/dllm chat --show --stats -n 32 -e 'Name: Ana, Age: 31, City: Rome\nWrite JSON with keys: age, name'
 	$(BIN)/dllm infill --show --stats 'int add(int a, int b) { return <mask:3>; }'
 
 test: .venv/dev

@@ -44,6 +44,8 @@ def parse_template(text: str) -> list[Piece]:
 def parse_parts(parts: Iterable[Part]) -> list[Piece]:
     """A document given as parts: strings (verbatim), ids or lists of ids, and Holes."""
     pieces: list[Piece] = []
+    if not isinstance(parts, Iterable):
+        raise PromptError(f"document {parts!r} must be a string with <mask:N> holes, or a list of parts with a Hole")
     for part in parts:
         if isinstance(part, Hole | str):
             pieces.append(part)

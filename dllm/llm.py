@@ -209,9 +209,12 @@ class LLM:
         if isinstance(max_batch_size, bool) or not isinstance(max_batch_size, int) or max_batch_size < 1:
             raise ConfigError(f"max_batch_size={max_batch_size!r} must be a whole number of at least 1")
         groups = []
-        for item, own in zip(items, _each(params, len(items)), strict=True):
+        for index, (item, own) in enumerate(zip(items, _each(params, len(items)), strict=True)):
             seed = draw_seed(own)
-            groups.append([make(item, own, seed + k) for k in range(own.n)])
+            try:
+                groups.append([make(item, own, seed + k) for k in range(own.n)])
+            except PromptError as error:
+                raise PromptError(f"item {index} of {len(items)}: {error}" if len(items) > 1 else str(error)) from error
         rows = [request.row for group in groups for request in group]
         with _progress(len(rows), progress) as done:
             for row, _ in denoise(self.model, rows, max_batch_size):
@@ -245,7 +248,7 @@ class LLM:
 
 def _as_list(items: Any, what: str) -> list[Any]:
     if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-        raise PromptError(f"{what}={str(items)[:60]!r} must be a string, a list of token ids, or a list of those")
+        raise PromptError(f"{what}={repr(items)[:60]} must be a string, a list of token ids, or a list of those")
     if not items:
         raise PromptError(f"{what} is an empty list; give at least one")
     return list(items)

@@ -12,6 +12,9 @@ from dllm.cache import Cache, as_cache
 from dllm.errors import ConfigError
 from dllm.schedulers import Scheduler, as_scheduler
 
+MOST = {"steps": 1_000_000, "n": 100_000}
+"""Bounds far beyond use, so that a slip of the keyboard is an error and not a hang."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
@@ -59,7 +62,7 @@ class SamplingParams:
             raise ConfigError(f"temperature={self.temperature!r} must be 0 (greedy) or at least 1e-6")
         _real("top_p", self.top_p, 0.0, 1.0, optional=True, open_low=True)
         _whole("top_k", self.top_k, 1, optional=True)
-        _real("cfg_scale", self.cfg_scale, 0.0, math.inf)
+        _real("cfg_scale", self.cfg_scale, 0.0, 1e6)
         _whole("seed", self.seed, 0, optional=True)
         _whole("n", self.n, 1)
         if isinstance(self.stop, str):
@@ -97,12 +100,14 @@ def _whole(field: str, value: Any, low: int, *, optional: bool = False) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise ConfigError(f"{field}={value!r} must be a whole number of at least {low}{' or None' if optional else ''}")
+    if field in MOST and value > MOST[field]:
+        raise ConfigError(f"{field}={value!r} must be at most {MOST[field]}")
 
 
 def _real(field: str, value: Any, low: float, high: float, *, optional: bool = False, open_low: bool = False) -> None:
     if optional and value is None:
         return
-    fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    fine = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
     if not fine or value > high or value < low or (open_low and value == low):
         bounds = f"{'above' if open_low else 'at least'} {low:g}" + (
             f" and at most {high:g}" if high < math.inf else ""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dllm.cache import Feed
+from dllm.errors import ConfigError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 from dllm.row import Row
 from dllm.sampling import guide, propose
@@ -30,7 +31,7 @@ def ask(row: Row, model: RowDenoiser) -> Question:
     """Open a block where none is live, let the cache choose what to feed and the scheduler what else to predict."""
     row.open_block()
     view = row.view()
-    feed = row.cache.feed(view, model.lookback)
+    feed = _checked(row.cache.feed(view, model.lookback), row)
     wanted = row.masked[row.start : row.end].nonzero().squeeze(-1) + row.start
     scheduler, shadows = row.scheduler, wanted[:0]
     if scheduler.supplies("wants"):
@@ -39,6 +40,16 @@ def ask(row: Row, model: RowDenoiser) -> Question:
         shadows = _fed(scheduler.shadows(view, row.state), feed, model)
         shadows = shadows[~row.masked[shadows]]
     return Question(row, view, feed, wanted, shadows)
+
+
+def _checked(feed: Feed, row: Row) -> Feed:
+    """A cache may come from outside: what it feeds lies on the canvas, and the first feed fills the whole store."""
+    length, cache = len(row.canvas), row.cache
+    if not isinstance(feed, Feed) or not 0 <= feed.start < feed.stop <= length:
+        raise ConfigError(f"cache {cache}: feed must return a Feed inside 0...{length}; it returned {str(feed)[:80]}")
+    if cache.stores and not row.lanes and (feed.start, feed.stop) != (0, length):
+        raise ConfigError(f"cache {cache}: a row's first feed must be the whole canvas, 0...{length}, not {feed}")
+    return feed
 
 
 def _fed(positions: Tensor | None, feed: Feed, model: RowDenoiser) -> Tensor:

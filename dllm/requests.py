@@ -36,6 +36,11 @@ class Engine:
             )
         if not 0 <= model.mask_token_id < model.vocab_size:
             raise ConfigError(f"mask_token_id={model.mask_token_id} must be in 0...{model.vocab_size - 1}")
+        if model.mask_token_id in model.eos_token_ids:
+            raise ConfigError(
+                f"mask_token_id={model.mask_token_id} is also an end-of-text id of this model "
+                f"({list(model.eos_token_ids)}); a committed mask would end every answer: give the id of [MASK]"
+            )
         self.model = model
         self.tokenizer = tokenizer
         self.mask_token_id = model.mask_token_id
@@ -161,7 +166,10 @@ class Document:
     @classmethod
     def make(cls, engine: Engine, pieces: list[Piece], params: SamplingParams, seed: int) -> Document:
         if not any(isinstance(piece, Hole) for piece in pieces):
-            raise PromptError("the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts")
+            raise PromptError(
+                "the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts "
+                "(a list without a Hole is a list of documents)"
+            )
         if params.stop:
             raise ConfigError(f"stop={params.stop!r} plays no part in infill, whose holes have exact widths; drop it")
         holes = sum(piece.width for piece in pieces if isinstance(piece, Hole))

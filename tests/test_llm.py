@@ -220,3 +220,86 @@ def test_public_names_resolve():
     with pytest.raises(AttributeError, match="nothing_like_it"):
         _ = dllm.nothing_like_it
     assert torch.get_default_dtype() == torch.float32
+
+
+class NeedsMask:
+    """A model whose `logits` cannot do without the attention mask."""
+
+    vocab_size, mask_token_id, eos_token_ids = 12, 10, (11,)
+
+    def logits(self, input_ids, attention_mask):
+        assert attention_mask.shape == input_ids.shape and bool(attention_mask.all())
+        table = torch.nn.functional.one_hot(torch.arange(input_ids.shape[1]) % 10, 12).float()
+        return 9.0 * table.expand(*input_ids.shape, 12)
+
+
+class MaskedModule(torch.nn.Module):
+    vocab_size, mask_token_id, eos_token_ids = 12, 10, (11,)
+
+    def forward(self, input_ids, attention_mask):
+        return NeedsMask().logits(input_ids, attention_mask)
+
+
+@pytest.mark.parametrize("model", [NeedsMask(), MaskedModule()], ids=["denoiser", "module"])
+def test_a_model_that_needs_an_attention_mask_is_given_one(model):
+    assert LLM(model).generate([0, 1], SamplingParams(max_new_tokens=3)).token_ids == [2, 3, 4]
+
+
+def test_a_mask_that_is_an_end_is_refused():
+    model = NeedsMask()
+    model.eos_token_ids = (10,)
+    with pytest.raises(ConfigError, match="mask_token_id=10 is also an end"):
+        LLM(model)
+
+
+def test_errors_in_a_batch_name_the_item():
+    llm = LLM(NeedsMask())
+    with pytest.raises(PromptError, match=r"item 2 of 3: .*99"):
+        llm.generate([[1], [2], [99]])
+    with pytest.raises(PromptError, match=r"^prompt"):
+        llm.generate([99])
+    with pytest.raises(PromptError, match="list of documents"):
+        llm.infill([[1, 2], [3]])
+    for document in (None, 5):
+        with pytest.raises(PromptError, match="document"):
+            llm.infill([document])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("steps", 10**9), ("n", 10**8), ("temperature", 10**400), ("cfg_scale", 1e38)]
+)
+def test_slips_of_the_keyboard_are_errors_not_hangs(field, value):
+    extra = {"scheduler": "dream"} if field == "steps" else {}
+    with pytest.raises(ConfigError, match=field):
+        SamplingParams(**{field: value}, **extra)
+
+
+def test_many_steps_of_quota_zero_cost_nothing():
+    """Of a million steps none has a whole token to commit but the last: one forward, and no wait for the others."""
+    params = SamplingParams(max_new_tokens=4, scheduler="dream", steps=10**6, ignore_eos=True)
+    assert LLM(NeedsMask()).generate([0], params).stats.forwards == 1
+
+
+def test_caches_from_outside_are_checked():
+    from pathlib import Path
+
+    from dllm.cache import Cache, Feed
+
+    class Never(Cache):
+        def feed(self, view, lookback):
+            return Feed(view.start, view.end)
+
+    class Nothing(Cache):
+        def feed(self, view, lookback):
+            return None
+
+    llm = LLM(Path(__file__).parent / "golden" / "llada", dtype="float32", device="cpu")
+    for cache, words in ((Never(), "first feed"), (Nothing(), "must return a Feed")):
+        with pytest.raises(ConfigError, match=words):
+            llm.generate([1, 2], SamplingParams(max_new_tokens=4, cache=cache))
+
+
+@pytest.mark.parametrize("where", [{"device": "meta"}, {"device_map": {"": "nope"}}])
+def test_devices_that_cannot_hold_weights_are_named(where):
+    with pytest.raises(ConfigError, match=r"meta|nope"):
+        LLM("tiny", **where)

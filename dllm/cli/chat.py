@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from dllm.cli.answer import answer, deliver
 from dllm.cli.grouping import grouped
-from dllm.cli.inputs import read_argument
+from dllm.cli.inputs import read_argument, unescape
 from dllm.cli.options import Escape, ModelOptions, OutputOptions, SamplingOptions
 from dllm.cli.shell import UsageError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dllm import LLM, SamplingParams
 
 Conversation = list[dict[str, str]]
+RESET = "/reset"
 
 
 @grouped
@@ -43,7 +44,7 @@ def chat(
     output.check(params)
     llm = model.load()
     if text is None:
-        _converse(llm, opening, params, output)
+        _converse(llm, opening, params, output, escape)
     else:
         _turn(llm, [*opening, {"role": "user", "content": text}], params, output)
 
@@ -54,12 +55,18 @@ def _turn(llm: LLM, conversation: Conversation, params: SamplingParams, output: 
     return result.text
 
 
-def _converse(llm: LLM, conversation: Conversation, params: SamplingParams, output: OutputOptions) -> None:
+def _converse(llm: LLM, opening: Conversation, params: SamplingParams, output: OutputOptions, escape: bool) -> None:
     """Turns until end of file. A turn that cannot be answered is reported and forgotten; the conversation goes on."""
     from dllm.errors import PromptError
 
-    while (text := _ask()) is not None:
+    print(f"{RESET} forgets what was said, Ctrl-D ends; with -e, \\n stands for a new line.", file=sys.stderr)
+    conversation = opening
+    while (line := _ask()) is not None:
+        text = unescape(line) if escape else line
         if not text.strip():
+            continue
+        if text.strip() == RESET:
+            conversation = opening
             continue
         asked = [*conversation, {"role": "user", "content": text}]
         try:

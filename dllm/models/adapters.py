@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
 from itertools import groupby
 from operator import index
 from typing import Any
@@ -63,7 +64,7 @@ def _wrap_denoiser(obj: Any, mask_token_id: int | None) -> RowDenoiser:
             f"{type(obj).__name__} has logits() but lacks {', '.join(missing)}; a Denoiser needs {', '.join(_NEEDED)}"
         )
     return LogitsAdapter(
-        obj.logits,
+        _of_ids_alone(obj.logits),
         name=type(obj).__name__,
         vocab_size=obj.vocab_size,
         mask_token_id=obj.mask_token_id if mask_token_id is None else mask_token_id,
@@ -87,8 +88,10 @@ def _wrap_module(module: nn.Module, mask_token_id: int | None) -> RowDenoiser:
         )
     ends = setting("eos_token_ids") or setting("eos_token_id")
 
+    forward = _of_ids_alone(module, module.forward)
+
     def logits(input_ids: Tensor) -> Tensor:
-        out = module(input_ids)
+        out = forward(input_ids)
         found: Tensor = getattr(out, "logits", out)
         return found
 
@@ -103,6 +106,15 @@ def _wrap_module(module: nn.Module, mask_token_id: int | None) -> RowDenoiser:
         device=_device(module),
         one_by_one=_batches_inexactly(module),
     )
+
+
+def _of_ids_alone(function: Callable[..., Any], declared: Callable[..., Any] | None = None) -> Callable[[Tensor], Any]:
+    """`function(input_ids)`; one that cannot do without an attention mask is given ones, since nothing is padded."""
+    parameters = signature(function if declared is None else declared).parameters
+    mask = parameters.get("attention_mask")
+    if mask is None or mask.default is not mask.empty:
+        return function
+    return lambda input_ids: function(input_ids, attention_mask=torch.ones_like(input_ids))
 
 
 def _device(obj: Any) -> torch.device:

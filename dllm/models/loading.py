@@ -126,6 +126,8 @@ def _placement(
     else:
         raise ConfigError(f"device_map={device_map!r} must be 'auto', None, or a mapping of module names to devices")
     for module, device in placement.items():
+        if device != "disk":
+            _device(f"cuda:{device}" if isinstance(device, int) else device, None)
         if device == "disk":
             raise ConfigError(f"device_map puts {module!r} on disk, which is not supported; use 'cpu' or a small dtype")
         if module and module not in dict(network.named_modules()) and module not in dict(network.named_parameters()):
@@ -140,7 +142,10 @@ def _device(device: str | torch.device, device_map: object) -> torch.device:
     if device_map is not None:
         raise ConfigError(f"device={str(device)!r} and device_map were both given; choose one")
     try:
-        return torch.empty(0, device=torch.device(device)).device
+        found = torch.empty(0, device=torch.device(device)).device
+        if found.type == "meta":
+            raise NotImplementedError("meta tensors hold no weights")
+        return found
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
         legal = "'auto', 'cpu', and as far as present 'cuda', 'cuda:N', 'mps'"
         raise ConfigError(f"device={device!r} is not available here; legal: {legal}") from error

@@ -61,13 +61,21 @@ class Dream(Scheduler):
         # int() and the time grid in float32, as published: in float64 a product such as 8 * 0.125 may round elsewhere
         times = torch.linspace(1, _EPS, state.budget.steps + 1)
         masks = view.active.sum().float()
-        for tick in range(state.tick, state.budget.steps):
+        for tick in range(self._first(state, times, masks), state.budget.steps):
             share = 1 - times[tick + 1] / times[tick] if tick < state.budget.steps - 1 else torch.ones(())
             chosen = self._choose(view, share, int(masks * share), tick)
             # an empty step leaves the canvas as it is, so its forward would repeat this one: go on to the next tick
             if chosen.any():
                 return chosen, replace(state, tick=tick + 1)
         return view.active, state
+
+    def _first(self, state: Clock, times: Tensor, masks: Tensor) -> int:
+        """The next tick whose quota is not 0; `origin` has no quota and tries each."""
+        if self.alg == "origin":
+            return state.tick
+        quotas = (masks * (1 - times[1:] / times[:-1])).int()[state.tick : -1]
+        found = quotas.nonzero()
+        return state.tick + int(found[0, 0]) if len(found) else state.budget.steps - 1
 
     def _choose(self, view: StepView, share: Tensor, quota: int, tick: int) -> Tensor:
         if self.alg == "origin":
