@@ -214,7 +214,9 @@ class LLM:
             try:
                 groups.append([make(item, own, seed + k) for k in range(own.n)])
             except PromptError as error:
-                raise PromptError(f"item {index} of {len(items)}: {error}" if len(items) > 1 else str(error)) from error
+                if len(items) == 1:
+                    raise
+                raise PromptError(f"item {index} of {len(items)}: {error}") from error
         rows = [request.row for group in groups for request in group]
         with _progress(len(rows), progress) as done:
             for row, _ in denoise(self.model, rows, max_batch_size):

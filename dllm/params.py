@@ -12,9 +12,6 @@ from dllm.cache import Cache, as_cache
 from dllm.errors import ConfigError
 from dllm.schedulers import Scheduler, as_scheduler
 
-MOST = {"steps": 1_000_000, "n": 100_000}
-"""Bounds far beyond use, so that a slip of the keyboard is an error and not a hang."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
@@ -56,7 +53,8 @@ class SamplingParams:
     def __post_init__(self) -> None:
         _whole("max_new_tokens", self.max_new_tokens, 1)
         _whole("block_length", self.block_length, 1)
-        _whole("steps", self.steps, 1, optional=True)
+        # bounds far beyond use: a slip of the keyboard is an error and not a hang
+        _whole("steps", self.steps, 1, 1_000_000, optional=True)
         _real("temperature", self.temperature, 0.0, 1e6)
         if 0 < self.temperature < 1e-6:
             raise ConfigError(f"temperature={self.temperature!r} must be 0 (greedy) or at least 1e-6")
@@ -64,7 +62,7 @@ class SamplingParams:
         _whole("top_k", self.top_k, 1, optional=True)
         _real("cfg_scale", self.cfg_scale, 0.0, 1e6)
         _whole("seed", self.seed, 0, optional=True)
-        _whole("n", self.n, 1)
+        _whole("n", self.n, 1, 100_000)
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
         if not isinstance(self.stop, Sequence):
@@ -95,13 +93,13 @@ class SamplingParams:
         return None if self.cache == "auto" else as_cache(self.cache)
 
 
-def _whole(field: str, value: Any, low: int, *, optional: bool = False) -> None:
+def _whole(field: str, value: Any, low: int, high: int | None = None, *, optional: bool = False) -> None:
     if optional and value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise ConfigError(f"{field}={value!r} must be a whole number of at least {low}{' or None' if optional else ''}")
-    if field in MOST and value > MOST[field]:
-        raise ConfigError(f"{field}={value!r} must be at most {MOST[field]}")
+    if high is not None and value > high:
+        raise ConfigError(f"{field}={value!r} must be at most {high}")
 
 
 def _real(field: str, value: Any, low: float, high: float, *, optional: bool = False, open_low: bool = False) -> None:

@@ -12,8 +12,8 @@ from dllm.cache import Feed
 from dllm.errors import ConfigError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 from dllm.row import Row
-from dllm.sampling import guide, propose
-from dllm.views import CanvasView, StepView
+from dllm.sampling import guide, probability, propose
+from dllm.views import CanvasView, StepView, live
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,10 @@ def _on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def _upheld(question: Question, logits: Tensor) -> Tensor:
     """`[s]` float64: the probability, as if masked, of each token that has a shadow."""
+    if not len(question.shadows):  # the usual case, at every step of every row
+        return logits.new_empty(0, dtype=torch.float64)
     held = question.row.canvas[question.shadows].to(logits.device)
-    return torch.log_softmax(logits.float(), dim=-1).gather(-1, held[:, None]).squeeze(-1).double().exp()
+    return probability(torch.log_softmax(logits.float(), dim=-1), held)
 
 
 def _lanes(question: Question, model: RowDenoiser) -> list[RowInput]:
@@ -141,7 +143,7 @@ def _step_view(question: Question, logits: Tensor, found: Tensor, upheld: Tensor
     return StepView(
         **{name: getattr(before, name) for name in CanvasView.__slots__},
         positions=wanted,
-        active=before.masked[wanted] & (wanted >= before.start) & (wanted < before.end),
+        active=live(before, wanted, before.end),
         token_ids=found[0].long(),
         measures=dict(zip(names, found[1:], strict=True)),
         logits=logits,

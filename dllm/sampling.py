@@ -37,18 +37,18 @@ class Readings:
     Attributes:
         log_p: `[m, V]`, the softmax that gives confidences.
         raw: `[m, V]`, the model's own logits, before a scheduler's transform.
+        raw_log_p: `[m, V]`, the softmax of those where it is at hand: nothing came between; else None.
         banned: `[V]` bool.
         token_ids: `[m]` long, the proposals.
         held: `[m]` long, the ids on the canvas.
-        unchanged: whether no transform came between `raw` and the proposal.
     """
 
     log_p: Tensor
     raw: Tensor
+    raw_log_p: Tensor | None
     banned: Tensor
     token_ids: Tensor
     held: Tensor
-    unchanged: bool
 
 
 def propose(
@@ -87,9 +87,10 @@ def propose(
     else:
         tokens = shaped.argmax(-1)
     log_p = torch.log_softmax(_measured(scores, shaped, banned, shape), dim=-1)
-    unchanged = raw is None or raw is logits
-    readings = Readings(log_p, logits if raw is None else raw, banned, tokens, held.to(logits.device), unchanged)
-    rows = [tokens.double(), _probability(log_p, tokens)]
+    raw = logits if raw is None else raw
+    raw_log_p = log_p if raw is logits and not shape.measured else None
+    readings = Readings(log_p, raw, raw_log_p, banned, tokens, held.to(logits.device))
+    rows = [tokens.double(), probability(log_p, tokens)]
     rows += [MEASURES[name](readings) for name in measures]
     return torch.stack(rows)
 
@@ -121,12 +122,18 @@ def _tempered(scores: Tensor, shape: Shape) -> Tensor:
     return scores.double() / shape.temperature if shape.temperature > 0 else scores
 
 
-def _probability(log_p: Tensor, token_ids: Tensor) -> Tensor:
+def probability(log_p: Tensor, token_ids: Tensor) -> Tensor:
+    """`[m]` float64: of each token, from `[m, V]` log-probabilities."""
     return log_p.gather(-1, token_ids[:, None]).squeeze(-1).double().exp()
 
 
+def _best_two(scores: Tensor, banned: Tensor) -> Tensor:
+    """`[m, 2]` float64: the best scores among ids that may be proposed."""
+    return scores.masked_fill(banned, -torch.inf).topk(2, dim=-1).values.double()
+
+
 def _margin(readings: Readings) -> Tensor:
-    top = readings.log_p.masked_fill(readings.banned, -torch.inf).topk(2, dim=-1).values.double().exp()
+    top = _best_two(readings.log_p, readings.banned).exp()
     return top[:, 0] - top[:, 1]
 
 
@@ -136,15 +143,16 @@ def _entropy(readings: Readings) -> Tensor:
 
 
 def _held(readings: Readings) -> Tensor:
-    return _probability(readings.log_p, readings.held)
+    return probability(readings.log_p, readings.held)
 
 
 def _raw(readings: Readings) -> Tensor:
-    return _probability(torch.log_softmax(readings.raw.float(), dim=-1), readings.token_ids)
+    log_p = readings.raw_log_p
+    return probability(torch.log_softmax(readings.raw.float(), dim=-1) if log_p is None else log_p, readings.token_ids)
 
 
 def _gap(readings: Readings) -> Tensor:
-    top = readings.raw.float().masked_fill(readings.banned, -torch.inf).topk(2, dim=-1).values.double()
+    top = _best_two(readings.raw.float(), readings.banned)
     return top[:, 0] - top[:, 1]
 
 

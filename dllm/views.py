@@ -66,6 +66,11 @@ class CanvasView:
         return uniform(self.seed, self.step if step is None else step, positions, 1, stream=stream).squeeze(-1)
 
 
+def live(view: CanvasView, positions: Tensor, end: int) -> Tensor:
+    """`[m]` bool: which of `positions` are masked and inside the live block if that ends at `end`."""
+    return view.masked[positions] & (positions >= view.start) & (positions < end)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView(CanvasView):
     """A row after its forward, with one proposal for each position asked about: the masks of the live block, and what
@@ -108,13 +113,8 @@ class StepView(CanvasView):
 
     def until(self, end: int) -> StepView:
         """The same step with the live block ending at `end`."""
-        masked = self.masked[self.positions] & (self.positions >= self.start)
-        return replace(
-            self,
-            end=end,
-            block_masked=int(self.masked[self.start : end].sum()),
-            active=masked & (self.positions < end),
-        )
+        block_masked = int(self.masked[self.start : end].sum())
+        return replace(self, end=end, block_masked=block_masked, active=live(self, self.positions, end))
 
     def before(self, length: int) -> StepView:
         """The same step on the canvas that is left when it ends at `length`."""

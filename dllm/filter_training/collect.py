@@ -79,6 +79,7 @@ def collect(
         advance: called after every batch.
     """
     params = SamplingParams(max_new_tokens=max_new_tokens, block_length=block_length, scheduler="topk", cache="none")
+    banned = Engine(llm.model, llm.tokenizer).banned
     runs: list[_Run] = []
     for at in range(0, len(prompts), max_batch_size):
         batch = prompts[at : at + max_batch_size]
@@ -87,7 +88,7 @@ def collect(
             _begin(llm.model, at + i, out.prompt_token_ids, out.token_ids, max_new_tokens)
             for i, out in enumerate(outputs)
         ]
-        _oracle(llm, group, block_length)
+        _oracle(llm.model, banned, group, block_length)
         runs += group
         if advance is not None:
             advance(len(batch))
@@ -105,9 +106,8 @@ def _begin(model: RowDenoiser, index: int, prompt: list[int], answer: list[int],
 
 
 @torch.inference_mode()
-def _oracle(llm: LLM, runs: Sequence[_Run], block_length: int) -> None:
+def _oracle(model: RowDenoiser, banned: Tensor, runs: Sequence[_Run], block_length: int) -> None:
     """Take all runs to their ends, one forward a step for those that are left."""
-    model, banned = llm.model, Engine(llm.model, llm.tokenizer).banned
     live = list(runs)
     while live:
         for run in live:
@@ -128,15 +128,12 @@ def _step(run: _Run, block: Tensor, tokens: Tensor, confidence: Tensor, ends: tu
     final, masked = tokens == run.reference[block], run.masked[block]
     run.rows.append((confidence, final, masked))
     chosen = block[final & masked]
-    stuck = run.last is not None and len(run.last) == len(tokens) and torch.equal(run.last, tokens)
-    if stuck:
+    if run.last is not None and torch.equal(run.last, tokens):  # stuck
         run.pasted += 1
         chosen = block[masked]
-    run.last = None if stuck else tokens
     run.canvas[chosen] = run.reference[chosen]
     run.masked[chosen] = False
-    if not bool(run.masked[block].any()):
-        run.last = None
+    run.last = tokens if bool(run.masked[block].any()) else None  # the next block starts afresh
     ended = [p for p in chosen.tolist() if int(run.reference[p]) in ends]
     if ended:  # as the engine does: what stands behind an end of text leaves the canvas
         length = min(ended) + 1

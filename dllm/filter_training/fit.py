@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dllm.errors import ConfigError
 from dllm.filter_training.collect import Records
-from dllm.schedulers.filter import Filter
+from dllm.schedulers.filter import NAMES, Filter
 
 SHARES = (0.8, 0.9)
 """Where the training prompts end and the validation prompts end; the rest is the test."""
@@ -44,10 +44,11 @@ def fit(records: Records, options: FitOptions) -> tuple[Filter, Records]:
     width = records.confidence.shape[1]
     hidden, out = torch.nn.Linear(width, width), torch.nn.Linear(width, width)
     parameters = [*hidden.parameters(), *out.parameters()]
+    network = Filter(dict(zip(NAMES, parameters, strict=True)), {})
     optimizer = torch.optim.AdamW(parameters, lr=options.rate)
 
     def loss(part: Records) -> Tensor:
-        logits = out(torch.relu(hidden(part.confidence)))
+        logits = network.logits(part.confidence)
         weight = torch.where(part.final, 1.0, options.negative_weight) * part.inside
         each = F.binary_cross_entropy_with_logits(logits, part.final.float(), reduction="none")
         return (each * weight).sum() / weight.sum()
@@ -55,15 +56,14 @@ def fit(records: Records, options: FitOptions) -> tuple[Filter, Records]:
     best, kept = float("inf"), [parameter.detach().clone() for parameter in parameters]
     for iteration in range(options.iterations):
         optimizer.zero_grad()
-        loss(train).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss(train))
         optimizer.step()
         if iteration % 20 == 19:
             with torch.no_grad():
                 now = float(loss(validation))
             if now < best:
                 best, kept = now, [parameter.detach().clone() for parameter in parameters]
-    names = ("hidden.weight", "hidden.bias", "out.weight", "out.bias")
-    return Filter(dict(zip(names, kept, strict=True)), {}), test
+    return Filter(dict(zip(NAMES, kept, strict=True)), {}), test
 
 
 def split(records: Records, seed: int) -> tuple[Records, Records, Records]:
@@ -74,7 +74,8 @@ def split(records: Records, seed: int) -> tuple[Records, Records, Records]:
     rank[order] = torch.arange(count)
     share = rank[records.prompt] / count
     low, high = SHARES
-    return tuple(_where(records, part) for part in (share < low, (share >= low) & (share < high), share >= high))  # type: ignore[return-value]
+    validates = (share >= low) & (share < high)
+    return _where(records, share < low), _where(records, validates), _where(records, share >= high)
 
 
 def _where(records: Records, rows: Tensor) -> Records:
@@ -99,7 +100,7 @@ def report(filter: Filter, records: Records, gamma: float) -> dict[str, Any]:
         threshold_precision, threshold_recall: the same for confidence >= 0.9.
         oracle_tokens_per_step: tokens of the answers over the oracle's steps, the ceiling of the method.
     """
-    scores = torch.cat([filter.scores(row) for row in records.confidence]).view_as(records.confidence)
+    scores = filter.logits(records.confidence).sigmoid()
     accepted = records.masked & (scores > gamma)
     confident = records.masked & (records.confidence >= 0.9)
 

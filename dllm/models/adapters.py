@@ -110,8 +110,10 @@ def _wrap_module(module: nn.Module, mask_token_id: int | None) -> RowDenoiser:
 
 def _of_ids_alone(function: Callable[..., Any], declared: Callable[..., Any] | None = None) -> Callable[[Tensor], Any]:
     """`function(input_ids)`; one that cannot do without an attention mask is given ones, since nothing is padded."""
-    parameters = signature(function if declared is None else declared).parameters
-    mask = parameters.get("attention_mask")
+    try:
+        mask = signature(function if declared is None else declared).parameters.get("attention_mask")
+    except (ValueError, TypeError):  # compiled code that does not tell
+        return function
     if mask is None or mask.default is not mask.empty:
         return function
     return lambda input_ids: function(input_ids, attention_mask=torch.ones_like(input_ids))

@@ -142,9 +142,9 @@ class Attention(nn.Module):
             span = slice(group.start, group.stop)
             keys, values = self._keys_values(k[span], v[span], group)
             mixed[span] = attend(_rows(q[span], group), keys, values).transpose(1, 2).flatten(0, 1)
-            for one in group.shadows:
-                there = slice(one.start, one.stop)
-                mixed[there] = overshadow(q[there], k[there], v[there], keys[one.row], values[one.row], one)
+            for row, shadow in group.shadows:
+                there = slice(shadow.start, shadow.stop)
+                mixed[there] = overshadow(q[there], k[there], v[there], keys[row], values[row], shadow)
         out: Tensor = self.o(mixed.flatten(1))
         return out
 

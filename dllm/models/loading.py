@@ -126,10 +126,9 @@ def _placement(
     else:
         raise ConfigError(f"device_map={device_map!r} must be 'auto', None, or a mapping of module names to devices")
     for module, device in placement.items():
-        if device != "disk":
-            _device(f"cuda:{device}" if isinstance(device, int) else device, None)
         if device == "disk":
             raise ConfigError(f"device_map puts {module!r} on disk, which is not supported; use 'cpu' or a small dtype")
+        _available(f"cuda:{device}" if isinstance(device, int) else device)
         if module and module not in dict(network.named_modules()) and module not in dict(network.named_parameters()):
             legal = ", ".join(name for name, _ in network.named_children())
             raise ConfigError(f"device_map names {module!r}; legal are '', {legal} and parts of them, as 'blocks.0'")
@@ -141,14 +140,19 @@ def _device(device: str | torch.device, device_map: object) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device_map is not None:
         raise ConfigError(f"device={str(device)!r} and device_map were both given; choose one")
+    return _available(device)
+
+
+def _available(device: str | torch.device) -> torch.device:
+    """A device that can hold weights here (meta tensors hold none)."""
     try:
         found = torch.empty(0, device=torch.device(device)).device
-        if found.type == "meta":
-            raise NotImplementedError("meta tensors hold no weights")
-        return found
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError):
+        found = torch.device("meta")
+    if found.type == "meta":
         legal = "'auto', 'cpu', and as far as present 'cuda', 'cuda:N', 'mps'"
-        raise ConfigError(f"device={device!r} is not available here; legal: {legal}") from error
+        raise ConfigError(f"device={device!r} is not available here; legal: {legal}")
+    return found
 
 
 def _dtype(dtype: str | torch.dtype, settings: Settings, checkpoint: Checkpoint, target: torch.device) -> torch.dtype:

@@ -28,20 +28,25 @@ class Shadow:
     """The shadows of one row, s flat rows of their own behind all fed tokens.
 
     Attributes:
-        row: the row's index in its group.
         start: first flat row.
+        token_ids, positions: `[s]` long, what those flat rows are fed.
         own: `[s]` long, the column among the row's keys that each shadow takes the place of.
         hidden: `[s]` long, the column it must not see; the same one unless the family is shifted.
     """
 
-    row: int
     start: int
+    token_ids: Tensor
+    positions: Tensor
     own: Tensor
     hidden: Tensor
 
     @property
     def stop(self) -> int:
         return self.start + self.own.numel()
+
+    def to(self, device: torch.device) -> Shadow:
+        """The shadow with what attention reads of it, at every layer, on `device`."""
+        return replace(self, own=self.own.to(device), hidden=self.hidden.to(device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Group:
         queries: fed tokens a row, n; the group is the flat rows `[start, start + B * n)`.
         stores: the rows' K/V stores, or empty where rows attend to their fed tokens only.
         slots: the K/V slots each row feeds, a slice where they are consecutive; unread without stores.
-        shadows: those of the group's rows that have any.
+        shadows: of the group's rows that have any, with the row's index in the group.
     """
 
     start: int
@@ -62,7 +67,7 @@ class Group:
     queries: int
     stores: tuple[RowKV, ...]
     slots: tuple[slice | Tensor, ...]
-    shadows: tuple[Shadow, ...] = ()
+    shadows: tuple[tuple[int, Shadow], ...] = ()
 
     @property
     def stop(self) -> int:
@@ -79,7 +84,7 @@ class RaggedBatch:
         length: one past the largest position.
         groups: the attention calls; together they cover every row once.
         sources: `[M]` long, flat rows whose logits are wanted, in the order the rows were given; M >= `GEMM_ROWS`.
-        counts: wanted positions of each given row; their sum is at most M.
+        counts: wanted positions and shadows of each given row; their sum is at most M.
     """
 
     token_ids: Tensor
@@ -94,7 +99,13 @@ class RaggedBatch:
         moved = {
             name: getattr(self, name).to(device, non_blocking=True) for name in ("token_ids", "positions", "sources")
         }
-        return replace(self, **moved)
+        groups = tuple(
+            replace(group, shadows=tuple((row, shadow.to(device)) for row, shadow in group.shadows))
+            if group.shadows
+            else group
+            for group in self.groups
+        )
+        return replace(self, groups=groups, **moved)
 
 
 def pack(rows: Sequence[RowInput], lookback: int, mask_token_id: int | None = None) -> RaggedBatch:
@@ -115,59 +126,53 @@ def pack(rows: Sequence[RowInput], lookback: int, mask_token_id: int | None = No
     ].tolist()
     slots = [_slots(rows[r], first, last) for r, first, last in zip(order, ends[::2], ends[1::2], strict=True)]
     length = max(ends[1::2]) + 1
-    haunted = {r: _shadows(row, lookback, mask_token_id) for r, row in enumerate(rows) if row.shadows is not None}
-    begins = dict(
-        zip(haunted, accumulate((len(one.ids) for one in haunted.values()), initial=sum(sizes)), strict=False)
-    )
+    shadows = _shadows(rows, starts[-1], lookback, mask_token_id)
 
     groups = []
     for (_, queries, _), members in groupby(range(len(order)), key=lambda i: shapes[order[i]]):
         group = list(members)
         stores = tuple(kv for i in group if (kv := rows[order[i]].kv) is not None)
-        shadows = tuple(
-            Shadow(at, begins[order[i]], haunted[order[i]].own, haunted[order[i]].hidden)
-            for at, i in enumerate(group)
-            if order[i] in haunted
-        )
-        groups.append(Group(starts[group[0]], len(group), queries, stores, tuple(slots[i] for i in group), shadows))
-    sources = _sources(rows, order, sizes, positions, length, lookback)
-    if haunted:
-        wanted = iter(torch.split(sources, [row.wanted.numel() for row in rows]))
-        spans = {r: torch.arange(begins[r], begins[r] + len(one.ids)) for r, one in haunted.items()}
-        sources = torch.cat([piece for r in range(len(rows)) for piece in (next(wanted), spans.get(r, sources[:0]))])
+        own = tuple((at, shadows[order[i]]) for at, i in enumerate(group) if order[i] in shadows)
+        groups.append(Group(starts[group[0]], len(group), queries, stores, tuple(slots[i] for i in group), own))
+    sources, counts = _sources(rows, order, sizes, positions, length, lookback), [row.wanted.numel() for row in rows]
+    if shadows:
+        pieces = list(torch.split(sources, counts))
+        for r, shadow in shadows.items():
+            pieces[r] = torch.cat([pieces[r], torch.arange(shadow.start, shadow.stop)])
+        sources, counts = torch.cat(pieces), [piece.numel() for piece in pieces]
     return RaggedBatch(
-        token_ids=_fill(torch.cat([*(rows[r].token_ids for r in order), *(one.ids for one in haunted.values())])),
-        positions=_fill(torch.cat([positions, *(one.positions for one in haunted.values())])),
+        token_ids=_fill(torch.cat([rows[r].token_ids for r in order] + [one.token_ids for one in shadows.values()])),
+        positions=_fill(torch.cat([positions, *(one.positions for one in shadows.values())])),
         length=length,
         groups=tuple(groups),
         sources=_fill(sources),
-        counts=tuple(row.wanted.numel() + (len(haunted[r].ids) if r in haunted else 0) for r, row in enumerate(rows)),
+        counts=tuple(counts),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Haunting:
-    """What a row's shadows are fed, and where they stand among its keys: `[s]` long each."""
+def _shadows(rows: Sequence[RowInput], start: int, lookback: int, mask_token_id: int | None) -> dict[int, Shadow]:
+    """The shadows of the rows that have any, by the row's number; their flat rows begin at `start`."""
+    found: dict[int, Shadow] = {}
+    for r, row in enumerate(rows):
+        if row.shadows is not None:
+            found[r] = _shadow(row, row.shadows, start, lookback, mask_token_id)
+            start = found[r].stop
+    return found
 
-    ids: Tensor
-    positions: Tensor
-    own: Tensor
-    hidden: Tensor
 
-
-def _shadows(row: RowInput, lookback: int, mask_token_id: int | None) -> _Haunting:
-    assert row.shadows is not None and mask_token_id is not None
-    source = (row.shadows - lookback).clamp_min(0)
-    at, hidden = torch.searchsorted(row.positions, source), torch.searchsorted(row.positions, row.shadows)
+def _shadow(row: RowInput, wanted: Tensor, start: int, lookback: int, mask_token_id: int | None) -> Shadow:
+    assert mask_token_id is not None, "LLM refuses models without a mask id"
+    source = (wanted - lookback).clamp_min(0)
+    own, hidden = torch.searchsorted(row.positions, source), torch.searchsorted(row.positions, wanted)
     last = len(row.positions) - 1
-    fed = (row.positions[at.clamp_max(last)] == source) & (row.positions[hidden.clamp_max(last)] == row.shadows)
+    fed = (row.positions[own.clamp_max(last)] == source) & (row.positions[hidden.clamp_max(last)] == wanted)
     if not bool(fed.all()):
-        missing = row.shadows[~fed][0].item()
+        missing = wanted[~fed][0].item()
         raise ModelError(f"a shadow of position {missing} needs it and max({missing} - {lookback}, 0) among those fed")
-    ids = torch.where(source == row.shadows, mask_token_id, row.token_ids[at])
+    token_ids = torch.where(source == wanted, mask_token_id, row.token_ids[own])
     if row.kv is not None:
-        at, hidden = source, row.shadows
-    return _Haunting(ids, source, at, hidden)
+        own, hidden = source, wanted  # a store has a slot a position
+    return Shadow(start, token_ids, source, own, hidden)
 
 
 def _shape(index: int, row: RowInput) -> tuple[bool, int, int]:

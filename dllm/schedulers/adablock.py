@@ -57,10 +57,9 @@ class AdaBlock(Scheduler):
         return self._window(view) if view.block_step == 0 else None
 
     def block_end(self, view: StepView, state: State) -> int:
-        inside = torch.isin(view.positions, self._window(view))
-        delimits = view.among(frozenset(self._bound_ids())) & inside & view.masked[view.positions]
+        delimits = view.among(frozenset(self._bound_ids())) & torch.isin(view.positions, self._window(view))
         score = torch.where(delimits, view.measures["raw"], -torch.inf)
-        if not bool(delimits.any()) or float(score.max()) < self.tau:
+        if float(score.max()) < self.tau:
             return view.end
         return int(view.positions[score.argmax()]) + 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -44,9 +45,12 @@ class Filter:
         b = self.width
         padded = torch.ones(-(-len(confidence) // b) * b)
         padded[: len(confidence)] = confidence.float()
-        hidden = torch.relu(padded.view(-1, b) @ self.weights["hidden.weight"].T + self.weights["hidden.bias"])
-        logits = hidden @ self.weights["out.weight"].T + self.weights["out.bias"]
-        return logits.sigmoid().flatten()[: len(confidence)]
+        return self.logits(padded.view(-1, b)).sigmoid().flatten()[: len(confidence)]
+
+    def logits(self, blocks: Tensor) -> Tensor:
+        """`[k, b]` confidences of whole blocks -> `[k, b]`."""
+        hidden = torch.relu(F.linear(blocks, self.weights["hidden.weight"], self.weights["hidden.bias"]))
+        return F.linear(hidden, self.weights["out.weight"], self.weights["out.bias"])
 
     def save(self, path: Path) -> None:
         """Write `path` (.safetensors) and a JSON file of the same name."""

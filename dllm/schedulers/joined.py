@@ -53,7 +53,7 @@ class Joined(Scheduler):
         return {hook: tuple(i for i, part in enumerate(self.parts) if part.supplies(hook)) for hook in hooks}
 
     def supplies(self, hook: str) -> bool:
-        return any(part.supplies(hook) for part in self.parts)
+        return bool(self._suppliers[hook])
 
     def bind(self, setting: Setting) -> Scheduler:
         return Joined(tuple(part.bind(setting) for part in self.parts))
