@@ -224,3 +224,21 @@ def test_doctor_is_content_with_tiny(dllm):
 def test_chat_with_tiny(dllm):
     result = dllm("chat", "hello", model="tiny")
     assert result.exit_code == 0, result.stderr
+
+
+def test_a_conversation_unescapes_and_forgets(dllm, monkeypatch):
+    from dllm.cli import chat
+
+    lines = iter([r"a\nb", "", "c", "/reset", "d", None])
+    asked = []
+
+    def turn(llm, conversation, params, output):
+        asked.append([message["content"] for message in conversation])
+        return "reply"
+
+    monkeypatch.setattr(chat, "_check_conversation", lambda output: None)
+    monkeypatch.setattr(chat, "_ask", lambda: next(lines))
+    monkeypatch.setattr(chat, "_turn", turn)
+    result = dllm("chat", "-e", "--system", "s")
+    assert result.exit_code == 0 and "/reset" in result.stderr
+    assert asked == [["s", "a\nb"], ["s", "a\nb", "reply", "c"], ["s", "d"]]
