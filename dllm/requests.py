@@ -134,12 +134,14 @@ class Answer:
 
     def output(self) -> RequestOutput:
         ids = self._ids(len(self.row.canvas))
+        start = len(self.prompt)
+        planted = int(self.row.given[start : start + len(ids)].sum())
         return RequestOutput(
             text=self._text(ids),
             token_ids=ids,
             prompt_token_ids=self.prompt,
             finish_reason=self.row.finish_reason or "length",
-            stats=_stats(self.row, len(ids)),
+            stats=_stats(self.row, len(ids) - planted),
             trace=self.row.trace,
             seed=self.row.seed,
         )

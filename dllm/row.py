@@ -28,7 +28,7 @@ class Row:
     Attributes:
         canvas: `[L]` long on the CPU; shrinks when an EOS is committed.
         masked: `[L]` bool; kept apart from the ids, so that a given mask id could never be taken for a hole.
-        given: `[L]` bool, tokens that came with the request (what CFG hides).
+        given: `[L]` bool, tokens that came with the request (what CFG hides), or that a scheduler planted.
         prompt_length: tokens in front of the answer; 0 in infilling.
         banned: `[V]` bool on the model's device, ids never proposed.
         eos_token_ids: ids that cut the canvas; empty in infilling and with `ignore_eos`.
@@ -72,6 +72,12 @@ class Row:
 
     def __post_init__(self) -> None:
         self.total = int(self.masked.sum())
+        planted = self.scheduler.plant(self.view())
+        if planted is not None:
+            positions, token_ids = planted
+            self.canvas[positions] = token_ids
+            self.masked[positions], self.given[positions] = False, True
+            self.total = int(self.masked.sum())
         self.state = self.scheduler.init(self.view())
 
     def view(self) -> CanvasView:

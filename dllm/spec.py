@@ -178,8 +178,15 @@ def spec_of(component: object, name: str) -> str:
     """The spec that builds `component` again, defaults left out: `threshold(tau=0.8)`."""
     defaults = {key: p.default for key, p in inspect.signature(type(component)).parameters.items()}
     kept = {key: getattr(component, key) for key in argument_types(type(component)) if hasattr(component, key)}
-    inside = ", ".join(f"{key}={value}" for key, value in kept.items() if value != defaults[key])
+    inside = ", ".join(f"{key}={_written(value)}" for key, value in kept.items() if value != defaults[key])
     return f"{name}({inside})" if inside else name
+
+
+def _written(value: object) -> object:
+    """Text that the parser would split or trim gets quotes."""
+    if not isinstance(value, str) or not re.search(r"[\s,+()='\"{}]", value):
+        return value
+    return f"'{value}'" if "'" not in value else f'"{value}"'
 
 
 def _convert(text: str, declared: Any, where: str) -> Any:

@@ -20,8 +20,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--start", type=Path, help="an exported model to go on from: the second phase")
     parser.add_argument("--only", help="train on this task alone (to try the recipe)")
-    for name in ("tokens", "layers", "muon", "adam", "eval_minutes", "eval_count", "copy_sequences"):
+    for name in ("tokens", "layers", "muon", "adam", "eval_minutes", "eval_count", "copy_sequences", "decay", "hard"):
         value = defaults[name]
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     arguments = vars(parser.parse_args())

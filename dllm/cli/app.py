@@ -8,6 +8,7 @@ import typer
 
 from dllm import __version__
 from dllm.cli.chat import chat
+from dllm.cli.compare import compare
 from dllm.cli.doctor import doctor
 from dllm.cli.generate import generate
 from dllm.cli.infill import infill
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(generate)
 app.command()(infill)
 app.command()(chat)
+app.command()(compare)
 app.command()(schedulers)
 app.command("train-filter")(train_filter)
 app.command()(doctor)

@@ -34,15 +34,19 @@ class ModelOptions:
         int | None, Option(help="Overrides what the model's files say.", rich_help_panel=_MODEL)
     ] = None
 
+    def folder(self) -> Path:
+        """Where its files are. Raises UsageError if what is named is no model."""
+        folder = _located("--model", self.model, self.revision)
+        if not (folder / "config.json").is_file():
+            raise UsageError(f"--model {self.model}: not a model folder, it has no config.json")
+        return folder
+
     def load(self) -> LLM:
         """The model, ready. Raises UsageError if what is named is no model at all, ModelError if it is a broken one."""
         from dllm import LLM
 
-        folder = _located("--model", self.model, self.revision)
-        if not (folder / "config.json").is_file():
-            raise UsageError(f"--model {self.model}: not a model folder, it has no config.json")
         return LLM(
-            folder,
+            self.folder(),
             tokenizer=None if self.tokenizer is None else _located("--tokenizer", self.tokenizer),
             dtype=self.dtype,
             device=self.device,

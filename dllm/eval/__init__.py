@@ -1,1 +1,1 @@
-"""Evaluation. Not built yet."""
+"""Evaluation: comparisons of schedulers on the user's data or the embedded model's tasks."""

@@ -5,6 +5,7 @@ must remember is created by `init`, handed to each hook and returned by it.
 
 A method overrides the hooks it needs and no others. In the order in which a step calls them:
 
+    plant      tokens of its own on the canvas                                           (before the first forward)
     wants      positions to have predicted beside the block's masks                      (before the forward)
     shadows    committed positions to predict once more as if masked                     (before the forward)
     transform  changes the logits that proposals and confidences come from               (credit)
@@ -47,6 +48,14 @@ class Scheduler:
 
     def init(self, view: CanvasView) -> State:
         """State of a new row, before its first forward (the view's block is still empty)."""
+        return None
+
+    def plant(self, view: CanvasView) -> tuple[Tensor, Tensor] | None:
+        """Tokens to put on a new row's canvas, as if they had been given with the request, or None.
+
+        Returns:
+            `[k]` long, masked canvas positions, and `[k]` long, the ids that go there.
+        """
         return None
 
     def wants(self, view: CanvasView, state: State) -> Tensor | None:

@@ -13,7 +13,11 @@ from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State
 from dllm.views import CanvasView, Setting, StepView
 
-EXCLUSIVE = {"block_end": "chooses where blocks end", "remask": "masks tokens again"}
+EXCLUSIVE = {
+    "plant": "puts tokens of its own on the canvas",
+    "block_end": "chooses where blocks end",
+    "remask": "masks tokens again",
+}
 """Hooks that only one part may supply, and what such a part does."""
 
 
@@ -49,7 +53,10 @@ class Joined(Scheduler):
 
     @cached_property
     def _suppliers(self) -> dict[str, tuple[int, ...]]:
-        hooks = ("wants", "shadows", "transform", "block_end", "finishes", "select", "remask", "remasked", "cut")
+        hooks = (
+            *("plant", "wants", "shadows", "transform", "block_end"),
+            *("finishes", "select", "remask", "remasked", "cut"),
+        )
         return {hook: tuple(i for i, part in enumerate(self.parts) if part.supplies(hook)) for hook in hooks}
 
     def supplies(self, hook: str) -> bool:
@@ -60,6 +67,11 @@ class Joined(Scheduler):
 
     def init(self, view: CanvasView) -> State:
         return tuple(part.init(view) for part in self.parts)
+
+    def plant(self, view: CanvasView) -> tuple[Tensor, Tensor] | None:
+        for i in self._suppliers["plant"]:
+            return self.parts[i].plant(view)
+        return None
 
     def wants(self, view: CanvasView, state: State) -> Tensor | None:
         asked = [self.parts[i].wants(view, state[i]) for i in self._suppliers["wants"]]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State, register
-from dllm.schedulers.check import in_range
-from dllm.views import CanvasView, StepView
+from dllm.schedulers.check import in_range, whole
+from dllm.views import CanvasView, Setting, StepView
 
 
 @register("prophet")
@@ -25,23 +25,53 @@ class Prophet(Scheduler):
     below 0.67, and `late` from there. All masks must be in view: with the cache `dual` that is so at a block's first
     forward, with `prefix` and `none` always.
 
+    A suffix text such as 'The answer is' is put on the canvas before the first forward, with room to reason before it;
+    the region is then the few positions behind it. An EOS committed before it cuts it off with everything else.
+
     Args:
         early, middle, late: thresholds, in logits.
         region: answer = the masks of the answer before the first predicted EOS; or START:END, positions counted from
-            the answer's first, committed or not.
+            the answer's first, committed or not; or a suffix text of at least two words, or one that ends in a colon.
+        place: where a suffix stands, as a share of the answer's length; 200/256 in the published code.
+        width: positions of the region behind a suffix, which begins one position after it; 5 in the published code.
     """
 
     early: float = 7.5
     middle: float = 5.0
     late: float = 2.5
-    region: str = "answer"
+    region: str | tuple[int, ...] = "answer"
+    place: float = 200 / 256
+    width: int = 5
     measures = frozenset({"gap"})
 
     def __post_init__(self) -> None:
         for name in ("early", "middle", "late"):
             in_range(f"prophet: {name}", getattr(self, name), 0.0)
-        if self.region != "answer":
+        in_range("prophet: place", self.place, 0.0, 1.0)
+        whole("prophet: width", self.width, 1)
+        if isinstance(self.region, str) and self.region != "answer" and not _is_suffix(self.region):
             self._span()
+
+    def bind(self, setting: Setting) -> Scheduler:
+        if not isinstance(self.region, str) or not _is_suffix(self.region):
+            return self
+        if setting.tokenizer is None:
+            raise ConfigError(f"prophet: region={self.region!r} is text and needs a tokenizer; give START:END instead")
+        return replace(self, region=tuple(setting.tokenizer.encode(self.region)))
+
+    def plant(self, view: CanvasView) -> tuple[Tensor, Tensor] | None:
+        if isinstance(self.region, str):
+            return None
+        if view.prompt_length == 0:
+            raise ConfigError("prophet: a suffix text has no place in a document to infill; use region=answer")
+        start, end = self._span(view.total)
+        if end > view.total:
+            raise ConfigError(
+                f"prophet: max_new_tokens={view.total} has no room for the suffix of {len(self.region)} tokens at "
+                f"place={self.place:g} and {self.width} positions behind it; make it larger, or place smaller"
+            )
+        positions = torch.arange(start - 1 - len(self.region), start - 1) + view.prompt_length
+        return positions, torch.tensor(self.region)
 
     def wants(self, view: CanvasView, state: State) -> Tensor:
         masks = view.masked.nonzero().squeeze(-1)
@@ -68,13 +98,25 @@ class Prophet(Scheduler):
         return before if bool(before.any()) else view.positions == first
 
     def _positions(self, view: CanvasView) -> Tensor:
-        start, end = self._span()
+        start, end = self._span(view.total + len(self.region))  # `total` does not count what was planted
         return torch.arange(
             min(view.prompt_length + start, len(view.canvas)), min(view.prompt_length + end, len(view.canvas))
         )
 
-    def _span(self) -> tuple[int, int]:
+    def _span(self, length: int = 0) -> tuple[int, int]:
+        """The region's positions, counted from the first of an answer of `length`; only a suffix needs the length."""
+        if not isinstance(self.region, str):
+            start = int(self.place * length) + len(self.region) + 1
+            return start, start + self.width
         match = re.fullmatch(r"(\d+):(\d+)", self.region)
         if match is None or int(match[1]) >= int(match[2]):
-            raise ConfigError(f"prophet: region={self.region!r} must be answer, or START:END with START < END")
+            raise ConfigError(
+                f"prophet: region={self.region!r} must be answer, START:END with START < END, or a suffix text such as "
+                "'The answer is' (two words or more, or a colon at its end)"
+            )
         return int(match[1]), int(match[2])
+
+
+def _is_suffix(region: str) -> bool:
+    """Text to plant; a single word without a colon is more likely a slip."""
+    return len(region.split()) > 1 or (region.endswith(":") and region.strip(":0123456789") != "")

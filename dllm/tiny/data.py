@@ -111,13 +111,13 @@ def collate(rows: list[Sequence], pad: int) -> Batch:
     return Batch(ids, valid, region, sum(min(len(row.region), row.size + 12) for row in rows))
 
 
-def pool(encoder: Encoder, seed: str, batches: int, tokens: int, only: str | None) -> list[Batch]:
+def pool(encoder: Encoder, seed: str, batches: int, tokens: int, only: str | None, hard: float = 0.0) -> list[Batch]:
     """``batches`` batches of about ``tokens`` tokens each, rows of similar length together; a function of ``seed``."""
     rng = random.Random(seed)
     rows: list[Sequence] = []
     total = 0
     while total < batches * tokens:
-        example = tasks.sample(only, rng) if only else tasks.sample_any(rng)
+        example = tasks.sample(only, rng, hard=hard) if only else tasks.sample_any(rng, hard)
         row = encoder.training(example, rng)
         if row is not None:
             rows.append(row)

@@ -11,7 +11,10 @@ import random
 from collections import Counter
 
 from dllm.tiny.example import Example, pick
-from dllm.tiny.names import first_name, name_list
+from dllm.tiny.names import close_list, first_name, name_list
+
+MIXED = 0.06
+"""Share of the lists that hold rarer names, which the tokenizer spells in pieces."""
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 TIMES = {2: "two times", 3: "three times", 4: "four times"}
@@ -52,13 +55,21 @@ def parse(text: str) -> list[str] | None:
     return value if json.dumps(value, ensure_ascii=False) == text else None
 
 
-def make(task: str, rng: random.Random) -> Example:
-    """One random item of ``task`` (a key of ``FORMS``)."""
-    sizes = {"sort": (2, 6), "repeat": (2, 7), "remove": (2, 8)}
-    names = name_list(rng, *sizes.get(task, (2, 8)), mixed=0.03 if task == "sort" else 0.06)
-    new = first_name(rng, 0.05)
+def make(task: str, rng: random.Random, hard: float = 0.0) -> Example:
+    """One random item of ``task`` (a key of ``FORMS``); the share ``hard`` of them is made of what is hardest.
+
+    That is spelled names, in the list or as the new name, and for sort mostly names that share their initials.
+    """
+    low, high = {"sort": (2, 6), "repeat": (2, 7)}.get(task, (2, 8))
+    mixed, rare = (MIXED / 2 if task == "sort" else MIXED), 0.05
+    close = False
+    if hard and rng.random() < hard:
+        close = task == "sort" and rng.random() < 0.7
+        mixed, rare = 0.6, 0.6
+    names = close_list(rng, low, high) if close else name_list(rng, low, high, mixed)
+    new = first_name(rng, rare)
     while new in names:
-        new = first_name(rng, 0.05)
+        new = first_name(rng, rare)
     place = rng.randrange(len(names) + (task == "insert"))
     times = rng.choice((2, 3, 4)) if len(names) <= 4 else rng.choice((2, 3))
     if task == "shuffle":
@@ -102,9 +113,9 @@ def check(example: Example, text: str) -> bool:
     return changed == [example.facts[1]]
 
 
-def document(rng: random.Random) -> str:
-    """A list on its own, for infilling."""
-    return json.dumps(name_list(rng, 2, 8))
+def document(rng: random.Random, hard: float = 0.0) -> str:
+    """A list on its own, for infilling; the share ``hard`` of them holds spelled names."""
+    return json.dumps(name_list(rng, 2, 8, max(MIXED, hard)))
 
 
 def check_document(text: str) -> bool:

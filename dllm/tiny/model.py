@@ -192,8 +192,8 @@ def export(model: TinyModel, folder: Path, mask: int, end: int) -> None:
     (folder / "config.json").write_text(json.dumps(config(model.shape, mask, end), indent=2) + "\n")
 
 
-def load(folder: Path) -> TinyModel:
-    """The exported checkpoint as a module in float32, for evaluation (head and input stay untied)."""
+def load(folder: Path, tied: bool = False) -> TinyModel:
+    """The exported checkpoint as a module in float32: for evaluation, or ``tied`` (one matrix again) for training."""
     values = json.loads((folder / "config.json").read_text())
     shape = Shape(
         vocabulary=values["vocab_size"],
@@ -209,9 +209,11 @@ def load(folder: Path) -> TinyModel:
     def weight(name: str) -> nn.Parameter:
         return nn.Parameter(tensors[f"{prefix}{name}.weight"].float())
 
-    model.embedding, model.head, model.ln_f = weight("wte"), weight("ff_out"), weight("ln_f")
-    model.input_scale = 1.0
+    model.head, model.ln_f = weight("ff_out"), weight("ln_f")
+    model.embedding = model.head
+    if not tied:
+        model.embedding, model.input_scale = weight("wte"), 1.0
     for i, block in enumerate(model.blocks):
         for name in _NORMS + _MATRICES:
             setattr(block, name, weight(f"blocks.{i}.{name}"))
-    return model.eval()
+    return model.train(tied)

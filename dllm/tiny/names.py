@@ -73,7 +73,18 @@ def first_name(rng: random.Random, rare: float = 0.0) -> str:
     return invented_name(rng) if rng.random() < 0.1 else rng.choice(RARE)
 
 
-def name_list(rng: random.Random, low: int, high: int, mixed: float = 0.06) -> list[str]:
+def close_list(rng: random.Random, low: int, high: int) -> list[str]:
+    """``low``..``high`` different frequent names of at most three initials: the hard lists to sort."""
+    size = rng.randint(low, high)
+    names: list[str] = []
+    while len(names) < size:
+        initials = {rng.choice(FREQUENT)[0] for _ in range(rng.randint(1, 3))}
+        fitting = [name for name in FREQUENT if name[0] in initials]
+        names = rng.sample(fitting, min(size, len(fitting)))
+    return names
+
+
+def name_list(rng: random.Random, low: int, high: int, mixed: float) -> list[str]:
     """``low``..``high`` different names; the share ``mixed`` of lists holds rarer ones as well."""
     rare = rng.choice((0.15, 0.3)) if rng.random() < mixed else 0.0
     names: list[str] = []

@@ -19,37 +19,40 @@ WEIGHTS: dict[str, float] = {
     "reverse": 4.0,
     "sort": 11.0,
     "shuffle": 7.0,
-    "replace": 4.0,
+    "replace": 5.0,
     "replace_random": 7.0,
-    "insert": 4.0,
+    "insert": 5.0,
     "remove": 4.0,
-    "repeat": 3.0,
+    "repeat": 4.0,
     "latin": 6.0,
     "words": 5.0,
     "json": 10.0,
     "python": 8.0,
     "cpp": 9.0,
-    "fill_answer": 3.0,
+    "fill_answer": 4.0,
     "fill_json": 5.0,
     "fill_record": 3.0,
-    "fill_names": 3.0,
-    "fill_code": 7.0,
+    "fill_names": 4.0,
+    "fill_code": 9.0,
 }
 TASKS = tuple(WEIGHTS)
 _LINKED = ("copy", "reverse", "sort", "replace", "insert", "remove")
 
 
-def sample(task: str, rng: random.Random, test: bool = False) -> Example:
-    """A random item of ``task`` from the training keys, or from the held-out ones with ``test``."""
+def sample(task: str, rng: random.Random, test: bool = False, hard: float = 0.0) -> Example:
+    """A random item of ``task`` from the training keys, or from the held-out ones with ``test``.
+
+    ``hard`` is the share of a list task's items that are made of what is hardest in it (``lists.make``).
+    """
     while True:
-        example = _make(task, rng)
+        example = _make(task, rng, hard)
         if held_out(example.key) == test:
             return example
 
 
-def sample_any(rng: random.Random) -> Example:
+def sample_any(rng: random.Random, hard: float = 0.0) -> Example:
     """A training item of a random task, by the weights of the mix."""
-    return sample(rng.choices(TASKS, weights=list(WEIGHTS.values()))[0], rng)
+    return sample(rng.choices(TASKS, weights=list(WEIGHTS.values()))[0], rng, hard=hard)
 
 
 def check(example: Example, text: str) -> bool:
@@ -77,17 +80,17 @@ _DOCUMENTS: dict[str, tuple[Callable[[random.Random], str], Callable[[str], bool
 }
 
 
-def _make(task: str, rng: random.Random) -> Example:
+def _make(task: str, rng: random.Random, hard: float) -> Example:
     if task in ("fill_answer", "fill_json"):
-        base = records.make(rng) if task == "fill_json" else lists.make(rng.choice(_LINKED), rng)
+        base = records.make(rng) if task == "fill_json" else lists.make(rng.choice(_LINKED), rng, hard)
         parts = cut(base.answer, rng)
         parts = (f"{base.prompt}\n{parts[0]}", *parts[1:])
         return Example(task, "", f"{base.prompt}\n{base.answer}", base.key, parts)
     if task.startswith("fill_"):
-        text = _DOCUMENTS[task][0](rng)
+        text = lists.document(rng, hard) if task == "fill_names" else _DOCUMENTS[task][0](rng)
         return Example(task, "", text, text, cut(text, rng))
     if task in lists.FORMS:
-        return lists.make(task, rng)
+        return lists.make(task, rng, hard)
     if task == "latin":
         return latin.make(rng)
     if task == "words":

@@ -26,7 +26,7 @@ from torch.multiprocessing.spawn import spawn
 
 from dllm.tiny import data, evaluate, tasks
 from dllm.tiny.data import Batch, Encoder
-from dllm.tiny.model import Shape, TinyModel, export
+from dllm.tiny.model import Shape, TinyModel, export, load
 from dllm.tiny.optim import Optimizer
 
 POOL = 24
@@ -36,7 +36,11 @@ SMALL_START = 0.12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """A run. ``minutes`` and ``steps`` of 0 mean no such limit; ``copy_sequences`` open the run with copying alone."""
+    """A run. ``minutes`` and ``steps`` of 0 mean no such limit; ``copy_sequences`` open the run with copying alone.
+
+    ``start`` is an exported model to go on from (a second phase, which has its own rates and its own ``hard`` share of
+    list items, see ``tasks.sample``); without it the run begins at random weights.
+    """
 
     tokenizer: Path
     out: Path
@@ -55,6 +59,8 @@ class Options:
     save_minutes: float = 3.0
     only: str | None = None
     resume: bool = False
+    start: Path | None = None
+    hard: float = 0.0
     device: str = "cpu"
     port: int = 29_611
 
@@ -90,7 +96,8 @@ class _Worker:
         self.options, self.rank = options, rank
         self.encoder = Encoder(Tokenizer.from_file(str(options.tokenizer)))
         shape = Shape(vocabulary=self.encoder.tokenizer.get_vocab_size(), layers=options.layers)
-        self.model = TinyModel(shape).to(options.device)
+        model = TinyModel(shape) if options.start is None else load(options.start, tied=True)
+        self.model = model.to(options.device)
         self.optimizer = Optimizer(self.model, options.muon, options.adam, options.workers, rank)
         self.parameters = list(self.model.parameters())
         self.step = self.pool = 0
@@ -135,11 +142,11 @@ class _Worker:
 
     def _batches(self) -> Iterator[Batch]:
         options = self.options
-        first = self.sequences < options.copy_sequences
+        first = self.sequences < options.copy_sequences and options.start is None
         only = options.only or ("copy" if first else None)
         seed = f"{options.seed}/{self.rank}/{self.pool}"
-        tokens = options.tokens // (2 if self._fraction() < SMALL_START else 1)
-        yield from data.pool(self.encoder, seed, POOL, tokens, only)
+        small = self._fraction() < SMALL_START and options.start is None
+        yield from data.pool(self.encoder, seed, POOL, options.tokens // (2 if small else 1), only, options.hard)
 
     def _update(self, batch: Batch) -> tuple[float, float]:
         options, device = self.options, self.options.device

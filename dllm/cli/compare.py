@@ -1,0 +1,87 @@
+"""`dllm compare`: schedulers side by side on the same prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from dllm.cli.compare_options import HowOptions, WhatOptions
+from dllm.cli.grouping import grouped
+
+if TYPE_CHECKING:
+    from dllm.eval.reports import Report
+
+
+@grouped
+def compare(
+    out: Annotated[
+        Path | None,
+        Option(metavar="DIR", help="results.jsonl, report.md, summary.json and plots; goes on where a run stopped."),
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="One JSON object on stdout instead of tables.")] = False,
+    *,
+    what: WhatOptions,
+    how: HowOptions,
+) -> None:
+    """Compare schedulers on the same prompts and noise: accuracy, forwards and speed, each with its interval."""
+    from dllm.eval.compare import compare as run
+    from dllm.eval.compare import size
+    from dllm.eval.reports import Report
+
+    bases, variants = what.variants()
+    plan = how.plan(what, variants)
+    with _progress(size(plan)) as advance:
+        lines = run(plan, out, advance)
+    report = Report.make(plan, lines, [variant.identity for variant in bases])
+    written = [] if out is None else report.save(out)
+    if as_json:
+        print(json.dumps(report.summary()))
+        return
+    _print(report)
+    for path in written:
+        print(path)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the time left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("compare", total=total)
+        yield lambda done: progress.advance(bar, done)
+
+
+def _print(report: Report) -> None:
+    """The overview and the table over all tasks; everything else is in the report."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    for title, columns, rows in report.headlines():
+        if title != report.headlines()[-1][0] and len(columns) * 13 > console.width:
+            continue  # dozens of schedulers: the overview is in report.md
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column.strip("`"), overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell.strip("`")) for cell in row))
+        console.print(table)
+        console.print()

@@ -1,0 +1,184 @@
+"""Models x tasks x variants -> results: every variant sees the same prompts and the same noise."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dllm import __version__
+from dllm.errors import ConfigError
+from dllm.eval.items import Task
+from dllm.eval.jobs import Job, Loader, run_all
+from dllm.eval.judges import load_file
+from dllm.eval.records import Line, Records, key_of
+from dllm.eval.variants import Variant
+from dllm.folder import resolve_folder
+from dllm.llm import LLM
+
+RESULTS = "results.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        models: name -> how to load it (`model_loader`).
+        sampling: arguments of SamplingParams that all variants share (temperature, steps, ...).
+        batch_size: rows decoded together; latency is that of a row in such a batch.
+        plugins: Python files that register schedulers of the user's.
+        fingerprints: name -> what tells the weights apart when a run is resumed.
+    """
+
+    models: Mapping[str, Loader]
+    tasks: Sequence[Task]
+    variants: Sequence[Variant]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    batch_size: int = 16
+    workers: int = 1
+    plugins: Sequence[Path] = ()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object] = lambda done: None) -> list[Line]:
+    """Run what is not in `out` yet and return all of the plan's samples, in the plan's order.
+
+    Args:
+        out: folder of `results.jsonl`; None keeps nothing.
+        advance: told of every batch that finishes how many samples it had; those found in `out` come first.
+
+    Raises:
+        ConfigError: the folder holds a run with other settings.
+    """
+    _check(plan)
+    records = Records(None if out is None else out / RESULTS, header(plan))
+    wanted = {key_of(_stub(model, task, index, variant)) for model, task, index, variant in _samples(plan)}
+    advance(len(wanted & records.done))
+    judges = {task.name: [item.judge for item in task.items] for task in plan.tasks}
+    answers = {task.name: [item.answer for item in task.items] for task in plan.tasks}
+    for job, lines in run_all(_jobs(plan, records), plan.models, plan.workers, plan.plugins):
+        for line in lines:
+            line["score"] = judges[job.task][line["index"]](line["text"])
+            line["answer"] = answers[job.task][line["index"]]
+        records.add(lines)
+        advance(len(lines))
+    order = {key: place for place, key in enumerate(dict.fromkeys(key_of(_stub(*s)) for s in _samples(plan)))}
+    found = [line for line in records.lines if key_of(line) in order]
+    return sorted(found, key=lambda line: order[key_of(line)])
+
+
+def size(plan: Plan) -> int:
+    """Samples of a plan."""
+    return len(plan.models) * len(plan.variants) * sum(len(task.items) for task in plan.tasks)
+
+
+def header(plan: Plan) -> dict[str, Any]:
+    """What a resumed run must agree with, and what is recorded beside it."""
+    return {
+        "settings": {
+            "seed": plan.seed,
+            "sampling": dict(plan.sampling),
+            "batch_size": plan.batch_size,
+            "models": dict(plan.fingerprints),
+            "tasks": {t.name: {"source": t.source, "max_new_tokens": t.max_new_tokens} for t in plan.tasks},
+        },
+        "environment": {
+            "dllm": __version__,
+            "commit": _commit(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+            "cpus": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            "workers": plan.workers,
+        },
+    }
+
+
+def model_loader(model: Any, **arguments: Any) -> tuple[Loader, str]:
+    """How to load what `LLM(model, **arguments)` takes, and its fingerprint. An LLM is taken as it is."""
+    if isinstance(model, LLM):
+        return partial(_itself, model), "object"
+    if not isinstance(model, str | Path):
+        return partial(LLM, model, **arguments), "object"
+    folder = resolve_folder(model, arguments.get("revision"))
+    return partial(LLM, str(folder), **{k: v for k, v in arguments.items() if k != "revision"}), _fingerprint(folder)
+
+
+def _itself(llm: LLM) -> LLM:
+    return llm
+
+
+def _fingerprint(folder: Path) -> str:
+    """Of the config, and of each weights file its size and first mebibyte: 16 GB are not read for a name."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes() if (folder / "config.json").is_file() else b"")
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {path.stat().st_size} ".encode() + file.read(1 << 20))
+    return digest.hexdigest()[:16]
+
+
+def _check(plan: Plan) -> None:
+    names = [task.name for task in plan.tasks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"task {twice[0]!r} is given twice; rename one of the files")
+    if not (plan.models and plan.tasks and plan.variants):
+        raise ConfigError("a comparison needs at least one model, one task and one scheduler")
+    for path in plan.plugins:
+        load_file(path, "plugin")
+
+
+Sample = tuple[str, Task, int, Variant]
+
+
+def _samples(plan: Plan) -> Iterator[Sample]:
+    for model, task, variant in product(plan.models, plan.tasks, plan.variants):
+        for index in range(len(task.items)):
+            yield model, task, index, variant
+
+
+def _stub(model: str, task: Task, index: int, variant: Variant) -> Line:
+    return {
+        "model": model,
+        "task": task.name,
+        "index": index,
+        "key": variant.key,
+        "block_length": variant.block_length,
+        "cache": variant.cache,
+    }
+
+
+def _jobs(plan: Plan, records: Records) -> list[Job]:
+    """What is left to do. Variants take turns on each batch, so that a slow minute of the machine hits all of them."""
+    jobs = []
+    for model, task in product(plan.models, plan.tasks):
+        sampling = dict(plan.sampling) | {"seed": plan.seed, "max_new_tokens": task.max_new_tokens}
+        for start in range(0, len(task.items), plan.batch_size):
+            batch = range(start, min(start + plan.batch_size, len(task.items)))
+            for variant in plan.variants:
+                left = [i for i in batch if key_of(_stub(model, task, i, variant)) not in records.done]
+                asked = tuple((i, task.items[i].kind, task.items[i].question) for i in left)
+                if asked:
+                    job = Job(model=model, task=task.name, variant=variant, asked=asked, sampling=sampling)
+                    jobs.append(job)
+    return jobs
+
+
+def _commit() -> str | None:
+    """The commit of a working tree, where dllm runs from one."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,165 @@
+"""Pictures of a comparison: accuracy against tokens a forward, tokens committed a step, and the order of commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dllm.errors import ConfigError
+from dllm.eval.records import Line
+from dllm.eval.summary import ALL, Row, identity_of, label_variants
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_RELEASED = 17
+"""The last bin of the histogram takes everything above."""
+
+
+def available() -> bool:
+    """Whether matplotlib is installed (`pip install dllm[plot]`)."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def save_plots(rows: Sequence[Row], lines: Sequence[Line], folder: Path) -> list[Path]:
+    """Write `accuracy.png`, `released.png` and `order.png`, with a panel a task; several models get a prefix each.
+
+    Raises:
+        ConfigError: matplotlib is missing.
+    """
+    if not available():
+        raise ConfigError("plots need matplotlib; install it with `pip install dllm[plot]`")
+    models = list(dict.fromkeys(line["model"] for line in lines))
+    written = []
+    for number, model in enumerate(models):
+        prefix = f"{number}_" if len(models) > 1 else ""
+        own = [line for line in lines if line["model"] == model]
+        for name, figure in _figures([row for row in rows if row.model == model], own):
+            written.append(folder / f"{prefix}{name}.png")
+            figure.savefig(written[-1], dpi=110)
+    return written
+
+
+def _figures(rows: Sequence[Row], lines: Sequence[Line]) -> Iterator[tuple[str, Figure]]:
+    """The three figures of one model, by name."""
+    all_tasks = list(dict.fromkeys(row.task for row in rows))
+    single = [task for task in all_tasks if task != ALL]
+
+    def samples(task: str) -> list[Line]:
+        return [line for line in lines if line["task"] == task]
+
+    yield (
+        "accuracy",
+        _panels(
+            all_tasks,
+            lambda axes, task: _accuracy(axes, [row for row in rows if row.task == task]),
+            "accuracy against tokens per forward (95 % intervals)",
+        ),
+    )
+    yield (
+        "released",
+        _panels(
+            single,
+            lambda axes, task: _released(axes, samples(task)),
+            "share of forwards that committed so many positions",
+        ),
+    )
+    yield (
+        "order",
+        _panels(
+            single,
+            lambda axes, task: _order(axes, samples(task)),
+            "when a position was committed (0 = first step of the answer, 1 = last)",
+        ),
+    )
+
+
+def _panels(tasks: Sequence[str], draw: Callable[[Any, str], None], title: str) -> Figure:
+    from matplotlib.figure import Figure  # the object, not pyplot: no global state, no display
+
+    columns = min(4, len(tasks))
+    lines = -(-len(tasks) // columns)
+    figure = Figure(figsize=(4.8 * columns, 3.6 * lines + 0.6), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).flatten()
+    for axes, task in zip(grid, tasks, strict=False):
+        draw(axes, task)
+        axes.set_title(task, fontsize=10)
+    for axes in grid[len(tasks) :]:
+        axes.set_axis_off()
+    handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if handles:
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def _accuracy(axes: Axes, rows: Sequence[Row]) -> None:
+    """A line a method through its variants."""
+    for method in dict.fromkeys(row.method for row in rows):
+        curve = sorted((row for row in rows if row.method == method), key=lambda row: row.tokens_per_forward)
+        x = [row.tokens_per_forward for row in curve]
+        y = [100 * row.accuracy for row in curve]
+        below = [max(0.0, 100 * (row.accuracy - row.interval[0])) for row in curve]
+        above = [max(0.0, 100 * (row.interval[1] - row.accuracy)) for row in curve]
+        axes.errorbar(x, y, yerr=(below, above), marker="o", markersize=3, linewidth=1, capsize=2, label=method)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_ylim(-3, 103)
+    axes.set_xlabel("tokens per forward")
+    axes.set_ylabel("accuracy %")
+    axes.grid(alpha=0.3)
+
+
+def _by_variant(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    labels = label_variants(lines)
+    found: dict[str, list[Line]] = {}
+    for line in lines:
+        found.setdefault(labels[identity_of(line)], []).append(line)
+    return found
+
+
+def _released(axes: Axes, lines: Sequence[Line]) -> None:
+    """Histogram of positions committed a forward, as shares."""
+    for label, own in _by_variant(lines).items():
+        counts = np.minimum([count for line in own for count in line["released"]], MOST_RELEASED)
+        share = np.bincount(counts.astype(int), minlength=MOST_RELEASED + 1) / len(counts)
+        axes.plot(range(MOST_RELEASED + 1), 100 * share, drawstyle="steps-mid", linewidth=1, label=label)
+    axes.set_xlabel(f"positions committed ({MOST_RELEASED} and more in the last)")
+    axes.set_ylabel("% of forwards")
+    axes.grid(alpha=0.3)
+
+
+def order_map(lines: Sequence[Line]) -> np.ndarray:
+    """`[P]`: mean over samples of when each answer position was committed, as a share of its sample's steps.
+
+    NaN where no sample has a position.
+    """
+    width = max((len(line["order"]) for line in lines), default=0)
+    grid = np.full((len(lines), width), np.nan)
+    for i, line in enumerate(lines):
+        if line["order"]:
+            order = np.array(line["order"], dtype=float)
+            grid[i, : len(order)] = (order - order.min()) / max(1.0, order.max() - order.min())
+    count = (~np.isnan(grid)).sum(0)
+    mean: np.ndarray = np.where(count > 0, np.nansum(grid, 0) / np.maximum(count, 1), np.nan)
+    return mean
+
+
+def _order(axes: Axes, lines: Sequence[Line]) -> None:
+    """A stripe a variant, position by position: dark = early."""
+    found = {label: order_map(own) for label, own in _by_variant(lines).items()}
+    width = max(len(stripe) for stripe in found.values())
+    grid = np.full((len(found), max(1, width)), np.nan)
+    for i, stripe in enumerate(found.values()):
+        grid[i, : len(stripe)] = stripe
+    axes.imshow(grid, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_yticks(range(len(found)), list(found), fontsize=6)
+    axes.set_xlabel("position in the answer")

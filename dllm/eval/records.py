@@ -1,0 +1,112 @@
+"""The results of a run: a JSONL file with a header line a session and a line a sample; resumable, never corrupt."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dllm.errors import ConfigError
+
+VERSION = 1
+Line = dict[str, Any]
+Key = tuple[str, str, int, str, int, str]
+
+
+def key_of(line: Mapping[str, Any]) -> Key:
+    """What makes a sample: model, task, index and variant."""
+    return (line["model"], line["task"], line["index"], line["key"], line["block_length"], line["cache"])
+
+
+class Records:
+    """Lines in memory and, with a path, on disk: a line is whole or absent, whenever the process is killed.
+
+    Args:
+        path: the file, created with its folder; an existing one is continued. None keeps lines in memory only.
+        header: `settings` must agree, wherever both have a key, with those of every session before (tasks and models
+            may be added); `environment` is recorded and may differ.
+
+    Raises:
+        ConfigError: the file is of another run, or no file of ours.
+    """
+
+    def __init__(self, path: Path | None, header: Mapping[str, Any]) -> None:
+        self.path = path
+        self.lines: list[Line] = []
+        self.done: set[Key] = set()
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            headers, lines = read(path)
+            for earlier in headers:
+                _check(path, earlier["settings"], header["settings"])
+            _drop_torn_line(path)
+            self._take(lines)
+        self._append([{"dllm_results": VERSION, **header}])
+
+    def add(self, lines: Iterable[Line]) -> None:
+        """Keep finished samples; they are on disk when this returns."""
+        lines = list(lines)
+        self._take(lines)
+        if self.path is not None:
+            self._append(lines)
+
+    def _take(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            if key_of(line) not in self.done:
+                self.done.add(key_of(line))
+                self.lines.append(line)
+
+    def _append(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        assert self.path is not None
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:
+    """Headers and samples of a results file; a last line that was torn by a kill is ignored.
+
+    Raises:
+        ConfigError: not a results file, or of another version.
+    """
+    headers: list[dict[str, Any]] = []
+    lines: list[Line] = []
+    for number, raw in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            value = json.loads(raw)
+            if "dllm_results" in value:
+                headers.append(value)
+            else:
+                key_of(value)
+                lines.append(value)
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError(f"{path} line {number} is no line of dllm results; choose another folder") from None
+    versions = {header["dllm_results"] for header in headers}
+    if (lines or path.stat().st_size) and versions != {VERSION}:
+        raise ConfigError(f"{path} holds results of version {sorted(versions) or 'none'}, not {VERSION}; use another")
+    return headers, lines
+
+
+def _drop_torn_line(path: Path) -> None:
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+
+
+def _check(path: Path, earlier: Any, now: Any, where: str = "") -> None:
+    """Refuse where both say something and it differs."""
+    if isinstance(earlier, dict) and isinstance(now, dict):
+        for key in earlier.keys() & now.keys():
+            _check(path, earlier[key], now[key], f"{where}.{key}" if where else key)
+    elif earlier != now:
+        raise ConfigError(
+            f"{path} was made with {where}={earlier!r}, this run has {now!r}; use the same, or another folder"
+        )

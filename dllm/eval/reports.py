@@ -1,0 +1,70 @@
+"""A finished comparison as a folder of files: report.md, summary.json, plots beside results.jsonl."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dllm.eval.compare import Plan, header
+from dllm.eval.plots import available, save_plots
+from dllm.eval.records import Line
+from dllm.eval.summary import ALL, Area, Identity, Row, areas, summarize
+from dllm.eval.tables import cells, headings, overview, report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Rows and areas of a comparison, with what made them."""
+
+    about: dict[str, Any]
+    lines: Sequence[Line]
+    rows: Sequence[Row]
+    areas: Sequence[Area]
+
+    @classmethod
+    def make(cls, plan: Plan, lines: Sequence[Line], baselines: Sequence[Identity]) -> Report:
+        """Args: baselines: identities of the variants that gains refer to."""
+        rows = summarize(lines, baselines)
+        return cls(about=header(plan), lines=lines, rows=rows, areas=areas(rows))
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the samples, as plain JSON values."""
+        rows = [row.to_dict() for row in self.rows]
+        return {**self.about, "rows": rows, "aup": [asdict(area) for area in self.areas]}
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write all files; plots only where matplotlib is installed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        text, values = folder / "report.md", folder / "summary.json"
+        text.write_text(report(self.rows, self.areas, self._preface()), encoding="utf-8")
+        values.write_text(json.dumps(self.summary(), indent=1) + "\n", encoding="utf-8")
+        return [text, values, *(save_plots(self.rows, self.lines, folder) if available() else ())]
+
+    def headlines(self) -> list[tuple[str, list[str], list[list[str]]]]:
+        """Title, columns and cells of the tables worth a terminal: the overview and, over all tasks, each variant."""
+        found = []
+        baselines = list(dict.fromkeys(name for row in self.rows for name in row.gains))
+        for model in dict.fromkeys(row.model for row in self.rows):
+            own = [row for row in self.rows if row.model == model]
+            tasks = list(dict.fromkeys(row.task for row in own))
+            if len(tasks) > 1:
+                columns, table = overview(own, model)
+                found.append((f"{model}: accuracy % @ tokens per forward", columns, table))
+            last = [row for row in own if row.task == (ALL if len(tasks) > 1 else tasks[0])]
+            count = sum(row.count for row in own if row.label == last[0].label and row.task != ALL)
+            found.append(
+                (f"{model}: {last[0].task}, n = {count}", headings(baselines), [cells(r, baselines) for r in last])
+            )
+        return found
+
+    def _preface(self) -> str:
+        environment, settings = self.about["environment"], self.about["settings"]
+        told = ", ".join(f"{key} {value}" for key, value in environment.items() if value is not None)
+        return (
+            "# Comparison of schedulers\n\n"
+            f"Made with {told}; seed {settings['seed']}, batches of {settings['batch_size']}. "
+            "Brackets are 95 % intervals: Wilson's for accuracy, paired bootstrap for gains and over all tasks."
+        )

@@ -1,0 +1,61 @@
+"""The tasks of the embedded model as items: held-out prompts, bare and in the chat template in turn."""
+
+from __future__ import annotations
+
+import random
+
+from tokenizers import Tokenizer
+
+from dllm.errors import ConfigError, nearest
+from dllm.eval.items import Item, Task
+from dllm.folder import TINY, resolve_folder
+from dllm.tiny import tasks
+from dllm.tiny.data import Encoder
+from dllm.tiny.example import Example
+
+CANVAS = {"latin": 32, "words": 32, "repeat": 128, "python": 128, "cpp": 128}
+"""Masks behind a prompt, where 64 do not fit; a task has one canvas, so that it tells nothing of the answer."""
+
+
+def tiny_task(name: str, count: int, seed: int) -> Task:
+    """`count` items of a task of `dllm.tiny.tasks`; a function of its arguments, the first items of a longer one.
+
+    Raises:
+        ConfigError: no such task.
+    """
+    if name not in tasks.TASKS:
+        raise ConfigError(f"task={name!r} is not one of tiny's{nearest(name, tasks.TASKS)}: {', '.join(tasks.TASKS)}")
+    encoder = Encoder(Tokenizer.from_file(str(resolve_folder(TINY) / "tokenizer.json")))
+    rng = random.Random(f"compare/{seed}/{name}")
+    room = CANVAS.get(name, 64)
+    items: list[Item] = []
+    while len(items) < count:
+        example = tasks.sample(name, rng, test=True)
+        if example.parts:
+            if encoder.document(example).region:
+                items.append(_document(encoder, example))
+        elif len(encoder.ids(example.answer)) < room:
+            items.append(_question(example, chat=bool(len(items) % 2)))
+    return Task(name=name, items=tuple(items), max_new_tokens=room, source=f"tiny/{seed}")
+
+
+def _question(example: Example, chat: bool) -> Item:
+    def judge(text: str) -> float:
+        return float(tasks.check(example, text))
+
+    if chat:
+        asked = [{"role": "user", "content": example.prompt}]
+        return Item(kind="chat", question=asked, answer=example.answer, judge=judge)
+    return Item(kind="prompt", question=example.prompt + "\n", answer=example.answer, judge=judge)
+
+
+def _document(encoder: Encoder, example: Example) -> Item:
+    pieces = [
+        f"<mask:{len(encoder.ids(part))}>" if i % 2 and part else part.replace("<mask:", "<<mask:")
+        for i, part in enumerate(example.parts)
+    ]
+
+    def judge(text: str) -> float:
+        return float(tasks.check(example, text))
+
+    return Item(kind="document", question="".join(pieces), answer=example.answer, judge=judge)

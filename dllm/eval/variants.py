@@ -1,0 +1,90 @@
+"""What is compared: variants of the sampler, written as specs with alternatives in braces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import product
+from typing import Any
+
+from dllm.cache import as_cache
+from dllm.errors import ConfigError
+from dllm.schedulers import Scheduler, as_scheduler
+from dllm.schedulers.joined import Joined
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One way to decode.
+
+    Attributes:
+        scheduler: the spec as it was written; what tables show.
+        key: the spec with every argument, its parts sorted; what tells one variant from another.
+        method: names of its parts without arguments; variants of one method are the points of one curve.
+    """
+
+    scheduler: str
+    block_length: int
+    cache: str
+    key: str
+    method: str
+
+    @classmethod
+    def make(cls, scheduler: str, block_length: int = 32, cache: str = "none") -> Variant:
+        """Raises ConfigError for an unknown scheduler or cache."""
+        parts = _parts(as_scheduler(scheduler))
+        if cache != "auto":
+            as_cache(cache)
+        return cls(
+            scheduler=re.sub(r"\s+", "", scheduler),
+            block_length=block_length,
+            cache=cache,
+            key="+".join(sorted(_written(part) for part in parts)),
+            method="+".join(sorted(str(part).partition("(")[0] for part in parts)),
+        )
+
+    @property
+    def identity(self) -> tuple[str, int, str]:
+        return self.key, self.block_length, self.cache
+
+
+def expand(spec: str) -> list[str]:
+    """`threshold({0.7,0.9})+{credit,localleap}` -> every combination of the alternatives, in order.
+
+    Raises:
+        ConfigError: a brace without its partner, or nested ones.
+    """
+    pieces = _BRACES.split(spec)
+    if any("{" in piece or "}" in piece for piece in pieces):
+        raise ConfigError(f"scheduler={spec!r}: braces must come in pairs and not nest, as in 'threshold({{0.7,0.9}})'")
+    choices = [piece.split(",") if i % 2 else [piece] for i, piece in enumerate(pieces)]
+    return ["".join(combination) for combination in product(*choices)]
+
+
+def variants(
+    schedulers: Iterable[str], block_lengths: Sequence[int] = (32,), caches: Sequence[str] = ("none",)
+) -> list[Variant]:
+    """All combinations, each once, in the order written."""
+    found: dict[tuple[str, int, str], Variant] = {}
+    for block_length, cache in product(block_lengths, caches):
+        for spec in schedulers:
+            for scheduler in expand(spec):
+                variant = Variant.make(scheduler, block_length, cache)
+                found.setdefault(variant.identity, variant)
+    return list(found.values())
+
+
+def _parts(scheduler: Scheduler) -> tuple[Scheduler, ...]:
+    return scheduler.parts if isinstance(scheduler, Joined) else (scheduler,)
+
+
+def _written(part: Any) -> str:
+    """`name(argument=value, ...)` with defaults, so that a changed default is another variant."""
+    name = str(part).partition("(")[0]
+    if not is_dataclass(part):
+        return str(part)
+    values = {field.name: getattr(part, field.name) for field in fields(part) if field.init}
+    return f"{name}({','.join(f'{key}={value}' for key, value in values.items())})"
