@@ -8,7 +8,7 @@ import pytest
 
 from dllm import LLM, ConfigError, SamplingParams
 from dllm.eval import jobs
-from dllm.eval.compare import RESULTS, Plan, compare, model_loader, size
+from dllm.eval.compare import RESULTS, Plan, compare, size
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
 from dllm.eval.plots import order_map, save_plots
@@ -29,10 +29,8 @@ def tiny():
 
 
 def plan_of(llm, schedulers=("topk(1)", "threshold(0.9)", "wino"), count=5, **more):
-    loader, fingerprint = model_loader(llm)
     tasks = more.pop("tasks", None) or [tiny_task("copy", count, 0), tiny_task("fill_json", count, 0)]
-    made = {"models": {"tiny": loader}, "fingerprints": {"tiny": fingerprint}, "tasks": tasks, "batch_size": 2}
-    return Plan(**made | {"variants": variants(schedulers)} | more)
+    return Plan.make({"tiny": llm}, tasks, schedulers, **{"batch_size": 2} | more)
 
 
 def timeless(lines):
@@ -277,7 +275,9 @@ def test_a_report_from_python(tiny, tmp_path):
     path.write_text('{"prompt": "[\\"Ana\\", \\"Bob\\"]\\nCopy the list.\\n", "answer": ["Ana", "Bob"]}\n')
     task = read_task(path, path.read_text(), judge_maker("json"), 16)
     plan = plan_of(tiny, ["topk(1)", "threshold(0.9)"], tasks=[task])
-    found = Report.make(plan, compare(plan), [plan.variants[0].identity])
+    found = Report.make(plan, compare(plan), ["topk"])
     assert [row.accuracy for row in found.rows] == [1.0, 1.0]
     assert found.rows[1].gains["topk(1)"].fewer_forwards > 2
     assert found.headlines()[0][0] == "tiny: mine, n = 1"
+    with pytest.raises(ConfigError, match="baseline='factor'"):
+        Report.make(plan, [], ["factor"])

@@ -33,11 +33,11 @@ def compare(
     from dllm.eval.compare import size
     from dllm.eval.reports import Report
 
-    bases, variants = what.variants()
-    plan = how.plan(what, variants)
+    baselines, schedulers = what.specs()
+    plan = how.plan(what, [*baselines, *schedulers])
     with _progress(size(plan)) as advance:
         lines = run(plan, out, advance)
-    report = Report.make(plan, lines, [variant.identity for variant in bases])
+    report = Report.make(plan, lines, baselines)
     written = [] if out is None else report.save(out)
     if as_json:
         print(json.dumps(report.summary()))

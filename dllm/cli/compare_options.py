@@ -16,7 +16,6 @@ from dllm.cli.shell import UsageError
 if TYPE_CHECKING:
     from dllm.eval.compare import Plan
     from dllm.eval.items import Task
-    from dllm.eval.variants import Variant
 
 _WHAT, _HOW = "What is compared", "How"
 
@@ -92,19 +91,17 @@ class WhatOptions:
         bool, Option("--quick", help="Five tasks, 24 items, six schedulers: about a minute.", rich_help_panel=_WHAT)
     ] = False
 
-    def variants(self) -> tuple[list[Variant], list[Variant]]:
-        """The baselines, and everything to run (the baselines first)."""
+    def specs(self) -> tuple[list[str], list[str]]:
+        """The baselines, each spec on its own, and what to compare with them."""
         from dllm.eval.judges import load_file
-        from dllm.eval.variants import variants
+        from dllm.eval.variants import expand
 
         for path in self.plugins or ():
             load_file(path, "plugin")
-        named = self.schedulers or (QUICK_SCHEDULERS if self.quick else SCHEDULERS)
+        named = list(self.schedulers or (QUICK_SCHEDULERS if self.quick else SCHEDULERS))
         if not self.schedulers and set(self.names) != {"tiny"}:
             named = [spec for spec in named if spec != "learn2pd"]
-        bases = self.baselines or BASELINES
-        lengths, caches = self.block_lengths or [32], self.caches or ["none"]
-        return variants(bases, lengths[:1], caches[:1]), variants([*bases, *named], lengths, caches)
+        return [one for spec in self.baselines or BASELINES for one in expand(spec)], named
 
     @property
     def names(self) -> list[str]:
@@ -149,24 +146,24 @@ class HowOptions:
     dtype: Annotated[str, Option(help="auto, float32, bfloat16 or float16.", rich_help_panel=_HOW)] = "auto"
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_HOW)] = "auto"
 
-    def plan(self, what: WhatOptions, variants: Sequence[Variant]) -> Plan:
+    def plan(self, what: WhatOptions, schedulers: Sequence[str]) -> Plan:
         """Everything checked that can be without loading a model."""
-        from dllm.eval.compare import Plan, model_loader
+        from dllm.eval.compare import Plan
         from dllm.params import SamplingParams
 
         sampling: dict[str, Any] = {"temperature": self.temperature}
         if self.steps is not None:
             sampling["steps"] = self.steps
-        SamplingParams(**sampling, scheduler="llada")  # names a wrong value now
-        loaders = {}
-        for name in what.names:
-            folder = ModelOptions(model=name).folder()
-            loaders[name] = model_loader(folder, dtype=self.dtype, device=self.device)
-        return Plan(
-            models={name: loader for name, (loader, _) in loaders.items()},
-            fingerprints={name: fingerprint for name, (_, fingerprint) in loaders.items()},
-            tasks=what.find_tasks(self.count, self.seed, self.max_new_tokens),
-            variants=variants,
+        for block_length in what.block_lengths or [32]:
+            SamplingParams(**sampling, block_length=block_length, scheduler="llada")  # names a wrong value now
+        return Plan.make(
+            {name: ModelOptions(model=name).folder() for name in what.names},
+            what.find_tasks(self.count, self.seed, self.max_new_tokens),
+            schedulers,
+            block_lengths=what.block_lengths or [32],
+            caches=what.caches or ["none"],
+            dtype=self.dtype,
+            device=self.device,
             sampling=sampling,
             seed=self.seed,
             batch_size=self.batch_size,

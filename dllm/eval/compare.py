@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -20,7 +20,7 @@ from dllm.eval.items import Task
 from dllm.eval.jobs import Job, Loader, run_all
 from dllm.eval.judges import load_file
 from dllm.eval.records import Line, Records, key_of
-from dllm.eval.variants import Variant
+from dllm.eval.variants import Variant, variants
 from dllm.folder import resolve_folder
 from dllm.llm import LLM
 
@@ -32,7 +32,7 @@ class Plan:
     """What to run.
 
     Attributes:
-        models: name -> how to load it (`model_loader`).
+        models: name -> how to load it; `Plan.make` fills this and `fingerprints`.
         sampling: arguments of SamplingParams that all variants share (temperature, steps, ...).
         batch_size: rows decoded together; latency is that of a row in such a batch.
         plugins: Python files that register schedulers of the user's.
@@ -48,6 +48,38 @@ class Plan:
     workers: int = 1
     plugins: Sequence[Path] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(
+        cls,
+        models: Mapping[str, Any],
+        tasks: Sequence[Task],
+        schedulers: Iterable[str],
+        *,
+        block_lengths: Sequence[int] = (32,),
+        caches: Sequence[str] = ("none",),
+        dtype: str = "auto",
+        device: str = "auto",
+        **rest: Any,
+    ) -> Plan:
+        """A plan from what people write.
+
+        Args:
+            models: name -> what `LLM` takes, or an LLM.
+            schedulers: specs; `threshold({0.7,0.9})` stands for one of each.
+            rest: further attributes of Plan.
+
+        Raises:
+            ConfigError, ModelError: whatever is wrong with them; no model is loaded yet.
+        """
+        loaders = {name: model_loader(model, dtype=dtype, device=device) for name, model in models.items()}
+        return cls(
+            models={name: loader for name, (loader, _) in loaders.items()},
+            fingerprints={name: fingerprint for name, (_, fingerprint) in loaders.items()},
+            tasks=tasks,
+            variants=variants(schedulers, block_lengths, caches),
+            **rest,
+        )
 
 
 def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object] = lambda done: None) -> list[Line]:

@@ -8,11 +8,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dllm.errors import ConfigError
 from dllm.eval.compare import Plan, header
 from dllm.eval.plots import available, save_plots
 from dllm.eval.records import Line
 from dllm.eval.summary import ALL, Area, Identity, Row, areas, summarize
 from dllm.eval.tables import cells, headings, overview, report
+from dllm.eval.variants import Variant
+
+
+def _identity(plan: Plan, spec: str) -> Identity:
+    key = Variant.make(spec).key
+    found = next((variant.identity for variant in plan.variants if variant.key == key), None)
+    if found is None:
+        raise ConfigError(f"baseline={spec!r} is none of the schedulers compared; add it to them")
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +35,16 @@ class Report:
     areas: Sequence[Area]
 
     @classmethod
-    def make(cls, plan: Plan, lines: Sequence[Line], baselines: Sequence[Identity]) -> Report:
-        """Args: baselines: identities of the variants that gains refer to."""
-        rows = summarize(lines, baselines)
+    def make(cls, plan: Plan, lines: Sequence[Line], baselines: Sequence[str] = ()) -> Report:
+        """Summarize what `compare(plan)` returned.
+
+        Args:
+            baselines: specs that gains refer to, among the plan's (at its first block length and cache).
+
+        Raises:
+            ConfigError: a baseline that was not run.
+        """
+        rows = summarize(lines, [_identity(plan, spec) for spec in baselines])
         return cls(about=header(plan), lines=lines, rows=rows, areas=areas(rows))
 
     def summary(self) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def parse(text: str) -> list[str] | None:
 def make(task: str, rng: random.Random, hard: float = 0.0) -> Example:
     """One random item of ``task`` (a key of ``FORMS``); the share ``hard`` of them is made of what is hardest.
 
-    That is spelled names, in the list or as the new name, and for sort mostly names that share their initials.
+    That is spelled names, in the list or as the new name, and for sort mostly names that are close in the alphabet.
     """
     low, high = {"sort": (2, 6), "repeat": (2, 7)}.get(task, (2, 8))
     mixed, rare = (MIXED / 2 if task == "sort" else MIXED), 0.05

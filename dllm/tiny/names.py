@@ -30,6 +30,8 @@ FREQUENT: tuple[str, ...] = listing("""
     Ana Bob
     """)
 
+_ALPHABETICAL = sorted(FREQUENT)
+
 RARE: tuple[str, ...] = listing("""
     Sheila Lynn Marjorie Marion Vincent Jeff Chad Pauline Kyle Alfred Hazel Debbie Herbert Joel Gail Danielle
     Erin Michele Darlene Lauren Troy Cathy Sally Jackie Erica Audrey Francisco June Marcus Oscar Renee Angel
@@ -74,14 +76,10 @@ def first_name(rng: random.Random, rare: float = 0.0) -> str:
 
 
 def close_list(rng: random.Random, low: int, high: int) -> list[str]:
-    """``low``..``high`` different frequent names of at most three initials: the hard lists to sort."""
-    size = rng.randint(low, high)
-    names: list[str] = []
-    while len(names) < size:
-        initials = {rng.choice(FREQUENT)[0] for _ in range(rng.randint(1, 3))}
-        fitting = [name for name in FREQUENT if name[0] in initials]
-        names = rng.sample(fitting, min(size, len(fitting)))
-    return names
+    """``low``..``high`` different frequent names that stand close together in the alphabet: hard to sort."""
+    width = rng.choice((10, 20, 40))
+    start = rng.randrange(len(_ALPHABETICAL) - width + 1)
+    return rng.sample(_ALPHABETICAL[start : start + width], rng.randint(low, high))
 
 
 def name_list(rng: random.Random, low: int, high: int, mixed: float) -> list[str]:

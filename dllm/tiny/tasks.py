@@ -17,9 +17,9 @@ from dllm.tiny.example import Example, held_out
 WEIGHTS: dict[str, float] = {
     "copy": 3.0,
     "reverse": 4.0,
-    "sort": 11.0,
+    "sort": 18.0,
     "shuffle": 7.0,
-    "replace": 5.0,
+    "replace": 6.0,
     "replace_random": 7.0,
     "insert": 5.0,
     "remove": 4.0,
@@ -33,7 +33,7 @@ WEIGHTS: dict[str, float] = {
     "fill_json": 5.0,
     "fill_record": 3.0,
     "fill_names": 4.0,
-    "fill_code": 9.0,
+    "fill_code": 13.0,
 }
 TASKS = tuple(WEIGHTS)
 _LINKED = ("copy", "reverse", "sort", "replace", "insert", "remove")
