@@ -157,7 +157,7 @@ def _record(question: Question, change: Change, seconds: float) -> TraceStep:
     row.block_step += 1
     columns = (change.positions, change.token_ids, change.confidences, change.revoked)
     positions, token_ids, confidences, revoked = (tuple(column.tolist()) for column in columns)
-    step = TraceStep(positions, token_ids, confidences, revoked, seconds=seconds)
+    step = TraceStep(positions, token_ids, confidences, revoked, seconds=seconds, length=len(row.canvas))
     row.trace.steps.append(step)
     return step
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import TypeGuard
 
 from dllm.errors import PromptError
@@ -51,8 +52,8 @@ def parse_parts(parts: Iterable[Part]) -> list[Piece]:
             pieces.append(part)
         elif is_ids(part):
             pieces.append(list(part))
-        elif isinstance(part, int) and not isinstance(part, bool):
-            pieces.append([part])
+        elif isinstance(part, Integral) and not isinstance(part, bool):
+            pieces.append([int(part)])
         else:
             raise PromptError(f"document part {part!r}: use a string, a list of token ids, or a Hole")
     return [piece for piece in pieces if piece not in ("", [])]
@@ -62,4 +63,4 @@ def is_ids(value: object) -> TypeGuard[Sequence[int]]:
     """A non-empty list or tuple of whole numbers."""
     if not isinstance(value, list | tuple) or not value:
         return False
-    return all(isinstance(item, int) and not isinstance(item, bool) for item in value)
+    return all(isinstance(item, Integral) and not isinstance(item, bool) for item in value)

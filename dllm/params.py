@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from dllm.cache import Cache, as_cache
+from dllm.check import in_range, whole
 from dllm.errors import ConfigError
 from dllm.schedulers import Scheduler, as_scheduler
 
@@ -51,18 +51,22 @@ class SamplingParams:
     ignore_eos: bool = False
 
     def __post_init__(self) -> None:
-        _whole("max_new_tokens", self.max_new_tokens, 1)
-        _whole("block_length", self.block_length, 1)
         # bounds far beyond use: a slip of the keyboard is an error and not a hang
-        _whole("steps", self.steps, 1, 1_000_000, optional=True)
-        _real("temperature", self.temperature, 0.0, 1e6)
+        checked = {
+            "max_new_tokens": whole("max_new_tokens", self.max_new_tokens, 1),
+            "block_length": whole("block_length", self.block_length, 1),
+            "steps": whole("steps", self.steps, 1, 1_000_000, optional=True),
+            "temperature": in_range("temperature", self.temperature, 0.0, 1e6),
+            "top_p": in_range("top_p", self.top_p, 0.0, 1.0, optional=True, above=True),
+            "top_k": whole("top_k", self.top_k, 1, optional=True),
+            "cfg_scale": in_range("cfg_scale", self.cfg_scale, 0.0, 1e6),
+            "seed": whole("seed", self.seed, 0, optional=True),
+            "n": whole("n", self.n, 1, 100_000),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
         if 0 < self.temperature < 1e-6:
             raise ConfigError(f"temperature={self.temperature!r} must be 0 (greedy) or at least 1e-6")
-        _real("top_p", self.top_p, 0.0, 1.0, optional=True, open_low=True)
-        _whole("top_k", self.top_k, 1, optional=True)
-        _real("cfg_scale", self.cfg_scale, 0.0, 1e6)
-        _whole("seed", self.seed, 0, optional=True)
-        _whole("n", self.n, 1, 100_000)
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
         if not isinstance(self.stop, Sequence):
@@ -91,23 +95,3 @@ class SamplingParams:
     def caching(self) -> Cache | None:
         """The cache that `cache` names, or None for "auto", which the model decides."""
         return None if self.cache == "auto" else as_cache(self.cache)
-
-
-def _whole(field: str, value: Any, low: int, high: int | None = None, *, optional: bool = False) -> None:
-    if optional and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ConfigError(f"{field}={value!r} must be a whole number of at least {low}{' or None' if optional else ''}")
-    if high is not None and value > high:
-        raise ConfigError(f"{field}={value!r} must be at most {high}")
-
-
-def _real(field: str, value: Any, low: float, high: float, *, optional: bool = False, open_low: bool = False) -> None:
-    if optional and value is None:
-        return
-    fine = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-    if not fine or value > high or value < low or (open_low and value == low):
-        bounds = f"{'above' if open_low else 'at least'} {low:g}" + (
-            f" and at most {high:g}" if high < math.inf else ""
-        )
-        raise ConfigError(f"{field}={value!r} must be a number {bounds}{', or None' if optional else ''}")

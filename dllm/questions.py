@@ -13,7 +13,7 @@ from dllm.errors import ConfigError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 from dllm.row import Row
 from dllm.sampling import guide, probability, propose
-from dllm.views import CanvasView, StepView, live
+from dllm.views import CanvasView, Measures, StepView, live
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _step_view(question: Question, logits: Tensor, found: Tensor, upheld: Tensor
         positions=wanted,
         active=live(before, wanted, before.end),
         token_ids=found[0].long(),
-        measures=dict(zip(names, found[1:], strict=True)),
+        measures=Measures(zip(names, found[1:], strict=True)),
         logits=logits,
         shadows=question.shadows,
         upheld=upheld,

@@ -93,7 +93,7 @@ class Engine:
                 raise PromptError(f"{what} holds id {token} at {at}; legal ids are 0...{self.model.vocab_size - 1}")
             if token == self.mask_token_id:
                 raise PromptError(f"{what} holds the mask id {token} at {at}; to fill masks use infill with a Hole")
-        return list(token_ids)
+        return [int(token) for token in token_ids]  # numpy's are no JSON numbers
 
     def check_length(self, length: int, made_of: str) -> None:
         longest = self.model.max_length

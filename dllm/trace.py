@@ -21,6 +21,7 @@ class TraceStep:
         confidences: probability of each token when it was committed.
         revoked: canvas positions masked again.
         seconds: wall time of the round this forward was part of.
+        length: of the canvas after the step, which an EOS or a stop string shortens; None in older recordings.
     """
 
     positions: tuple[int, ...]
@@ -28,6 +29,7 @@ class TraceStep:
     confidences: tuple[float, ...]
     revoked: tuple[int, ...] = ()
     seconds: float = 0.0
+    length: int | None = None
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Trace:
                 now[position] = mask_token_id
             for position, token in zip(step.positions, step.token_ids, strict=True):
                 now[position] = token
+            now = now[: step.length]
             yield list(now)
 
     def to_jsonl(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dllm.errors import ConfigError
 from dllm.noise import uniform
 
 if TYPE_CHECKING:
@@ -71,6 +72,16 @@ def live(view: CanvasView, positions: Tensor, end: int) -> Tensor:
     return view.masked[positions] & (positions >= view.start) & (positions < end)
 
 
+class Measures(dict[str, Tensor]):
+    """Name -> `[m]` float64. One that was not asked for is an error that says how to ask."""
+
+    def __missing__(self, name: str) -> Tensor:
+        raise ConfigError(
+            f"the measure {name!r} was not taken, only {', '.join(self)}; a scheduler asks for it with the class "
+            f"attribute measures = frozenset({{{name!r}}})"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView(CanvasView):
     """A row after its forward, with one proposal for each position asked about: the masks of the live block, and what
@@ -90,7 +101,7 @@ class StepView(CanvasView):
     positions: Tensor
     active: Tensor
     token_ids: Tensor
-    measures: dict[str, Tensor]
+    measures: Measures
     logits: Tensor
     shadows: Tensor
     upheld: Tensor
@@ -128,7 +139,7 @@ class StepView(CanvasView):
             positions=self.positions[kept],
             active=self.active[kept],
             token_ids=self.token_ids[kept],
-            measures={name: values[kept] for name, values in self.measures.items()},
+            measures=Measures({name: values[kept] for name, values in self.measures.items()}),
             logits=self.logits[kept.to(self.logits.device)],
             shadows=self.shadows[self.shadows < length],
             upheld=self.upheld[self.shadows < length],

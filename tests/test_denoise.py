@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from dllm import LLM, ModelError, SamplingParams
+from dllm import LLM, ConfigError, ModelError, SamplingParams, Trace
 from dllm.schedulers import Scheduler
 from tests import reference
 from tests.fakes import EOS, MASK, VOCAB, MixDenoiser, ScriptedDenoiser, wish
@@ -95,6 +95,7 @@ def test_trace_replays_to_the_answer_and_stats_add_up():
     out = LLM(model).generate(prompt, SamplingParams(max_new_tokens=20, block_length=8, scheduler="factor(2)"))
     *_, final = out.trace.replay(prompt + [MASK] * 20, MASK)
     assert final[5 : 5 + len(out.token_ids)] == out.token_ids
+    assert out.finish_reason == "length" and final == prompt + out.token_ids
     assert out.stats.forwards == len(out.trace.steps) == len(model.calls)
     assert out.stats.slots == sum(len(s.positions) for s in out.trace.steps)
     assert out.stats.tokens_per_forward == out.stats.tokens / out.stats.forwards
@@ -220,6 +221,23 @@ def test_a_scheduler_sees_its_own_state_only():
     params = [SamplingParams(max_new_tokens=n, scheduler=Counting(), ignore_eos=True) for n in (3, 7)]
     outs = LLM(model).generate([[1], [2, 3]], params)
     assert [o.stats.forwards for o in outs] == [3, 7]
+
+
+def test_a_trace_replays_the_cut_behind_an_end():
+    out = generate([4, 5, EOS, 8, 9], [0.5, 0.6, 0.99, 0.2, 0.3], scheduler="threshold(0.9)")
+    canvases = list(out.trace.replay([1, 2, *[MASK] * 5], MASK))
+    assert canvases == [[1, 2, MASK, MASK, EOS], [1, 2, MASK, 5, EOS], [1, 2, 4, 5, EOS]]
+    assert list(Trace.from_jsonl(out.trace.to_jsonl()).replay([1, 2, *[MASK] * 5], MASK)) == canvases
+
+
+def test_a_measure_that_was_not_asked_for_is_named():
+    @dataclass(frozen=True)
+    class Forgetful(Scheduler):
+        def select(self, view, state):
+            return view.measures["entropy"] < 1, state
+
+    with pytest.raises(ConfigError, match=r"'entropy' was not taken, only confidence.*frozenset\(\{'entropy'\}\)"):
+        LLM(MixDenoiser()).generate([1], SamplingParams(scheduler=Forgetful()))
 
 
 def test_an_unknown_measure_is_named():

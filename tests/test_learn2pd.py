@@ -179,10 +179,10 @@ def test_few_prompts_are_refused():
 def test_prompts_come_from_a_file_or_from_the_recipe(tmp_path):
     path = tmp_path / "p.jsonl"
     path.write_text(json.dumps({"prompt": "a", "more": 1}) + "\n\n" + json.dumps("b\n") + "\n")
-    assert read_prompts(path) == ["a", "b\n"]
+    assert read_prompts(path, path.read_text()) == ["a", "b\n"]
     path.write_text('"a"\n{"text": "b"}\n')
     with pytest.raises(ConfigError, match="line 2"):
-        read_prompts(path)
+        read_prompts(path, path.read_text())
     assert tiny_prompts(5, 0) == tiny_prompts(5, 0) != tiny_prompts(5, 1)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer as Backend
@@ -303,3 +304,15 @@ def test_caches_from_outside_are_checked():
 def test_devices_that_cannot_hold_weights_are_named(where):
     with pytest.raises(ConfigError, match=r"meta|nope"):
         LLM("tiny", **where)
+
+
+def test_ids_may_be_numpys_and_arrays_are_told_how():
+    llm = LLM(MixDenoiser())
+    params = SamplingParams(max_new_tokens=4)
+    out = llm.generate(list(np.array([3, 4])), params)
+    assert out.token_ids == llm.generate([3, 4], params).token_ids
+    assert [type(token) for token in out.prompt_token_ids] == [int, int]
+    with pytest.raises(PromptError, match=r"\.tolist\(\)"):
+        llm.generate(np.array([3, 4]), params)
+    with pytest.raises(PromptError, match=r"\.tolist\(\)"):
+        llm.generate([np.array([3, 4])], params)

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from dllm import ConfigError, DllmError, Hole, SamplingParams
@@ -25,6 +26,15 @@ def test_defaults_are_the_contract():
         "stop": (),
         "ignore_eos": False,
     }
+
+
+def test_numpys_scalars_pass_and_come_back_as_pythons():
+    params = SamplingParams(
+        seed=np.int64(3), max_new_tokens=np.int32(4), temperature=np.float32(0.5), top_k=np.uint8(9)
+    )
+    found = [params.seed, params.max_new_tokens, params.temperature, params.top_k]
+    assert found == [3, 4, 0.5, 9] and [type(one) for one in found] == [int, int, float, int]
+    assert hash(params.schedule) == hash(SamplingParams().schedule)
 
 
 @pytest.mark.parametrize(

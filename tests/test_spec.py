@@ -39,7 +39,7 @@ def test_spec_is_read_and_written_back(text, spec):
         ("", "expected a name"),
         ("threshold+", "expected a name"),
         ("threshold 0.9", "expected"),
-        ("threshold(2)", "between 0 and 1"),
+        ("threshold(2)", "at least 0 and at most 1"),
         ("threshold(nan)", "finite"),
         ("topk(1.5)", "whole number"),
         ("topk(0)", "at least 1"),

@@ -10,6 +10,7 @@ from typing import Annotated
 from typer import Option
 
 from dllm.cli.grouping import grouped
+from dllm.cli.inputs import read_file
 from dllm.cli.options import ModelOptions
 from dllm.cli.shell import UsageError
 
@@ -42,7 +43,9 @@ def train_filter(
 
     if prompts is None and model.model != "tiny":
         raise UsageError("--prompts is needed for a model other than tiny")
-    found = tiny_prompts(count, seed) if prompts is None else read_prompts(prompts)[:count]
+    found = (
+        tiny_prompts(count, seed) if prompts is None else read_prompts(prompts, read_file(prompts, "--prompts"))[:count]
+    )
     llm = model.load()
     began = time.monotonic()
     with Progress(console=Console(stderr=True)) as progress:

@@ -9,14 +9,14 @@ from pathlib import Path
 from dllm.errors import ConfigError
 
 
-def read_prompts(path: Path) -> list[str]:
-    """Every line of a JSONL file: a string, or an object with `prompt`. Used verbatim, no template.
+def read_prompts(path: Path, data: str) -> list[str]:
+    """Every line of a JSONL file that holds `data`: a string, or an object with `prompt`. Verbatim, no template.
 
     Raises:
         ConfigError: the file and line that is neither.
     """
     prompts = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue
         try:

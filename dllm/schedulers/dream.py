@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from dllm.check import in_range, one_of
 from dllm.schedulers.base import Scheduler, register
 from dllm.schedulers.budget import BlockBudget, check_budget, open_budget
-from dllm.schedulers.check import in_range, one_of
 from dllm.views import CanvasView, StepView
 
 Alg = Literal["entropy", "origin", "maskgit_plus", "topk_margin"]

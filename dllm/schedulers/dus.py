@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dllm.check import whole
 from dllm.schedulers.base import Scheduler, register
-from dllm.schedulers.check import whole
 from dllm.views import CanvasView, StepView
 
 

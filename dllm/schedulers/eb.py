@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from dllm.check import in_range, one_of
 from dllm.schedulers.base import Scheduler, State, register
-from dllm.schedulers.check import in_range, one_of
 from dllm.views import StepView
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dllm.check import in_range
 from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State, register
-from dllm.schedulers.check import in_range
 from dllm.schedulers.filter import Filter, load_filter, shipped_filter
 from dllm.views import CanvasView, Setting, StepView
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dllm.check import in_range
 from dllm.schedulers.base import Scheduler, register
-from dllm.schedulers.check import in_range
 from dllm.views import CanvasView, StepView
 
 

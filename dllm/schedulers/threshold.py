@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dllm.check import in_range
 from dllm.schedulers.base import Scheduler, State, register
-from dllm.schedulers.check import in_range
 from dllm.views import StepView
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from dllm.check import one_of, whole
 from dllm.schedulers.base import Scheduler, State, register
-from dllm.schedulers.check import one_of, whole
 from dllm.views import StepView
 
 By = Literal["confidence", "margin", "entropy", "random", "left_to_right"]

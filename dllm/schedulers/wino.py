@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dllm.check import in_range
 from dllm.errors import CapabilityError
 from dllm.models.base import SHADOWS
 from dllm.schedulers.base import Scheduler, State, register
-from dllm.schedulers.check import in_range
 from dllm.views import CanvasView, Setting, StepView
 
 SHARE, FEWEST, MOST = 0.7, 5, 20
