@@ -32,7 +32,7 @@ class Options(TypedDict, total=False):
     progress: bool | None
 
 
-_ARRAYS = " (of an array or tensor: .tolist())"
+_HINT = " (of an array: .tolist())"
 PROGRESS_FROM = 16
 """Requests from which a progress bar is shown on a terminal."""
 
@@ -186,7 +186,7 @@ class LLM:
 
     def _answer(self, prompt: Any, params: SamplingParams, seed: int) -> Request:
         if not isinstance(prompt, str) and not is_ids(prompt):
-            raise PromptError(f"prompt {str(prompt)[:60]!r} must be a string or a non-empty list of token ids{_ARRAYS}")
+            raise PromptError(f"prompt {str(prompt)[:60]!r} must be a string or a non-empty list of token ids{_HINT}")
         return Answer.make(self._engine, prompt, params, seed)
 
     def _document(self, document: Any, params: SamplingParams, seed: int) -> Request:
@@ -251,9 +251,7 @@ class LLM:
 
 def _as_list(items: Any, what: str) -> list[Any]:
     if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-        raise PromptError(
-            f"{what}={repr(items)[:60]} must be a string, a list of token ids, or a list of those{_ARRAYS}"
-        )
+        raise PromptError(f"{what}={repr(items)[:60]} must be a string, a list of token ids, or a list of those{_HINT}")
     if not items:
         raise PromptError(f"{what} is an empty list; give at least one")
     return list(items)
