@@ -25,6 +25,8 @@ from dllm.gpu_check.shapes import MASK, llada_8b, random_network
 from dllm.models.backbone import Backbone
 from dllm.models.base import RowInput
 from dllm.schedulers import Scheduler, as_scheduler
+from dllm.schedulers.base import State
+from dllm.views import StepView
 
 FILTER = Path(__file__).parents[1] / "dllm" / "schedulers" / "filters" / "tiny.safetensors"
 SPECS = (
@@ -41,7 +43,7 @@ PROMPT, NEW, BLOCK = 64, 128, 32
 class Idle(Scheduler):
     """Leaves the choice to the engine: the most confident position."""
 
-    def select(self, view, state):  # type: ignore[no-untyped-def]
+    def select(self, view: StepView, state: State) -> tuple[Tensor, State]:
         return torch.zeros_like(view.active), state
 
     def __str__(self) -> str:

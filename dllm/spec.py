@@ -177,13 +177,18 @@ def _type_of(default: Any) -> Any:
 def spec_of(component: object, name: str) -> str:
     """The spec that builds `component` again, defaults left out: `threshold(tau=0.8)`."""
     defaults = {key: p.default for key, p in inspect.signature(type(component)).parameters.items()}
-    kept = {key: getattr(component, key) for key in argument_types(type(component)) if hasattr(component, key)}
-    inside = ", ".join(f"{key}={_written(value)}" for key, value in kept.items() if value != defaults[key])
+    kept = arguments_of(component)
+    inside = ", ".join(f"{key}={written(value)}" for key, value in kept.items() if value != defaults[key])
     return f"{name}({inside})" if inside else name
 
 
-def _written(value: object) -> object:
-    """Text that the parser would split or trim gets quotes."""
+def arguments_of(component: object) -> dict[str, Any]:
+    """Constructor argument -> value, defaults included, of those that the component keeps under their names."""
+    return {key: getattr(component, key) for key in argument_types(type(component)) if hasattr(component, key)}
+
+
+def written(value: object) -> object:
+    """A value as it stands in a spec: text that the parser would split or trim gets quotes."""
     if not isinstance(value, str) or not re.search(r"[\s,+()='\"{}]", value):
         return value
     return f"'{value}'" if "'" not in value else f'"{value}"'

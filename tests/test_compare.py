@@ -18,7 +18,10 @@ from dllm.eval.summary import ALL, areas, summarize
 from dllm.eval.tables import report
 from dllm.eval.tiny_tasks import tiny_task
 from dllm.eval.variants import variants
-from tests.cli_support import dllm, model_folder, python_m_dllm  # noqa: F401
+from tests import cli_support
+from tests.cli_support import python_m_dllm
+
+dllm, model_folder = cli_support.dllm, cli_support.model_folder
 
 TIMES = ("seconds", "share_seconds")
 
@@ -218,7 +221,7 @@ def test_a_report_holds_every_row(tmp_path):
     assert np.allclose(grid, [(1 + 0) / 2, 0.0, 0.5])
 
 
-def test_a_users_file_through_the_command(dllm, tmp_path):  # noqa: F811
+def test_a_users_file_through_the_command(dllm, tmp_path):
     data = tmp_path / "sums.jsonl"
     data.write_text("".join(json.dumps({"prompt": f"{i}+1=", "answer": str(i + 1)}) + "\n" for i in range(3)))
     arguments = ("compare", "--data", str(data), "--max-new-tokens", "8", "-s", "factor({0.7,1.3})", "--json")
@@ -237,7 +240,7 @@ def test_a_users_file_through_the_command(dllm, tmp_path):  # noqa: F811
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows"] == summary["rows"]
 
 
-def test_the_table_of_the_command(dllm):  # noqa: F811
+def test_the_table_of_the_command(dllm):
     run = dllm("compare", "-t", "latin", "-n", "2", "-s", "topk({8,16})", "--baseline", "topk(4)", model="tiny")
     assert run.exit_code == 0, run.output
     lines = run.stdout.splitlines()
@@ -260,12 +263,12 @@ def test_the_table_of_the_command(dllm):  # noqa: F811
         (("-n", "0"), "--count"),
     ],
 )
-def test_mistakes_of_the_command(dllm, arguments, message):  # noqa: F811
+def test_mistakes_of_the_command(dllm, arguments, message):
     run = dllm("compare", *arguments, model="tiny")
     assert run.exit_code == 2 and message in run.output
 
 
-def test_a_model_that_is_not_tiny_needs_data(model_folder):  # noqa: F811
+def test_a_model_that_is_not_tiny_needs_data(model_folder):
     run = python_m_dllm("compare", "-m", str(model_folder))
     assert run.returncode == 2 and "give --data FILE" in run.stderr and "Traceback" not in run.stderr
 

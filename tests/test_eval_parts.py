@@ -10,10 +10,11 @@ import pytest
 from dllm import ConfigError
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
-from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile, wilson
+from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile
 from dllm.eval.records import VERSION, Records, key_of, read
 from dllm.eval.tiny_tasks import tiny_task
 from dllm.eval.variants import Variant, expand, variants
+from dllm.interval import wilson
 
 # judges
 
@@ -241,3 +242,10 @@ def test_aup_by_hand():
     assert aup(points, 82.0) == pytest.approx(expected)
     assert aup([(1.0, 50.0)], 60.0) == 50.0  # the first term is not weighted
     assert aup([(2.0, 50.0)], 60.0) is None and aup([], 60.0) is None and aup([(1.0, 0.0)], 0.0) is None
+
+
+def test_a_spec_runs_as_it_was_written():
+    """White space inside quotes is part of an argument."""
+    (found,) = variants([" prophet(region='The answer is', place=0.5)+topk "])
+    assert found.scheduler == "prophet(region='The answer is', place=0.5)+topk"
+    assert Variant.make(found.scheduler).identity == found.identity

@@ -6,8 +6,11 @@ import torch
 from dllm import LLM, ConfigError, SamplingParams
 from dllm.schedulers import Scheduler, as_scheduler
 from dllm.tokenizer import as_tokenizer
-from tests.cli_support import EOS, MASK, byte_tokenizer, model_folder  # noqa: F401
+from tests import cli_support
+from tests.cli_support import EOS, MASK, byte_tokenizer
 from tests.fakes import ScriptedDenoiser
+
+model_folder = cli_support.model_folder
 
 SUFFIX = "so it is"
 NEW = 32
@@ -78,7 +81,7 @@ def test_guidance_hides_the_suffix_as_it_hides_the_prompt():
 
 
 @pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
-def test_rows_do_not_see_each_other(model_folder, cache):  # noqa: F811
+def test_rows_do_not_see_each_other(model_folder, cache):
     llm = LLM(model_folder)
     params = SamplingParams(
         max_new_tokens=24, block_length=8, scheduler=f"prophet(2, middle=1, late=0.5, region='{SUFFIX}', place=0.3)",
@@ -120,5 +123,5 @@ def test_only_one_part_may_plant():
         Joined((Planter(), as_scheduler(f"prophet(region='{SUFFIX}')")))
 
 
-def test_the_tokenizer_of_the_fake_is_the_models(model_folder):  # noqa: F811
+def test_the_tokenizer_of_the_fake_is_the_models(model_folder):
     assert as_tokenizer(byte_tokenizer(), None).encode(SUFFIX) == LLM(model_folder).tokenizer.encode(SUFFIX)

@@ -75,9 +75,9 @@ def _print(report: Report) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 200
-    for title, columns, rows in report.headlines():
-        if title != report.headlines()[-1][0] and len(columns) * 13 > console.width:
-            continue  # dozens of schedulers: the overview is in report.md
+    # with dozens of schedulers an overview does not fit: it is in report.md
+    overviews = [table for table in report.overviews() if len(table[1]) * 13 <= console.width]
+    for title, columns, rows in [*overviews, *report.headlines()]:
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column.strip("`"), overflow="fold")

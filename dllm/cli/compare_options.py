@@ -96,11 +96,8 @@ class WhatOptions:
 
     def specs(self) -> tuple[list[str], list[str]]:
         """The baselines, each spec on its own, and what to compare with them."""
-        from dllm.eval.judges import load_file
         from dllm.eval.variants import expand
 
-        for path in self.plugins or ():
-            load_file(path, "plugin")
         named = list(self.schedulers or (QUICK_SCHEDULERS if self.quick else SCHEDULERS))
         if not self.schedulers and set(self.names) != {"tiny"}:
             named = [spec for spec in named if spec != "learn2pd"]
@@ -157,13 +154,14 @@ class HowOptions:
         sampling: dict[str, Any] = {"temperature": self.temperature}
         if self.steps is not None:
             sampling["steps"] = self.steps
-        for block_length in what.block_lengths or [32]:
+        lengths = what.block_lengths or [32]
+        for block_length in lengths:
             SamplingParams(**sampling, block_length=block_length, scheduler="llada")  # names a wrong value now
         return Plan.make(
             {name: ModelOptions(model=name).folder() for name in what.names},
             what.find_tasks(self.count, self.seed, self.max_new_tokens),
             schedulers,
-            block_lengths=what.block_lengths or [32],
+            block_lengths=lengths,
             caches=what.caches or ["none"],
             dtype=self.dtype,
             device=self.device,

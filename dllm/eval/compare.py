@@ -7,7 +7,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dllm.errors import ConfigError
 from dllm.eval.items import Task
 from dllm.eval.jobs import Job, Loader, run_all
 from dllm.eval.judges import load_file
-from dllm.eval.records import Line, Records, key_of
+from dllm.eval.records import Key, Line, Records, key_of
 from dllm.eval.variants import Variant, variants
 from dllm.folder import resolve_folder
 from dllm.llm import LLM
@@ -60,6 +60,7 @@ class Plan:
         caches: Sequence[str] = ("none",),
         dtype: str = "auto",
         device: str = "auto",
+        plugins: Sequence[Path] = (),
         **rest: Any,
     ) -> Plan:
         """A plan from what people write.
@@ -67,17 +68,21 @@ class Plan:
         Args:
             models: name -> what `LLM` takes, or an LLM.
             schedulers: specs; `threshold({0.7,0.9})` stands for one of each.
+            plugins: files that register schedulers of the user's; imported here, and in every worker.
             rest: further attributes of Plan.
 
         Raises:
             ConfigError, ModelError: whatever is wrong with them; no model is loaded yet.
         """
+        for path in plugins:
+            load_file(path, "plugin")
         loaders = {name: model_loader(model, dtype=dtype, device=device) for name, model in models.items()}
         return cls(
             models={name: loader for name, (loader, _) in loaders.items()},
             fingerprints={name: fingerprint for name, (_, fingerprint) in loaders.items()},
             tasks=tasks,
             variants=variants(schedulers, block_lengths, caches),
+            plugins=plugins,
             **rest,
         )
 
@@ -94,17 +99,15 @@ def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object
     """
     _check(plan)
     records = Records(None if out is None else out / RESULTS, header(plan))
-    wanted = {key_of(_stub(model, task, index, variant)) for model, task, index, variant in _samples(plan)}
-    advance(len(wanted & records.done))
-    judges = {task.name: [item.judge for item in task.items] for task in plan.tasks}
-    answers = {task.name: [item.answer for item in task.items] for task in plan.tasks}
+    order = {key: place for place, key in enumerate(_keys(plan))}
+    advance(len(order.keys() & records.done))
+    items = {task.name: task.items for task in plan.tasks}
     for job, lines in run_all(_jobs(plan, records), plan.models, plan.workers, plan.plugins):
         for line in lines:
-            line["score"] = judges[job.task][line["index"]](line["text"])
-            line["answer"] = answers[job.task][line["index"]]
+            item = items[job.task][line["index"]]
+            line |= {"score": item.judge(line["text"]), "answer": item.answer}
         records.add(lines)
         advance(len(lines))
-    order = {key: place for place, key in enumerate(dict.fromkeys(key_of(_stub(*s)) for s in _samples(plan)))}
     found = [line for line in records.lines if key_of(line) in order]
     return sorted(found, key=lambda line: order[key_of(line)])
 
@@ -143,8 +146,8 @@ def model_loader(model: Any, **arguments: Any) -> tuple[Loader, str]:
         return partial(_itself, model), "object"
     if not isinstance(model, str | Path):
         return partial(LLM, model, **arguments), "object"
-    folder = resolve_folder(model, arguments.get("revision"))
-    return partial(LLM, str(folder), **{k: v for k, v in arguments.items() if k != "revision"}), _fingerprint(folder)
+    folder = resolve_folder(model)
+    return partial(LLM, str(folder), **arguments), _fingerprint(folder)
 
 
 def _itself(llm: LLM) -> LLM:
@@ -167,28 +170,18 @@ def _check(plan: Plan) -> None:
         raise ConfigError(f"task {twice[0]!r} is given twice; rename one of the files")
     if not (plan.models and plan.tasks and plan.variants):
         raise ConfigError("a comparison needs at least one model, one task and one scheduler")
-    for path in plan.plugins:
-        load_file(path, "plugin")
 
 
-Sample = tuple[str, Task, int, Variant]
+def _key(model: str, task: Task, index: int, variant: Variant) -> Key:
+    """As `key_of` reads it from the sample's line."""
+    return (model, task.name, index, *variant.identity)
 
 
-def _samples(plan: Plan) -> Iterator[Sample]:
+def _keys(plan: Plan) -> Iterator[Key]:
+    """Of all samples, in the order of the results."""
     for model, task, variant in product(plan.models, plan.tasks, plan.variants):
         for index in range(len(task.items)):
-            yield model, task, index, variant
-
-
-def _stub(model: str, task: Task, index: int, variant: Variant) -> Line:
-    return {
-        "model": model,
-        "task": task.name,
-        "index": index,
-        "key": variant.key,
-        "block_length": variant.block_length,
-        "cache": variant.cache,
-    }
+            yield _key(model, task, index, variant)
 
 
 def _jobs(plan: Plan, records: Records) -> list[Job]:
@@ -199,7 +192,7 @@ def _jobs(plan: Plan, records: Records) -> list[Job]:
         for start in range(0, len(task.items), plan.batch_size):
             batch = range(start, min(start + plan.batch_size, len(task.items)))
             for variant in plan.variants:
-                left = [i for i in batch if key_of(_stub(model, task, i, variant)) not in records.done]
+                left = [i for i in batch if _key(model, task, i, variant) not in records.done]
                 asked = tuple((i, task.items[i].kind, task.items[i].question) for i in left)
                 if asked:
                     job = Job(model=model, task=task.name, variant=variant, asked=asked, sampling=sampling)
@@ -207,6 +200,7 @@ def _jobs(plan: Plan, records: Records) -> list[Job]:
     return jobs
 
 
+@cache
 def _commit() -> str | None:
     """The commit of a working tree, where dllm runs from one."""
     try:

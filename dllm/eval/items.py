@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from dllm.errors import ConfigError
-from dllm.eval.judges import Judge
+from dllm.eval.judges import Judge, JudgeMaker
 
 Kind = Literal["prompt", "chat", "document"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -52,11 +52,11 @@ class Task:
     source: str
 
 
-def read_task(path: Path, data: str, make_judge: Any, max_new_tokens: int, limit: int | None = None) -> Task:
+def read_task(path: Path, data: str, make_judge: JudgeMaker, max_new_tokens: int, limit: int | None = None) -> Task:
     """The task of a JSONL file whose text is `data`, named after the file.
 
     Args:
-        make_judge: record -> Judge, see `dllm.eval.judges.judge_maker`.
+        make_judge: what `dllm.eval.judges.judge_maker` returns.
         limit: the first so many items; None = all.
 
     Raises:
@@ -75,7 +75,7 @@ def read_task(path: Path, data: str, make_judge: Any, max_new_tokens: int, limit
 _EXAMPLE = '{"prompt": "1+1=", "answer": "2"}'
 
 
-def _item(line: str, where: str, make_judge: Any) -> Item:
+def _item(line: str, where: str, make_judge: JudgeMaker) -> Item:
     try:
         record = json.loads(line)
     except ValueError as error:

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dllm.errors import ConfigError
-from dllm.eval.records import Line
-from dllm.eval.summary import ALL, Row, identity_of, label_variants
+from dllm.eval.records import Line, identity_of
+from dllm.eval.summary import ALL, Row, label_variants
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Draw = Callable[[Any, str], None]
+"""Draws one task into its axes."""
 MOST_RELEASED = 17
 """The last bin of the histogram takes everything above."""
 
 
 def available() -> bool:
     """Whether matplotlib is installed (`pip install dllm[plot]`)."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("matplotlib") is not None
 
 
 def save_plots(rows: Sequence[Row], lines: Sequence[Line], folder: Path) -> list[Path]:
@@ -56,33 +55,31 @@ def _figures(rows: Sequence[Row], lines: Sequence[Line]) -> Iterator[tuple[str, 
     def samples(task: str) -> list[Line]:
         return [line for line in lines if line["task"] == task]
 
-    yield (
-        "accuracy",
-        _panels(
+    figures: tuple[tuple[str, Sequence[str], Draw, str], ...] = (
+        (
+            "accuracy",
             all_tasks,
             lambda axes, task: _accuracy(axes, [row for row in rows if row.task == task]),
             "accuracy against tokens per forward (95 % intervals)",
         ),
-    )
-    yield (
-        "released",
-        _panels(
+        (
+            "released",
             single,
             lambda axes, task: _released(axes, samples(task)),
             "share of forwards that committed so many positions",
         ),
-    )
-    yield (
-        "order",
-        _panels(
+        (
+            "order",
             single,
             lambda axes, task: _order(axes, samples(task)),
             "when a position was committed (0 = first step of the answer, 1 = last)",
         ),
     )
+    for name, tasks, draw, title in figures:
+        yield name, _panels(tasks, draw, title)
 
 
-def _panels(tasks: Sequence[str], draw: Callable[[Any, str], None], title: str) -> Figure:
+def _panels(tasks: Sequence[str], draw: Draw, title: str) -> Figure:
     from matplotlib.figure import Figure  # the object, not pyplot: no global state, no display
 
     columns = min(4, len(tasks))

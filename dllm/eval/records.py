@@ -12,12 +12,18 @@ from dllm.errors import ConfigError
 
 VERSION = 1
 Line = dict[str, Any]
+Identity = tuple[str, int, str]
+"""Key, block length and cache: what makes a variant."""
 Key = tuple[str, str, int, str, int, str]
+"""Model, task, index and variant: what makes a sample."""
+
+
+def identity_of(line: Mapping[str, Any]) -> Identity:
+    return line["key"], line["block_length"], line["cache"]
 
 
 def key_of(line: Mapping[str, Any]) -> Key:
-    """What makes a sample: model, task, index and variant."""
-    return (line["model"], line["task"], line["index"], line["key"], line["block_length"], line["cache"])
+    return (line["model"], line["task"], line["index"], *identity_of(line))
 
 
 class Records:

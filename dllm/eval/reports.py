@@ -11,10 +11,13 @@ from typing import Any
 from dllm.errors import ConfigError
 from dllm.eval.compare import Plan, header
 from dllm.eval.plots import available, save_plots
-from dllm.eval.records import Line
-from dllm.eval.summary import ALL, Area, Identity, Row, areas, summarize
+from dllm.eval.records import Identity, Line
+from dllm.eval.summary import ALL, Area, Row, areas, summarize
 from dllm.eval.tables import cells, headings, overview, report
 from dllm.eval.variants import Variant
+
+Titled = tuple[str, list[str], list[list[str]]]
+"""Title, columns and cells of a table for a terminal."""
 
 
 def _identity(plan: Plan, spec: str) -> Identity:
@@ -60,22 +63,25 @@ class Report:
         values.write_text(json.dumps(self.summary(), indent=1) + "\n", encoding="utf-8")
         return [text, values, *(save_plots(self.rows, self.lines, folder) if available() else ())]
 
-    def headlines(self) -> list[tuple[str, list[str], list[list[str]]]]:
-        """Title, columns and cells of the tables worth a terminal: the overview and, over all tasks, each variant."""
-        found = []
+    def overviews(self) -> list[Titled]:
+        """A table a model with more than one task: tasks down, variants across."""
+        several = {row.model for row in self.rows if row.task == ALL}
+        models = [model for model in self._models() if model in several]
+        return [(f"{model}: accuracy % @ tokens per forward", *overview(self.rows, model)) for model in models]
+
+    def headlines(self) -> list[Titled]:
+        """A table a model: its variants over all tasks, or on the only one."""
+        found: list[Titled] = []
         baselines = list(dict.fromkeys(name for row in self.rows for name in row.gains))
-        for model in dict.fromkeys(row.model for row in self.rows):
+        for model in self._models():
             own = [row for row in self.rows if row.model == model]
-            tasks = list(dict.fromkeys(row.task for row in own))
-            if len(tasks) > 1:
-                columns, table = overview(own, model)
-                found.append((f"{model}: accuracy % @ tokens per forward", columns, table))
-            last = [row for row in own if row.task == (ALL if len(tasks) > 1 else tasks[0])]
-            count = sum(row.count for row in own if row.label == last[0].label and row.task != ALL)
-            found.append(
-                (f"{model}: {last[0].task}, n = {count}", headings(baselines), [cells(r, baselines) for r in last])
-            )
+            last = [row for row in own if row.task == own[-1].task]  # all tasks come last
+            title = f"{model}: {last[0].task}, n = {last[0].count}"
+            found.append((title, headings(baselines), [cells(row, baselines) for row in last]))
         return found
+
+    def _models(self) -> list[str]:
+        return list(dict.fromkeys(row.model for row in self.rows))
 
     def _preface(self) -> str:
         environment, settings = self.about["environment"], self.about["settings"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dllm.eval.metrics import Interval, aup, bootstrap_difference, bootstrap_ratio, percentile, wilson
-from dllm.eval.records import Line
+from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile
+from dllm.eval.records import Identity, Line, identity_of
+from dllm.interval import Interval, wilson
 
 ALL = "all tasks"
-Identity = tuple[str, int, str]
 Groups = Mapping[str, Sequence[Line]]
 """Task -> the samples of one model and variant, by index."""
 
@@ -77,10 +77,6 @@ class Area:
     aup: float | None
     best: float
     points: int
-
-
-def identity_of(line: Line) -> Identity:
-    return line["key"], line["block_length"], line["cache"]
 
 
 def summarize(lines: Sequence[Line], baselines: Sequence[Identity] = ()) -> list[Row]:

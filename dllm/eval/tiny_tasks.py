@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 
 from dllm.errors import ConfigError, nearest
 from dllm.eval.items import Item, Task
+from dllm.eval.judges import Judge
 from dllm.folder import TINY, resolve_folder
 from dllm.tiny import tasks
 from dllm.tiny.data import Encoder
@@ -39,14 +40,15 @@ def tiny_task(name: str, count: int, seed: int) -> Task:
     return Task(name=name, items=tuple(items), max_new_tokens=room, source=f"tiny/{seed}")
 
 
-def _question(example: Example, chat: bool) -> Item:
-    def judge(text: str) -> float:
-        return float(tasks.check(example, text))
+def _judge(example: Example) -> Judge:
+    return lambda text: float(tasks.check(example, text))
 
+
+def _question(example: Example, chat: bool) -> Item:
     if chat:
         asked = [{"role": "user", "content": example.prompt}]
-        return Item(kind="chat", question=asked, answer=example.answer, judge=judge)
-    return Item(kind="prompt", question=example.prompt + "\n", answer=example.answer, judge=judge)
+        return Item(kind="chat", question=asked, answer=example.answer, judge=_judge(example))
+    return Item(kind="prompt", question=example.prompt + "\n", answer=example.answer, judge=_judge(example))
 
 
 def _document(encoder: Encoder, example: Example) -> Item:
@@ -55,7 +57,4 @@ def _document(encoder: Encoder, example: Example) -> Item:
         for i, part in enumerate(example.parts)
     ]
 
-    def judge(text: str) -> float:
-        return float(tasks.check(example, text))
-
-    return Item(kind="document", question="".join(pieces), answer=example.answer, judge=judge)
+    return Item(kind="document", question="".join(pieces), answer=example.answer, judge=_judge(example))

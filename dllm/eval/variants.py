@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from dllm.cache import as_cache
 from dllm.errors import ConfigError
+from dllm.eval.records import Identity
 from dllm.schedulers import Scheduler, as_scheduler
 from dllm.schedulers.joined import Joined
+from dllm.spec import arguments_of, written
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
@@ -39,15 +40,15 @@ class Variant:
         if cache != "auto":
             as_cache(cache)
         return cls(
-            scheduler=re.sub(r"\s+", "", scheduler),
+            scheduler=scheduler.strip(),
             block_length=block_length,
             cache=cache,
             key="+".join(sorted(_written(part) for part in parts)),
-            method="+".join(sorted(str(part).partition("(")[0] for part in parts)),
+            method="+".join(sorted(_name(part) for part in parts)),
         )
 
     @property
-    def identity(self) -> tuple[str, int, str]:
+    def identity(self) -> Identity:
         return self.key, self.block_length, self.cache
 
 
@@ -68,7 +69,7 @@ def variants(
     schedulers: Iterable[str], block_lengths: Sequence[int] = (32,), caches: Sequence[str] = ("none",)
 ) -> list[Variant]:
     """All combinations, each once, in the order written."""
-    found: dict[tuple[str, int, str], Variant] = {}
+    found: dict[Identity, Variant] = {}
     for block_length, cache in product(block_lengths, caches):
         for spec in schedulers:
             for scheduler in expand(spec):
@@ -81,10 +82,10 @@ def _parts(scheduler: Scheduler) -> tuple[Scheduler, ...]:
     return scheduler.parts if isinstance(scheduler, Joined) else (scheduler,)
 
 
-def _written(part: Any) -> str:
-    """`name(argument=value, ...)` with defaults, so that a changed default is another variant."""
-    name = str(part).partition("(")[0]
-    if not is_dataclass(part):
-        return str(part)
-    values = {field.name: getattr(part, field.name) for field in fields(part) if field.init}
-    return f"{name}({','.join(f'{key}={value}' for key, value in values.items())})"
+def _name(part: Scheduler) -> str:
+    return str(part).partition("(")[0]
+
+
+def _written(part: Scheduler) -> str:
+    """`name(argument=value,...)` with defaults, so that a changed default is another variant."""
+    return f"{_name(part)}({','.join(f'{key}={written(value)}' for key, value in arguments_of(part).items())})"

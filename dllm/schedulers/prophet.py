@@ -64,7 +64,7 @@ class Prophet(Scheduler):
             return None
         if view.prompt_length == 0:
             raise ConfigError("prophet: a suffix text has no place in a document to infill; use region=answer")
-        start, end = self._span(view.total)
+        start, end = self._behind(view.total)
         if end > view.total:
             raise ConfigError(
                 f"prophet: max_new_tokens={view.total} has no room for the suffix of {len(self.region)} tokens at "
@@ -98,17 +98,22 @@ class Prophet(Scheduler):
         return before if bool(before.any()) else view.positions == first
 
     def _positions(self, view: CanvasView) -> Tensor:
-        start, end = self._span(view.total + len(self.region))  # `total` does not count what was planted
+        if isinstance(self.region, str):
+            start, end = self._span()
+        else:  # `total` does not count what was planted
+            start, end = self._behind(view.total + len(self.region))
         return torch.arange(
             min(view.prompt_length + start, len(view.canvas)), min(view.prompt_length + end, len(view.canvas))
         )
 
-    def _span(self, length: int = 0) -> tuple[int, int]:
-        """The region's positions, counted from the first of an answer of `length`; only a suffix needs the length."""
-        if not isinstance(self.region, str):
-            start = int(self.place * length) + len(self.region) + 1
-            return start, start + self.width
-        match = re.fullmatch(r"(\d+):(\d+)", self.region)
+    def _behind(self, length: int) -> tuple[int, int]:
+        """The region behind a bound suffix, counted from the first position of an answer of `length`."""
+        start = int(self.place * length) + len(self.region) + 1
+        return start, start + self.width
+
+    def _span(self) -> tuple[int, int]:
+        """The region that START:END names."""
+        match = re.fullmatch(r"(\d+):(\d+)", str(self.region))
         if match is None or int(match[1]) >= int(match[2]):
             raise ConfigError(
                 f"prophet: region={self.region!r} must be answer, START:END with START < END, or a suffix text such as "

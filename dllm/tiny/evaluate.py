@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dllm.interval import wilson
 from dllm.tiny import tasks
 from dllm.tiny.data import Encoder, Sequence, collate
 from dllm.tiny.example import Example
@@ -123,10 +124,7 @@ class Score:
 
     def interval(self) -> tuple[float, float]:
         """Wilson's 95% interval."""
-        n, p, z = self.total, self.rate, 1.96
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        return wilson(self.rate, self.total)
 
 
 @dataclass(frozen=True, slots=True)

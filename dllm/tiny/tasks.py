@@ -73,10 +73,10 @@ def check(example: Example, text: str) -> bool:
     return code.check(example, text)
 
 
-_DOCUMENTS: dict[str, tuple[Callable[[random.Random], str], Callable[[str], bool]]] = {
-    "fill_record": (records.document, records.check_document),
+_DOCUMENTS: dict[str, tuple[Callable[[random.Random, float], str], Callable[[str], bool]]] = {
+    "fill_record": (lambda rng, _: records.document(rng), records.check_document),
     "fill_names": (lists.document, lists.check_document),
-    "fill_code": (code.document, code.check_document),
+    "fill_code": (lambda rng, _: code.document(rng), code.check_document),
 }
 
 
@@ -87,7 +87,7 @@ def _make(task: str, rng: random.Random, hard: float) -> Example:
         parts = (f"{base.prompt}\n{parts[0]}", *parts[1:])
         return Example(task, "", f"{base.prompt}\n{base.answer}", base.key, parts)
     if task.startswith("fill_"):
-        text = lists.document(rng, hard) if task == "fill_names" else _DOCUMENTS[task][0](rng)
+        text = _DOCUMENTS[task][0](rng, hard)
         return Example(task, "", text, text, cut(text, rng))
     if task in lists.FORMS:
         return lists.make(task, rng, hard)
