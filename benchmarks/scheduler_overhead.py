@@ -120,7 +120,7 @@ def main() -> None:
         name = spec.replace(str(FILTER), "FILTER") + (" (apart)" if spec in APART else "")
         print(f"| `{name}` | {1000 * seconds:.2f} | {100 * share:.1f} % |")
     if given.json:
-        shares = {spec.partition("(")[0]: share for spec, _, share in rows}
+        shares = {spec.replace(str(FILTER), "FILTER"): share for spec, _, share in rows}
         print(json.dumps({"forward_ms": 1000 * forward, "share": shares}))
 
 

@@ -22,6 +22,10 @@ class ModelError(DllmError, ValueError):
     """A folder, checkpoint, tokenizer or plugged-in object that cannot serve as a model."""
 
 
+class GrammarError(DllmError, ValueError):
+    """A grammar that cannot be read, or a text or canvas that it does not allow."""
+
+
 class CapabilityError(DllmError, TypeError):
     """A scheduler or cache that needs something this model does not offer."""
 

@@ -1,0 +1,153 @@
+"""Regular expressions over characters, as trees. Front ends build them; `dllm.grammars.automata` makes automata of them.
+
+A tree stands for a set of texts. There are no anchors, captures or greediness: those are ways to search, not to say
+what a text may be. Besides the usual operators there are intersection and difference, which every front end may use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dllm.errors import ConfigError
+
+MAX_CHAR = 0x10FFFF
+SURROGATES = (0xD800, 0xDFFF)
+Ranges = tuple[tuple[int, int], ...]
+"""Inclusive ranges of code points, ascending, disjoint and not adjacent, without surrogates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """One character of a set; of the empty set: nothing matches."""
+
+    ranges: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """The parts one after the other; no parts: the empty text."""
+
+    parts: tuple[Regex, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alt:
+    """Any of the options; no options: nothing matches."""
+
+    options: tuple[Regex, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """`low` to `high` texts of `body` one after the other; `high=None` is without end."""
+
+    body: Regex
+    low: int
+    high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Texts that are in both."""
+
+    left: Regex
+    right: Regex
+
+
+@dataclass(frozen=True, slots=True)
+class Minus:
+    """Texts of `left` that are not in `right`."""
+
+    left: Regex
+    right: Regex
+
+
+Regex = Chars | Seq | Alt | Repeat | And | Minus
+
+EMPTY = Seq(())
+NOTHING = Alt(())
+
+
+def ranges_of(pairs: Iterable[tuple[int, int]]) -> Ranges:
+    """Any inclusive pairs in their normal form: sorted, merged, surrogates left out."""
+    kept: list[tuple[int, int]] = []
+    for low, high in pairs:
+        if low < SURROGATES[0]:
+            kept.append((low, min(high, SURROGATES[0] - 1)))
+        if high > SURROGATES[1]:
+            kept.append((max(low, SURROGATES[1] + 1), high))
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(pair for pair in kept if pair[0] <= pair[1]):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def inverted(ranges: Ranges) -> Ranges:
+    """All characters that are not in `ranges`."""
+    edges = [-1, *(edge for pair in ranges for edge in pair), MAX_CHAR + 1]
+    return ranges_of((edges[i] + 1, edges[i + 1] - 1) for i in range(0, len(edges), 2))
+
+
+def chars(text: str = "", *spans: tuple[str, str]) -> Chars:
+    """One of the characters of `text`, or of the inclusive `spans`, e.g. `chars("_", ("a", "z"))`."""
+    singles = [(ord(c), ord(c)) for c in text]
+    return Chars(ranges_of(singles + [(ord(low), ord(high)) for low, high in spans]))
+
+
+ANY = Chars(ranges_of([(0, MAX_CHAR)]))
+
+
+def literal(text: str) -> Regex:
+    """Exactly this text.
+
+    Raises:
+        ConfigError: it is not valid Unicode (lone surrogates).
+    """
+    if any(SURROGATES[0] <= ord(c) <= SURROGATES[1] for c in text):
+        raise ConfigError(f"grammar: the text {text!r} holds a lone surrogate, which no UTF-8 text can hold; remove it")
+    return seq(*(Chars(((ord(c), ord(c)),)) for c in text))
+
+
+def seq(*parts: Regex) -> Regex:
+    """The parts one after the other, flattened."""
+    flat: list[Regex] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, Seq) else [part]
+    return flat[0] if len(flat) == 1 else Seq(tuple(flat))
+
+
+def alt(*options: Regex) -> Regex:
+    """Any of the options, flattened; sets of characters are merged."""
+    flat: list[Regex] = []
+    for option in options:
+        flat += option.options if isinstance(option, Alt) else [option]
+    sets = [option for option in flat if isinstance(option, Chars)]
+    if len(sets) > 1:
+        merged = Chars(ranges_of(pair for one in sets for pair in one.ranges))
+        flat = [merged, *(option for option in flat if not isinstance(option, Chars))]
+    return flat[0] if len(flat) == 1 else Alt(tuple(flat))
+
+
+def repeat(body: Regex, low: int = 0, high: int | None = None) -> Regex:
+    """`low` to `high` times; by default any number of times."""
+    return Repeat(body, low, high)
+
+
+def optional(body: Regex) -> Regex:
+    return Repeat(body, 0, 1)
+
+
+def plus(body: Regex) -> Regex:
+    return Repeat(body, 1, None)
+
+
+def joined(parts: Sequence[Regex], separator: Regex) -> Regex:
+    """The parts with `separator` between them."""
+    spread: list[Regex] = []
+    for part in parts:
+        spread += [separator, part] if spread else [part]
+    return seq(*spread)

@@ -1,0 +1,48 @@
+"""What every front end produces: terminals, and productions over them. Everything behind it knows only this.
+
+A text is read in two stages, as a compiler does. A scanner splits its UTF-8 bytes into lexemes by maximal munch: each
+lexeme is the longest text from there that any terminal matches (no gap may stay between lexemes, at any price: a
+shorter lexeme is taken where the longest leads nowhere is NOT tried). Of the terminals that match that same text, those
+of the highest priority stand; they may be several, and the grammar decides which is meant. Ignored terminals are then
+dropped, and the rest must be a sentence of the productions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dllm.grammars.regex import Regex
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A kind of lexeme.
+
+    Attributes:
+        name: unique among the terminals of a grammar; used in messages (`NAME`, or a text in quotes).
+        pattern: the texts; none of them may be empty.
+        priority: of the terminals that match one lexeme, only those of the highest priority stand.
+    """
+
+    name: str
+    pattern: Regex
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A context-free grammar over terminals.
+
+    Attributes:
+        start: the nonterminal a whole text must be.
+        productions: nonterminal -> alternatives, each a tuple of names of terminals and nonterminals; the empty tuple
+            is the empty text. Every name used is a key here or the name of a terminal, and not both.
+        terminals: in any order.
+        ignored: names of terminals that may stand anywhere between others and mean nothing (white space, comments).
+    """
+
+    start: str
+    productions: Mapping[str, tuple[tuple[str, ...], ...]]
+    terminals: tuple[Terminal, ...]
+    ignored: frozenset[str] = frozenset()
