@@ -1,4 +1,4 @@
-"""Regular expressions over characters, as trees. Front ends build them; `dllm.grammars.automata` makes automata of them.
+"""Regular expressions over characters, as trees. Front ends build them, `dllm.grammars.automata` runs them.
 
 A tree stands for a set of texts. There are no anchors, captures or greediness: those are ways to search, not to say
 what a text may be. Besides the usual operators there are intersection and difference, which every front end may use.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dllm.errors import ConfigError
+from dllm.errors import GrammarError
 
 MAX_CHAR = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
@@ -105,10 +105,10 @@ def literal(text: str) -> Regex:
     """Exactly this text.
 
     Raises:
-        ConfigError: it is not valid Unicode (lone surrogates).
+        GrammarError: it is not valid Unicode (lone surrogates).
     """
     if any(SURROGATES[0] <= ord(c) <= SURROGATES[1] for c in text):
-        raise ConfigError(f"grammar: the text {text!r} holds a lone surrogate, which no UTF-8 text can hold; remove it")
+        raise GrammarError(f"the text {text!r} holds a lone surrogate, which no UTF-8 text can hold; remove it")
     return seq(*(Chars(((ord(c), ord(c)),)) for c in text))
 
 

@@ -1,10 +1,9 @@
 """What every front end produces: terminals, and productions over them. Everything behind it knows only this.
 
 A text is read in two stages, as a compiler does. A scanner splits its UTF-8 bytes into lexemes by maximal munch: each
-lexeme is the longest text from there that any terminal matches (no gap may stay between lexemes, at any price: a
-shorter lexeme is taken where the longest leads nowhere is NOT tried). Of the terminals that match that same text, those
-of the highest priority stand; they may be several, and the grammar decides which is meant. Ignored terminals are then
-dropped, and the rest must be a sentence of the productions.
+lexeme is the longest text from there that any terminal matches, whether or not the grammar can use it (`a--b` is never
+`a - -b`). Of the terminals that match that same text, those of the highest priority stand; they may be several, and the
+grammar decides which is meant. Ignored terminals are then dropped, and the rest must be a sentence of the productions.
 """
 
 from __future__ import annotations
