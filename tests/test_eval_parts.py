@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from dllm import ConfigError
+from dllm import ConfigError, Hole
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
 from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile
@@ -116,7 +116,7 @@ def test_tinys_tasks_are_a_function_of_their_seed():
     assert longer.source == shorter.source != tiny_task("json", 4, 4).source
     assert all(item.judge(item.answer) == 1.0 for item in longer.items)
     documents = tiny_task("fill_code", 5, 0).items
-    assert all(item.kind == "document" and "<mask:" in item.question for item in documents)
+    assert all(item.kind == "document" and any(isinstance(part, Hole) for part in item.question) for item in documents)
     with pytest.raises(ConfigError, match="Did you mean 'copy'"):
         tiny_task("coppy", 1, 0)
 
@@ -249,3 +249,25 @@ def test_a_spec_runs_as_it_was_written():
     (found,) = variants([" prophet(region='The answer is', place=0.5)+topk "])
     assert found.scheduler == "prophet(region='The answer is', place=0.5)+topk"
     assert Variant.make(found.scheduler).identity == found.identity
+
+
+@pytest.mark.parametrize(
+    ("points", "best", "published"),
+    [
+        ([(1.0, 74.79), (2.77, 74.68)], 74.98, 205.8),  # GSM8K-CoT, LLaDA: Fast-dLLM
+        ([(1.0, 74.98), (2.88, 74.39)], 74.98, 213.8),  # D2F
+        ([(1.0, 74.0), (5.14, 72.63)], 74.98, 358.1),  # dParallel
+        ([(1.0, 38.16), (2.56, 37.8)], 67.73, 54.0),  # HumanEval: Fast-dLLM
+        ([(1.0, 41.02), (2.69, 40.64)], 67.73, 62.0),
+        ([(1.0, 39.68), (4.93, 39.02)], 67.73, 83.7),
+    ],
+)
+def test_aup_equals_the_published_values(points, best, published):
+    assert aup(points, best) == pytest.approx(published, abs=0.06)
+
+
+def test_a_hole_behind_a_less_than_sign_is_a_hole():
+    """`i <<mask:2>` in a text would be an escape, so tiny's documents are made of parts."""
+    questions = [item.question for item in tiny_task("fill_code", 140, 0).items]
+    assert any(isinstance(part, str) and part.endswith("<") for parts in questions for part in parts[:-1])
+    assert all(any(isinstance(part, Hole) for part in parts) for parts in questions)

@@ -20,16 +20,9 @@ if TYPE_CHECKING:
 _WHAT, _HOW = "What is compared", "How"
 
 SCHEDULERS = (
-    "topk({1,2,4})",
-    "threshold({0.7,0.9})",
-    "factor",
-    "localleap",
-    "eb(0.1)",
-    "klass",
-    "learn2pd",
-    "credit",
-    "prophet",
-    "wino",
+    *("topk({2,4})", "threshold({0.7,0.8})", "factor(0.5)", "localleap", "hierarchy", "eb(0.1)", "klass"),
+    *("learn2pd", "credit", "adablock", "prophet", "wino", "saber", "dus"),
+    *("credit+eb(0.1)", "eotp+localleap", "adablock+credit+localleap+prophet+eotp"),
 )
 """Compared where no `--scheduler` is given; learn2pd with tiny only, which has a filter."""
 BASELINES = ("topk(1)", "threshold(0.9)")

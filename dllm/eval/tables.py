@@ -33,11 +33,13 @@ def cells(row: Row, baselines: Sequence[str]) -> list[str]:
 
 def _gain(gain: Gain) -> str:
     low, high = gain.fewer_forwards_interval
-    return f"{gain.fewer_forwards:.2f} [{low:.2f}, {high:.2f}] / {gain.faster:.2f}"
+    worse, better = (100 * bound for bound in gain.accuracy_interval)
+    accuracy = f"{100 * gain.accuracy:+.1f} [{worse:+.1f}, {better:+.1f}]"
+    return f"{gain.fewer_forwards:.2f} [{low:.2f}, {high:.2f}] / {gain.faster:.2f} / {accuracy}"
 
 
 def headings(baselines: Sequence[str]) -> list[str]:
-    return [*COLUMNS, *(f"x fewer forwards / x faster than `{name}`" for name in baselines)]
+    return [*COLUMNS, *(f"x fewer forwards / x faster / accuracy against `{name}`" for name in baselines)]
 
 
 def overview(rows: Sequence[Row], model: str) -> tuple[list[str], list[list[str]]]:

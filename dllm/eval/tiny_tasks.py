@@ -10,6 +10,7 @@ from dllm.errors import ConfigError, nearest
 from dllm.eval.items import Item, Task
 from dllm.eval.judges import Judge
 from dllm.folder import TINY, resolve_folder
+from dllm.outputs import Hole
 from dllm.tiny import tasks
 from dllm.tiny.data import Encoder
 from dllm.tiny.example import Example
@@ -52,9 +53,6 @@ def _question(example: Example, chat: bool) -> Item:
 
 
 def _document(encoder: Encoder, example: Example) -> Item:
-    pieces = [
-        f"<mask:{len(encoder.ids(part))}>" if i % 2 and part else part.replace("<mask:", "<<mask:")
-        for i, part in enumerate(example.parts)
-    ]
-
-    return Item(kind="document", question="".join(pieces), answer=example.answer, judge=_judge(example))
+    # as parts: in a text, a `<` in front of a hole would read as the escape `<<mask:`
+    pieces = [Hole(len(encoder.ids(part))) if i % 2 else part for i, part in enumerate(example.parts) if part]
+    return Item(kind="document", question=pieces, answer=example.answer, judge=_judge(example))
