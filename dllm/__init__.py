@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dllm.errors import CapabilityError, ConfigError, DllmError, ModelError, PromptError
+    from dllm.errors import CapabilityError, ConfigError, DllmError, GrammarError, ModelError, PromptError
+    from dllm.grammars.grammar import Grammar
     from dllm.llm import LLM
     from dllm.models.loading import load_model
     from dllm.outputs import Hole, RequestOutput, Stats, StepEvent
@@ -22,10 +23,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "LLM": "llm",
     "load_model": "models.loading",
+    "Grammar": "grammars.grammar",
     "SamplingParams": "params",
     **dict.fromkeys(("Hole", "RequestOutput", "Stats", "StepEvent"), "outputs"),
     **dict.fromkeys(("Trace", "TraceStep"), "trace"),
-    **dict.fromkeys(("CapabilityError", "ConfigError", "DllmError", "ModelError", "PromptError"), "errors"),
+    **dict.fromkeys(
+        ("CapabilityError", "ConfigError", "DllmError", "GrammarError", "ModelError", "PromptError"), "errors"
+    ),
 }
 
 __all__ = [
@@ -33,6 +37,8 @@ __all__ = [
     "CapabilityError",
     "ConfigError",
     "DllmError",
+    "Grammar",
+    "GrammarError",
     "Hole",
     "ModelError",
     "PromptError",

@@ -3,7 +3,7 @@
 One round = one forward over a ragged set of rows, each at its own block and step:
 
     ask (cache: what is fed, scheduler: what is predicted) -> forward, proposals -> settle the block's end
-    -> finish or select -> commit -> cut at EOS -> revoke -> cut
+    -> finish or select -> admit (constraint) -> commit -> cut at EOS -> revoke -> cut
 
 The loop knows no model family, no scheduler and no cache by name, and nothing of text.
 """
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dllm.constrain import admit
 from dllm.errors import ConfigError, ModelError
 from dllm.models.base import RowDenoiser
 from dllm.questions import Question, answer, ask
@@ -71,6 +72,9 @@ def _advance(row: Row, view: StepView) -> Change:
     if row.block_step == 0:
         view = _settle_block(row, view)
     chosen, last = _choice(row, view)
+    view, stands = admit(row, view, chosen)
+    last = last and bool((stands == chosen).all())
+    chosen = stands
     positions, token_ids, confidences = _until_eos(row, view, chosen)
     row.commit(positions, token_ids)
     if len(token_ids) and int(token_ids[-1]) in row.eos_token_ids:
@@ -145,7 +149,10 @@ def _cut(row: Row, view: StepView, chosen: Tensor) -> None:
     if row.scheduler.supplies("cut"):
         length = row.scheduler.cut(view, chosen, row.state)
         if length is not None and row.settled < length < len(row.canvas):
-            row.cut(length)
+            after = None if row.constraint is None else row.constraint.cut(length)
+            if row.constraint is None or after is not None:
+                row.constraint = after
+                row.cut(length)
 
 
 def _record(question: Question, change: Change, seconds: float) -> TraceStep:

@@ -12,12 +12,13 @@ import torch
 
 from dllm.denoise import denoise
 from dllm.document import Part, is_ids, parse_parts, parse_template
+from dllm.engine import Engine
 from dllm.errors import ConfigError, PromptError
 from dllm.models.adapters import as_denoiser
 from dllm.models.loading import load_model, resolve_folder
 from dllm.outputs import Hole, RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.requests import Answer, Document, Engine, Request, draw_seed
+from dllm.requests import Answer, Document, Request, draw_seed
 from dllm.tokenizer import as_tokenizer, tokenizer_of
 
 Prompt = str | Sequence[int]

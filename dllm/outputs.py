@@ -33,6 +33,7 @@ class Stats:
         slots: positions filled, EOS included.
         seconds: wall time of the rounds the row took part in.
         grammar_seconds: of that, spent on the grammar.
+        witness_tokens: tokens that the grammar chose, since none of the model's own proposals could stand.
         cache: the cache used.
     """
 
@@ -42,6 +43,7 @@ class Stats:
     slots: int = 0
     seconds: float = 0.0
     grammar_seconds: float = 0.0
+    witness_tokens: int = 0
     cache: str = "none"
 
     @property
@@ -60,7 +62,7 @@ class Stats:
     def to_dict(self) -> dict[str, float | int | str]:
         names = (
             *("forwards", "refreshes", "tokens", "slots", "tokens_per_forward", "slots_per_forward"),
-            *("seconds", "tokens_per_second", "grammar_seconds", "cache"),
+            *("seconds", "tokens_per_second", "grammar_seconds", "witness_tokens", "cache"),
         )
         return {name: getattr(self, name) for name in names}
 

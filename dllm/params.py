@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from dllm.cache import Cache, as_cache
 from dllm.check import in_range, whole
 from dllm.errors import ConfigError
+from dllm.grammars.grammar import Grammar
 from dllm.schedulers import Scheduler, as_scheduler
 
 
@@ -30,7 +30,7 @@ class SamplingParams:
         n: samples a prompt, with seeds seed ... seed + n - 1.
         scheduler: a spec such as `"threshold(0.9)"`, or a `Scheduler`.
         cache: `"auto"`, a name, or a `Cache`. auto: `prefix` where the model offers K/V, else `none`.
-        grammar: not built yet; None.
+        grammar: a `Grammar` that the answer (in `infill`, the whole document) is held to; None = free text.
         stop: strings that end an answer; the text is cut before the first of them.
         ignore_eos: commit EOS like any other token and fill the whole answer.
     """
@@ -46,7 +46,7 @@ class SamplingParams:
     n: int = 1
     scheduler: str | Scheduler = "threshold(0.9)"
     cache: str | Cache = "auto"
-    grammar: Any = None
+    grammar: Grammar | None = None
     stop: Sequence[str] = ()
     ignore_eos: bool = False
 
@@ -76,8 +76,11 @@ class SamplingParams:
             raise ConfigError(f"ignore_eos={self.ignore_eos!r} must be True or False")
         if not all(isinstance(text, str) and text for text in self.stop):
             raise ConfigError(f"stop={self.stop!r} must be non-empty strings")
-        if self.grammar is not None:
-            raise ConfigError("grammar: constrained decoding is not built yet in this version; leave it None")
+        if self.grammar is not None and not isinstance(self.grammar, Grammar):
+            raise ConfigError(
+                f"grammar={self.grammar!r:.60} must be a Grammar, such as Grammar.builtin('json') or "
+                "Grammar.from_json_schema(schema), or None"
+            )
         schedule = self.schedule
         if self.steps is not None and not schedule.reads_steps:
             raise ConfigError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dllm.cache import Feed
+from dllm.constrain import allow
 from dllm.errors import ConfigError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 from dllm.row import Row
@@ -65,13 +66,14 @@ def answer(questions: Sequence[Question], model: RowDenoiser) -> list[StepView]:
     outputs = iter(model.forward_rows([lane for question in questions for lane in _lanes(question, model)]))
     logits = [_guided(question.row, outputs) for question in questions]
     asked = [raw[: len(question.wanted)] for question, raw in zip(questions, logits, strict=True)]
-    found = [_proposals(question, raw) for question, raw in zip(questions, asked, strict=True)]
+    scored = [_scores(question, raw) for question, raw in zip(questions, asked, strict=True)]
+    found = [_proposals(*one) for one in zip(questions, asked, scored, strict=True)]
     checks = [_upheld(question, raw[len(question.wanted) :]) for question, raw in zip(questions, logits, strict=True)]
     pieces = iter(_on_cpu([*found, *checks]))
     proposals = [next(pieces) for _ in questions]
     return [
-        _step_view(question, raw, proposal, next(pieces))
-        for question, raw, proposal in zip(questions, asked, proposals, strict=True)
+        _step_view(question, raw, scores, proposal, next(pieces))
+        for question, raw, scores, proposal in zip(questions, asked, scored, proposals, strict=True)
     ]
 
 
@@ -115,12 +117,19 @@ def _guided(row: Row, outputs: Iterator[Tensor]) -> Tensor:
     return guide(conditional, next(outputs), row.cfg_scale) if row.cfg_scale > 0 else conditional
 
 
-def _proposals(question: Question, raw: Tensor) -> Tensor:
-    row, logits = question.row, raw
+def _scores(question: Question, raw: Tensor) -> Tensor:
+    """`[m, V]`, what to draw from: without what the constraint rules out, then as the scheduler transforms it."""
+    row = question.row
+    scores = allow(row, question.wanted, raw)
     if row.scheduler.supplies("transform"):
-        logits, row.state = row.scheduler.transform(question.view, question.wanted, raw, row.state)
+        scores, row.state = row.scheduler.transform(question.view, question.wanted, scores, row.state)
+    return scores
+
+
+def _proposals(question: Question, raw: Tensor, scores: Tensor) -> Tensor:
+    row = question.row
     return propose(
-        logits,
+        scores,
         row.banned,
         row.shape,
         measures=_measures(row),
@@ -137,7 +146,7 @@ def _measures(row: Row) -> tuple[str, ...]:
     return tuple(sorted(set(row.scheduler.measures) - {"confidence"}))
 
 
-def _step_view(question: Question, logits: Tensor, found: Tensor, upheld: Tensor) -> StepView:
+def _step_view(question: Question, logits: Tensor, scores: Tensor, found: Tensor, upheld: Tensor) -> StepView:
     before, wanted = question.view, question.wanted
     names = ("confidence", *_measures(question.row))
     return StepView(
@@ -147,6 +156,7 @@ def _step_view(question: Question, logits: Tensor, found: Tensor, upheld: Tensor
         token_ids=found[0].long(),
         measures=Measures(zip(names, found[1:], strict=True)),
         logits=logits,
+        scores=scores,
         shadows=question.shadows,
         upheld=upheld,
     )

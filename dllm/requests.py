@@ -11,96 +11,13 @@ from torch import Tensor
 
 from dllm.cache import resolve_cache
 from dllm.document import Piece
+from dllm.engine import Engine
 from dllm.errors import ConfigError, PromptError
-from dllm.models.base import RowDenoiser
 from dllm.outputs import Hole, RequestOutput, Stats
 from dllm.params import SamplingParams
 from dllm.row import Row
-from dllm.sampling import MEASURES, Shape
-from dllm.schedulers import Scheduler
+from dllm.sampling import Shape
 from dllm.stopping import first_stop, stop_check
-from dllm.tokenizer import Tokenizer
-from dllm.views import Setting
-
-BOUND = 64
-"""Schedulers an engine keeps ready."""
-
-
-class Engine:
-    """A model, its tokenizer and what follows from the two: which ids may never be proposed."""
-
-    def __init__(self, model: RowDenoiser, tokenizer: Tokenizer | None) -> None:
-        if model.mask_token_id is None:
-            raise ConfigError(
-                "neither the model nor its tokenizer says which id is the mask; give LLM(..., mask_token_id=ID)"
-            )
-        if not 0 <= model.mask_token_id < model.vocab_size:
-            raise ConfigError(f"mask_token_id={model.mask_token_id} must be in 0...{model.vocab_size - 1}")
-        if model.mask_token_id in model.eos_token_ids:
-            raise ConfigError(
-                f"mask_token_id={model.mask_token_id} is also an end-of-text id of this model "
-                f"({list(model.eos_token_ids)}); a committed mask would end every answer: give the id of [MASK]"
-            )
-        self.model = model
-        self.tokenizer = tokenizer
-        self.mask_token_id = model.mask_token_id
-        banned = torch.zeros(model.vocab_size, dtype=torch.bool)
-        if tokenizer is not None:
-            banned |= ~tokenizer.decodable(model.vocab_size)
-            # an end is never decoded, so a tokenizer that has no text for it must not keep answers from ending
-            banned[list(model.eos_token_ids)] = False
-        banned[self.mask_token_id] = True
-        holes = banned.clone()
-        if tokenizer is not None:
-            # a hole is inside a document, where an end-of-text token can only be noise
-            holes[list(model.eos_token_ids)] = True
-        self._bound: dict[Scheduler, Scheduler] = {}
-        self.banned, self.banned_in_holes = banned.to(model.device), holes.to(model.device)
-
-    def encode(self, text: str) -> list[int]:
-        if self.tokenizer is None:
-            raise PromptError("this LLM has no tokenizer, so it takes token ids only; give LLM(..., tokenizer=...)")
-        return self.tokenizer.encode(text)
-
-    def decode(self, token_ids: Sequence[int], *, skip_special: bool) -> str:
-        return "" if self.tokenizer is None else self.tokenizer.decode(list(token_ids), skip_special=skip_special)
-
-    def bind(self, scheduler: Scheduler) -> Scheduler:
-        """The scheduler made ready for this model and tokenizer; the work is done once for equal ones."""
-        try:
-            kept = self._bound.get(scheduler)
-        except TypeError:  # one from outside that cannot be hashed
-            return self._made_ready(scheduler)
-        if kept is None:
-            kept = self._bound[scheduler] = self._made_ready(scheduler)
-            while len(self._bound) > BOUND:
-                self._bound.pop(next(iter(self._bound)))
-        return kept
-
-    def _made_ready(self, scheduler: Scheduler) -> Scheduler:
-        bound = scheduler.bind(Setting(model=self.model, tokenizer=self.tokenizer))
-        unknown = sorted(set(bound.measures) - {"confidence", *MEASURES})
-        if unknown:
-            raise ConfigError(f"scheduler {bound} asks for measures {unknown}; known: {', '.join(MEASURES)}")
-        return bound
-
-    def check_ids(self, token_ids: Sequence[int], what: str) -> list[int]:
-        """The ids as a list. Raises PromptError for none, for ids outside the vocabulary and for mask ids."""
-        if not token_ids:
-            raise PromptError(f"{what} is empty; give at least one token")
-        for at, token in enumerate(token_ids):
-            if not 0 <= token < self.model.vocab_size:
-                raise PromptError(f"{what} holds id {token} at {at}; legal ids are 0...{self.model.vocab_size - 1}")
-            if token == self.mask_token_id:
-                raise PromptError(f"{what} holds the mask id {token} at {at}; to fill masks use infill with a Hole")
-        return [int(token) for token in token_ids]  # numpy's are no JSON numbers
-
-    def check_length(self, length: int, made_of: str) -> None:
-        longest = self.model.max_length
-        if longest is not None and length > longest:
-            raise PromptError(
-                f"{made_of} is {length} tokens; this model's context holds {longest}: shorten one of them"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +41,7 @@ class Answer:
         eos = frozenset[int]() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
         masked = torch.arange(len(canvas)) >= len(ids)
         row = _row(engine, canvas, masked, params, seed, prompt_length=len(ids), eos_token_ids=eos)
+        engine.constrain(row, params, ends=bool(eos))
         if params.stop and engine.tokenizer is not None:
             row.stop_check = stop_check(engine.tokenizer, params.stop)
         return cls(engine, row, ids, params)
@@ -189,6 +107,7 @@ class Document:
         engine.check_length(len(ids), "the document, holes included,")
         row = _row(engine, torch.tensor(ids), torch.tensor(masked), params, seed)
         row.banned, row.when_full = engine.banned_in_holes, "stop"
+        engine.constrain(row, params, ends=False)
         return cls(engine, row, pieces, widths, ids)
 
     def text_so_far(self) -> str:
@@ -272,5 +191,7 @@ def _stats(row: Row, tokens: int) -> Stats:
         tokens=tokens,
         slots=row.slots,
         seconds=row.seconds,
+        grammar_seconds=row.constraint_seconds,
+        witness_tokens=row.forced,
         cache=str(row.cache),
     )

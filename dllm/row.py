@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dllm.cache import Cache
+from dllm.constrain import Constraint
 from dllm.models.base import RowKV
 from dllm.outputs import FinishReason
 from dllm.sampling import Shape
@@ -33,6 +34,9 @@ class Row:
         banned: `[V]` bool on the model's device, ids never proposed.
         eos_token_ids: ids that cut the canvas; empty in infilling and with `ignore_eos`.
         stop_check: see StopCheck.
+        constraint: what the canvas is held to, or None.
+        constraint_seconds: spent on that.
+        forced: commits that were the constraint's choice and not the model's.
         when_full: the finish reason of a row that runs out of masks without an EOS.
         total: masks at the start.
         start, end: the live block; empty before the first step.
@@ -55,6 +59,9 @@ class Row:
     cfg_scale: float = 0.0
     eos_token_ids: frozenset[int] = frozenset()
     stop_check: StopCheck | None = None
+    constraint: Constraint | None = None
+    constraint_seconds: float = 0.0
+    forced: int = 0
     when_full: FinishReason = "length"
     total: int = 0
     start: int = 0
@@ -129,6 +136,8 @@ class Row:
         self.canvas[positions] = self.mask_token_id
         self.masked[positions] = True
         self.slots -= len(positions)
+        if self.constraint is not None:
+            self.constraint = self.constraint.release(positions.tolist())
 
     def cut(self, length: int) -> None:
         """Positions from `length` on leave the canvas at once, stored K/V included."""

@@ -80,12 +80,7 @@ def propose(
     """
     scores = logits.float()
     shaped = _shape(scores, banned, shape)
-    if shape.temperature > 0:
-        # float64: in float32 the tails of the Gumbel distribution are cut off, which biases samples (arXiv 2409.02908)
-        noise = gumbel(seed, step, positions.to(logits.device), logits.shape[-1])
-        tokens = (shaped.double() + noise).argmax(-1)
-    else:
-        tokens = shaped.argmax(-1)
+    tokens = _drawn(shaped, shape, seed, step, positions).argmax(-1)
     log_p = torch.log_softmax(_measured(scores, shaped, banned, shape), dim=-1)
     raw = logits if raw is None else raw
     raw_log_p = log_p if raw is logits and not shape.measured else None
@@ -93,6 +88,27 @@ def propose(
     rows = [tokens.double(), probability(log_p, tokens)]
     rows += [MEASURES[name](readings) for name in measures]
     return torch.stack(rows)
+
+
+def ranked(
+    logits: Tensor, banned: Tensor, shape: Shape, *, seed: int, step: int, positions: Tensor, k: int
+) -> list[int]:
+    """At one position (`[1, V]` logits), the ids that the draw of `propose` gives, and would give without those before.
+
+    To take the largest of perturbed scores, then the next, is to draw without replacement. At most `k`; top_p and top_k
+    hold for all of them.
+    """
+    scores = _drawn(_shape(logits.float(), banned, shape), shape, seed, step, positions)[0]
+    best = torch.sort(scores, descending=True, stable=True)
+    return [int(token) for score, token in zip(best.values[:k], best.indices[:k], strict=True) if score > -torch.inf]
+
+
+def _drawn(shaped: Tensor, shape: Shape, seed: int, step: int, positions: Tensor) -> Tensor:
+    """`[m, V]` scores whose largest is the draw."""
+    if shape.temperature == 0:
+        return shaped
+    # float64: in float32 the tails of the Gumbel distribution are cut off, which biases samples (arXiv 2409.02908)
+    return shaped.double() + gumbel(seed, step, positions.to(shaped.device), shaped.shape[-1])
 
 
 def _shape(scores: Tensor, banned: Tensor, shape: Shape) -> Tensor:

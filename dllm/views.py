@@ -94,6 +94,7 @@ class StepView(CanvasView):
         measures: name -> `[m]` float64; always holds `confidence` (probability of the proposed token), and whatever
             else the scheduler names in `measures`: see `dllm.sampling.MEASURES`.
         logits: `[m, V]` float, the model's own (after CFG), on the model's device.
+        scores: `[m, V]` float, what proposals were drawn from: behind the grammar's bans and transforms.
         shadows: `[s]` long, the committed positions that `Scheduler.shadows` asked about, as far as they were fed.
         upheld: `[s]` float64, the probability that the token there has as if it were masked.
     """
@@ -103,6 +104,7 @@ class StepView(CanvasView):
     token_ids: Tensor
     measures: Measures
     logits: Tensor
+    scores: Tensor
     shadows: Tensor
     upheld: Tensor
 
@@ -141,6 +143,7 @@ class StepView(CanvasView):
             token_ids=self.token_ids[kept],
             measures=Measures({name: values[kept] for name, values in self.measures.items()}),
             logits=self.logits[kept.to(self.logits.device)],
+            scores=self.scores[kept.to(self.scores.device)],
             shadows=self.shadows[self.shadows < length],
             upheld=self.upheld[self.shadows < length],
         )

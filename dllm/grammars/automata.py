@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -258,7 +259,7 @@ def _product(left: Dfa, right: Dfa, need_right: bool) -> Dfa:
 def _runs(row: NDArray[np.int32]) -> Iterator[tuple[int, int, int]]:
     """Ranges of bytes with one target."""
     edges = [0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), len(row)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         if row[low] != DEAD:
             yield low, high - 1, int(row[low])
 

@@ -151,3 +151,16 @@ def joined(parts: Sequence[Regex], separator: Regex) -> Regex:
     for part in parts:
         spread += [separator, part] if spread else [part]
     return seq(*spread)
+
+
+def nullable(tree: Regex) -> bool:
+    """Whether the empty text is one of the texts."""
+    if isinstance(tree, Seq):
+        return all(map(nullable, tree.parts))
+    if isinstance(tree, Alt):
+        return any(map(nullable, tree.options))
+    if isinstance(tree, Repeat):
+        return tree.low == 0 or nullable(tree.body)
+    if isinstance(tree, And):
+        return nullable(tree.left) and nullable(tree.right)
+    return isinstance(tree, Minus) and nullable(tree.left) and not nullable(tree.right)

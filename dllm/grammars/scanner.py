@@ -34,7 +34,7 @@ class Scanner:
         emits: `[n, 256]` int32, index into `emissions` of what the step emits; 0 is nothing.
         final: `[n]` int32, index of what the end of the text emits there, or DEAD where no text may end.
         emissions: sequences of labels.
-        labels: label -> the terminals (indices into `Rules.terminals`) a lexeme may be, none of them ignored.
+        labels: label -> the symbols a lexeme may be, ascending.
     """
 
     next: NDArray[np.int32]
@@ -44,7 +44,7 @@ class Scanner:
     labels: tuple[tuple[int, ...], ...]
 
     def scan(self, data: bytes) -> Emission | int:
-        """The labels of a whole text, or the offset of the byte where no lexeme is possible (its length: at the end)."""
+        """The labels of a whole text, or the offset of the byte where none is possible (its length: at the end)."""
         found: list[int] = []
         state = 0
         for at, byte in enumerate(data):
@@ -57,8 +57,12 @@ class Scanner:
         return (*found, *self.emissions[self.final[state]])
 
 
-def scanner(rules: Rules) -> Scanner:
+def scanner(rules: Rules, symbols: Sequence[int | None]) -> Scanner:
     """The scanner of a grammar's terminals.
+
+    Args:
+        symbols: terminal (index into `Rules.terminals`) -> the symbol that the grammar knows it by (`Cfg.symbol_of`),
+            or None where no sentence uses it: such a lexeme is dead, and so are states that lead nowhere else.
 
     Raises:
         GrammarError: a terminal that matches the empty text or nothing at all, or too many states.
@@ -71,7 +75,7 @@ def scanner(rules: Rules) -> Scanner:
     for index, terminal in enumerate(rules.terminals):
         if index not in reached:
             raise GrammarError(f"terminal {terminal.name} matches no text at all; remove it")
-    return _reduced(_Builder(rules, machine).build())
+    return _reduced(_Builder(rules, machine, symbols).build())
 
 
 def meant(rules: Rules, accepted: Iterable[int]) -> tuple[int, ...]:
@@ -107,17 +111,22 @@ class _State:
 class _Builder:
     """States of the transducer, found from the start on."""
 
-    def __init__(self, rules: Rules, machine: Dfa) -> None:
+    def __init__(self, rules: Rules, machine: Dfa, symbols: Sequence[int | None]) -> None:
         self.labels: dict[tuple[int, ...], int] = {}
         # nothing leads back to the start, whose text is empty
         self.rows = np.vstack([machine.table, machine.table[:1]]).tolist()
         self.accepts = [*(bool(accepted) for accepted in machine.accepts), False]
-        self.emission = [*(self._emitted(meant(rules, accepted)) for accepted in machine.accepts), ()]
+        emitted = (self._emitted(meant(rules, accepted), symbols) for accepted in machine.accepts)
+        self.emission: list[Emission | None] = [*emitted, ()]
         self.endless = [*endless(machine), False]
         self.start = _State(len(machine.table))
 
-    def _emitted(self, terminals: tuple[int, ...]) -> Emission:
-        return (self.labels.setdefault(terminals, len(self.labels)),) if terminals else ()
+    def _emitted(self, terminals: tuple[int, ...], symbols: Sequence[int | None]) -> Emission | None:
+        """What the end of a lexeme emits: nothing if it is ignored; None if no sentence holds it."""
+        if not terminals:
+            return ()
+        found = {symbol for index in terminals if (symbol := symbols[index]) is not None}
+        return (self.labels.setdefault(tuple(sorted(found)), len(self.labels)),) if found else None
 
     def step(self, state: _State, byte: int) -> tuple[Emission, _State] | None:
         after = self.rows[state.at][byte]
@@ -138,7 +147,7 @@ class _Builder:
         else:
             return None
         found = self.step(begun, byte)
-        return None if found is None else (emitted + found[0], found[1])
+        return None if found is None or emitted is None else (emitted + found[0], found[1])
 
     def final(self, state: _State) -> Emission | None:
         if state == self.start:
@@ -175,7 +184,7 @@ class _Builder:
 def _reduced(found: Scanner) -> Scanner:
     """The same transducer with every label emitted as early as it is certain, and without states that act alike.
 
-    After `)` nothing but `)` can be emitted first, so the step that reads it emits it, and its state is the start again.
+    After `)` nothing but `)` can be emitted first, so the step that reads it emits it, and is back at the start.
     """
     return _merged(_without_dead_ends(_early(_without_dead_ends(found))))
 

@@ -1,0 +1,30 @@
+"""The grammars that come with dllm: Lark files in `data/`, one a language; each says what it leaves out."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from dllm.errors import GrammarError, nearest
+
+_SUFFIX = ".lark"
+
+
+@cache
+def builtin_names() -> tuple[str, ...]:
+    """The names that `Grammar.builtin` knows, sorted."""
+    data = files("dllm.grammars") / "data"
+    return tuple(sorted(one.name.removesuffix(_SUFFIX) for one in data.iterdir() if one.name.endswith(_SUFFIX)))
+
+
+def builtin_text(name: str) -> str:
+    """The Lark text of a built-in grammar.
+
+    Raises:
+        GrammarError: there is none of that name.
+    """
+    names = builtin_names()
+    if name not in names:
+        hint = nearest(name, names) if isinstance(name, str) else ""
+        raise GrammarError(f"no built-in grammar is called {name!r}; there are {', '.join(names)}.{hint}")
+    return (files("dllm.grammars") / "data" / (name + _SUFFIX)).read_text(encoding="utf-8")

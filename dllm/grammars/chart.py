@@ -1,0 +1,167 @@
+"""Which symbols derive which stretches of a lattice: a bottom-up chart whose rows are bitsets.
+
+A lattice is a graph of nodes with edges that carry labels (what a lexeme may be). Edges lead to nodes of lower number,
+or back to the node itself where a gap may hold anything any number of times. `spans[x, A]` has bit y where symbol A
+derives the labels of some path from x to y. Nodes are worked through by number, so everything to their right is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dllm.grammars import spans as kernels
+from dllm.grammars.cfg import Cfg
+
+Ints = NDArray[np.int32]
+Words = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A grammar as flat arrays: for each symbol, what it is a part of; for each label, the terminals it may be.
+
+    Attributes:
+        unit, unit_at: heads of `head -> b`, those of b at `unit_at[b]:unit_at[b + 1]`.
+        left, left_at: (head, right) of `head -> b right`, by b.
+        right, right_at: (head, left) of `head -> left b`, by b.
+        body, body_at: (left, right) of `head -> left right`, and (b, -1) of `head -> b`, by head.
+        symbols, symbols_at: terminals of a label.
+        count: of symbols.
+        start: the symbol of a whole text.
+        may_be_empty: whether a text without lexemes is one.
+    """
+
+    unit: Ints
+    unit_at: Ints
+    left: Ints
+    left_at: Ints
+    right: Ints
+    right_at: Ints
+    body: Ints
+    body_at: Ints
+    symbols: Ints
+    symbols_at: Ints
+    count: int
+    start: int
+    may_be_empty: bool
+
+    @classmethod
+    def make(cls, grammar: Cfg, labels: Sequence[Sequence[int]]) -> Tables:
+        count = len(grammar.names)
+        unit, unit_at = _grouped([(body, (head,)) for head, body in grammar.unit], count, 1)
+        left, left_at = _grouped([(b, (head, c)) for head, b, c in grammar.binary], count, 2)
+        right, right_at = _grouped([(c, (head, b)) for head, b, c in grammar.binary], count, 2)
+        bodies = [(head, (b, c)) for head, b, c in grammar.binary] + [(head, (b, -1)) for head, b in grammar.unit]
+        body, body_at = _grouped(bodies, count, 2)
+        pairs = [(label, (symbol,)) for label, symbols in enumerate(labels) for symbol in symbols]
+        symbols, symbols_at = _grouped(pairs, len(labels), 1)
+        return cls(
+            *(unit, unit_at, left, left_at, right, right_at, body, body_at, symbols, symbols_at),
+            count=count,
+            start=grammar.start,
+            may_be_empty=grammar.may_be_empty,
+        )
+
+
+def _grouped(pairs: Sequence[tuple[int, tuple[int, ...]]], count: int, width: int) -> tuple[Ints, Ints]:
+    """Values by key, and where each key's begin."""
+    ordered = sorted(pairs)
+    values = np.array([value for _, value in ordered], dtype=np.int32).reshape(-1, width)
+    sizes = np.bincount([key for key, _ in ordered], minlength=count) if ordered else np.zeros(count, dtype=int)
+    return values, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Nodes from the right end on.
+
+    Attributes:
+        label, target: of the edges, those of node x at `at[x]:at[x + 1]`.
+        final: `[n]` bool, whether the text may end at the node.
+        root: the node where the text begins, or -1 if the scanner finds no text at all.
+    """
+
+    label: Ints
+    target: Ints
+    at: Ints
+    final: NDArray[np.bool_]
+    root: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What was found in a lattice. `spans`: `[n, symbols, words]` uint64."""
+
+    tables: Tables
+    lattice: Lattice
+    spans: Words
+
+    @classmethod
+    def make(cls, tables: Tables, lattice: Lattice) -> Chart:
+        return cls(tables, lattice, kernels.inside(*_arrays(tables), *_edges(lattice), tables.count))
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Nodes where a sentence that begins at the root may end the text."""
+        if self.lattice.root < 0:
+            return []
+        bits = np.unpackbits(self.spans[self.lattice.root, self.tables.start].view(np.uint8), bitorder="little")
+        return [int(y) for y in np.flatnonzero(bits) if self.lattice.final[y]]
+
+    @property
+    def empty_text(self) -> bool:
+        """Whether a text without lexemes is a sentence here."""
+        root = self.lattice.root
+        return root >= 0 and self.tables.may_be_empty and bool(self.lattice.final[root])
+
+    @property
+    def possible(self) -> bool:
+        return self.empty_text or bool(self.ends)
+
+    @cached_property
+    def live(self) -> NDArray[np.bool_]:
+        """`[edges]` bool: whether an edge is part of some sentence that begins at the root and may end the text."""
+        if not self.ends:
+            return np.zeros(len(self.lattice.label), dtype=bool)
+        tables, lattice = self.tables, self.lattice
+        used = kernels.outside(
+            tables.body, tables.body_at, self.spans, tables.start, lattice.root, np.array(self.ends, dtype=np.int32)
+        )
+        found: NDArray[np.bool_] = kernels.live_edges(used, tables.symbols, tables.symbols_at, *_edges(lattice))
+        return found
+
+    def sentence(self) -> list[int]:
+        """The labels of one sentence, from the root on; only where one is possible."""
+        if self.empty_text:
+            return []
+        found: list[int] = []
+        stack = [(self.lattice.root, self.tables.start, self.ends[0])]
+        at, reasons = -1, np.zeros((0, 0, 0), dtype=np.int32)
+        while stack:  # leftmost first, so that a node is never met again once it is left
+            x, symbol, y = stack.pop()
+            if x != at:
+                at, reasons = x, kernels.reasons(*_arrays(self.tables), *_edges(self.lattice), self.spans, x)
+            one, other, middle = reasons[symbol, y].tolist()
+            if middle >= 0:
+                stack += [(middle, other, y), (x, one, middle)]
+            elif other == kernels.UNIT:
+                stack.append((x, one, y))
+            else:
+                found.append(one)
+        return found
+
+
+def _arrays(tables: Tables) -> tuple[Ints, ...]:
+    return (
+        *(tables.unit, tables.unit_at, tables.left, tables.left_at),
+        *(tables.right, tables.right_at, tables.symbols, tables.symbols_at),
+    )
+
+
+def _edges(lattice: Lattice) -> tuple[Ints, Ints, Ints]:
+    return lattice.label, lattice.target, lattice.at

@@ -1,0 +1,72 @@
+"""Grammars of one lexeme: a regular expression, or a list of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dllm.errors import GrammarError
+from dllm.grammars.pattern import parse_pattern
+from dllm.grammars.regex import EMPTY, Alt, Chars, Minus, Regex, Repeat, Seq, alt, literal, nullable
+from dllm.grammars.rules import Rules, Terminal
+
+_TEXT = "TEXT"
+
+
+def rules_from_regex(pattern: str) -> Rules:
+    """A grammar of the texts that all of `pattern` matches, as `re.fullmatch` does.
+
+    Raises:
+        GrammarError: see `parse_pattern`; or no text matches.
+    """
+    tree = parse_pattern(pattern, what="the regular expression")
+    if not _possible(tree):
+        raise GrammarError(f"no text matches the regular expression {pattern!r}; it has a class without characters")
+    return _rules(tree)
+
+
+def rules_from_choices(choices: Iterable[str]) -> Rules:
+    """A grammar of exactly these texts; order and repetition mean nothing, and the empty text may be one of them.
+
+    Raises:
+        GrammarError: there are none, or one is not a valid Unicode text.
+    """
+    if isinstance(choices, str):
+        raise GrammarError(f"choices must be several texts, but they are the one text {choices!r}: write [{choices!r}]")
+    texts = list(choices)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise GrammarError(f"choices[{index}] must be a str, but it is {type(text).__name__} {text!r}")
+    if not texts:
+        raise GrammarError("choices is empty, so no text could be written: give at least one text")
+    return _rules(alt(*map(literal, dict.fromkeys(texts))))
+
+
+def _rules(tree: Regex) -> Rules:
+    """One terminal for `tree`; the empty text, which no terminal may match, is a production of its own."""
+    if not nullable(tree):
+        return Rules("start", {"start": ((_TEXT,),)}, (Terminal(_TEXT, tree),))
+    if not _longer(tree):
+        return Rules("start", {"start": ((),)}, ())
+    return Rules("start", {"start": ((), (_TEXT,))}, (Terminal(_TEXT, Minus(tree, EMPTY)),))
+
+
+def _possible(tree: Regex) -> bool:
+    """Whether any text matches. Only for trees without intersection and difference, as patterns give them."""
+    if isinstance(tree, Chars):
+        return bool(tree.ranges)
+    if isinstance(tree, Seq):
+        return all(map(_possible, tree.parts))
+    if isinstance(tree, Alt):
+        return any(map(_possible, tree.options))
+    return isinstance(tree, Repeat) and (tree.low == 0 or _possible(tree.body))
+
+
+def _longer(tree: Regex) -> bool:
+    """Whether a text of at least one character matches; for the same trees as `_possible`."""
+    if isinstance(tree, Seq):
+        return _possible(tree) and any(map(_longer, tree.parts))
+    if isinstance(tree, Alt):
+        return any(map(_longer, tree.options))
+    if isinstance(tree, Repeat):
+        return tree.high != 0 and _longer(tree.body)
+    return _possible(tree)

@@ -1,0 +1,135 @@
+"""A grammar on one canvas: what may be committed, and a way to complete it, kept at every step.
+
+There is always a witness: tokens for all masks with which the text belongs to the grammar. A commit is accepted if
+there is a witness with it; so whatever is committed, in whatever order, the text can be completed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from dllm.errors import GrammarError
+from dllm.grammars.compiled import Compiled
+from dllm.grammars.lattice import MASK, Canvas
+from dllm.grammars.masks import Possible
+from dllm.grammars.solve import UndecidedError, solve
+from dllm.grammars.thread import END, Thread
+
+
+@dataclass(frozen=True)
+class GrammarConstraint:
+    """Where a row stands under its grammar. Positions are those of the row's canvas.
+
+    Attributes:
+        canvas: the tokens the grammar governs.
+        thread: a sentence that lies on it.
+        offset: position of the first of them; what stands before is prompt.
+        eos: ids that end the text.
+    """
+
+    compiled: Compiled
+    canvas: Canvas
+    thread: Thread
+    offset: int
+    eos: frozenset[int]
+
+    @classmethod
+    def start(cls, compiled: Compiled, canvas: Canvas, offset: int, eos: Iterable[int]) -> GrammarConstraint:
+        """On a canvas as it is given.
+
+        Raises:
+            GrammarError: it cannot be completed, or that could not be found out.
+        """
+        try:
+            thread = solve(compiled, canvas)
+        except UndecidedError:
+            raise GrammarError(
+                "whether a text of the grammar fits this canvas was not found out; give the holes more room"
+            ) from None
+        if thread is None:
+            raise GrammarError("no text of the grammar fits this canvas")
+        return cls(compiled, canvas, thread, offset, frozenset(eos))
+
+    def allowed(self, positions: Tensor) -> Tensor:
+        """`[m, V]` bool for `[m]` canvas positions: no token that can be committed is left out; some may be in vain.
+
+        At positions that are not masked everything is allowed.
+        """
+        found = torch.ones(len(positions), len(self.compiled.table.group_of), dtype=torch.bool)
+        group_of = torch.from_numpy(self.compiled.table.group_of).long()
+        for row, position in enumerate((positions - self.offset).tolist()):
+            if not self._masked(position):
+                continue
+            gap = next(gap for gap in self.canvas.gaps if gap.start <= position < gap.stop)
+            masks = self._possible(gap)
+            found[row] = torch.from_numpy(masks.groups[position - gap.start])[group_of]
+            found[row, list(self.eos)] = masks.ends[position - gap.start]
+            found[row, self.witness(position + self.offset)] = True
+        return found
+
+    @cached_property
+    def _possible(self) -> Possible:
+        return Possible(self.compiled, self.canvas)
+
+    @cached_property
+    def _witness(self) -> list[int]:
+        return self.thread.witness()
+
+    def witness(self, position: int) -> int:
+        """The token that completes the text at a masked position, together with those of all others."""
+        token = self._witness[position - self.offset]
+        return min(self.eos) if token == END else token
+
+    def commit(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
+        """With these tokens (position -> id) committed, or None if the text could not be completed then.
+
+        Nothing is committed behind an end of text. None also where the answer was not found in reasonable time; the
+        constraint as it was stays good.
+        """
+        ids = list(self.canvas.ids)
+        stop = None
+        for position, token in sorted(tokens.items()):
+            at = position - self.offset
+            if token in self.eos:
+                if at < self.canvas.tail:
+                    return None
+                stop = at
+                break
+            ids[at] = token
+        # masks before an end may still turn out to be behind an earlier one
+        canvas = Canvas(tuple(ids[:stop]), self.canvas.ends)
+        if any(token != MASK and self.compiled.vocabulary.node[token] < 0 for token in canvas.ids):
+            return None
+        return self._on(canvas)
+
+    def _on(self, canvas: Canvas) -> GrammarConstraint | None:
+        same = Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence)
+        if same.fits:
+            return replace(self, canvas=canvas, thread=same)
+        try:
+            thread = solve(self.compiled, canvas)
+        except UndecidedError:
+            return None
+        return None if thread is None else replace(self, canvas=canvas, thread=thread)
+
+    def release(self, positions: Iterable[int]) -> GrammarConstraint:
+        """With these positions masked again: more can follow than before, so there is a way."""
+        ids = list(self.canvas.ids)
+        for position in positions:
+            if 0 <= position - self.offset < len(ids):
+                ids[position - self.offset] = MASK
+        canvas = Canvas(tuple(ids), self.canvas.ends)
+        thread = Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, exact=True)
+        return replace(self, canvas=canvas, thread=thread)
+
+    def cut(self, length: int) -> GrammarConstraint | None:
+        """With the canvas ending before position `length`, or None if the text could not be completed then."""
+        return self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends))
+
+    def _masked(self, at: int) -> bool:
+        return 0 <= at < len(self.canvas.ids) and self.canvas.ids[at] == MASK

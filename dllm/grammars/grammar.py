@@ -1,0 +1,147 @@
+"""A grammar as users hold it: made from text, a schema, a pattern or choices, and asked about texts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dllm.errors import GrammarError
+from dllm.grammars.recogniser import Failure, Recogniser
+from dllm.grammars.rules import Rules
+
+if TYPE_CHECKING:
+    from dllm.grammars.compiled import Compiled
+    from dllm.grammars.vocabulary import Vocabulary
+
+SHOWN = 12
+"""Expected terminals that a message names."""
+
+
+class Grammar:
+    """A set of texts that a canvas is held to. Equal grammars compare equal.
+
+    Args:
+        rules: terminals and productions; usually from one of the class methods.
+        name: for messages.
+    """
+
+    def __init__(self, rules: Rules, name: str = "grammar") -> None:
+        self.rules, self.name = rules, name
+        self._compiled: dict[str, Compiled] = {}
+
+    @classmethod
+    def from_lark(cls, text: str, *, start: str = "start") -> Grammar:
+        """A grammar in Lark's EBNF. Lexemes are found by maximal munch (`dllm.grammars.rules`).
+
+        Raises:
+            GrammarError: a mistake in the text, or something that cannot be honoured, by name.
+        """
+        from dllm.grammars.lark_text import rules_from_lark
+
+        return cls(rules_from_lark(text, start=start), "lark grammar")
+
+    @classmethod
+    def from_json_schema(cls, schema: Any, *, property_order: str = "any") -> Grammar:
+        """JSON texts whose value is valid.
+
+        Args:
+            schema: a dict, a bool, JSON text, or a pydantic model.
+            property_order: "any", or "schema" for properties in the schema's order only.
+
+        Raises:
+            GrammarError: a keyword that is not supported, by name.
+        """
+        from dllm.grammars.json_schema import rules_from_schema
+
+        return cls(rules_from_schema(schema, property_order=property_order), "JSON schema")
+
+    @classmethod
+    def from_regex(cls, pattern: str) -> Grammar:
+        """Texts that a Python regular expression matches as a whole."""
+        from dllm.grammars.choices import rules_from_regex
+
+        return cls(rules_from_regex(pattern), f"regex {pattern!r:.40}")
+
+    @classmethod
+    def from_choices(cls, choices: Sequence[str]) -> Grammar:
+        """One of these texts."""
+        from dllm.grammars.choices import rules_from_choices
+
+        return cls(rules_from_choices(list(choices)), "choices")
+
+    @classmethod
+    def builtin(cls, name: str) -> Grammar:
+        """One that comes with the package: `dllm.grammars.builtin.builtin_names()`."""
+        from dllm.grammars.builtin import builtin_text
+        from dllm.grammars.lark_text import rules_from_lark
+
+        return cls(rules_from_lark(builtin_text(name)), name)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of everything that the grammar means, to name files by."""
+        rules = self.rules
+        parts = (rules.start, sorted(rules.productions.items()), rules.terminals, sorted(rules.ignored))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Grammar) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"<Grammar {self.name}>"
+
+    @cached_property
+    def _recogniser(self) -> Recogniser:
+        return Recogniser(self.rules)
+
+    def accepts(self, text: str) -> bool:
+        """Whether a whole text belongs to the grammar."""
+        return self._recogniser.accepts(_encoded(text))
+
+    def explain(self, text: str) -> str:
+        """`ok`, or where and why the text does not belong: line, column, a caret, and what could have stood there."""
+        failure = self._recogniser.failure(_encoded(text))
+        return "ok" if failure is None else _message(text, failure)
+
+    def compile(self, vocabulary: Vocabulary) -> Compiled:
+        """The grammar made ready for a vocabulary; kept for the next time."""
+        found = self._compiled.get(vocabulary.digest)
+        if found is None:
+            from dllm.grammars.compiled import Compiled
+
+            found = self._compiled[vocabulary.digest] = Compiled.make(self.rules, vocabulary)
+        return found
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise GrammarError(f"the text holds a lone surrogate at {error.start}; remove it") from error
+
+
+def _message(text: str, failure: Failure) -> str:
+    data = text.encode()
+    before = data[: failure.start].decode(errors="ignore")
+    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    shown = (text.split("\n")[line - 1] if text else "").replace("\t", " ")
+    width = max(1, len(data[failure.start : failure.end].decode(errors="ignore").split("\n")[0]))
+    left = max(0, column - 60)
+    picture = f"{shown[left : left + 100]}\n{' ' * (column - 1 - left)}{'^' * min(width, 100)}"
+    return f"line {line}, column {column}: {_reason(data, failure)}\n{picture}"
+
+
+def _reason(data: bytes, failure: Failure) -> str:
+    names = [*failure.expected[:SHOWN], *(["the end of the text"] if failure.may_end else [])]
+    more = len(failure.expected) - SHOWN
+    wanted = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+    if failure.start == len(data):
+        return f"the text breaks off here; expected {wanted}"
+    found = data[failure.start : failure.end].decode(errors="replace")
+    what = "no lexeme begins with" if failure.reason == "lexeme" else "unexpected"
+    return f"{what} {found!r:.40}; expected {wanted or 'nothing'}"

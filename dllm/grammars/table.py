@@ -1,0 +1,199 @@
+"""What a token does to the scanner: from which state, what it emits, and which state it leads to.
+
+From one state, tokens that emit the same and lead to the same state are one class. Tokens that are of one class from
+every state are one group. There are few classes and groups and many tokens, so everything behind this works on those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from dllm.grammars.automata import DEAD
+from dllm.grammars.scanner import Scanner
+from dllm.grammars.vocabulary import Vocabulary
+
+Ints = NDArray[np.int32]
+Labels = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """A scanner and a vocabulary, multiplied.
+
+    Attributes:
+        group_of: `[V]` int32, id -> group.
+        class_of: `[S, G]` int16 or int32, state x group -> class of that state, or DEAD.
+        at: `[S + 1]` int32; the classes of state s are `at[s]:at[s + 1]` of the next three, by emission.
+        emitted: number of the emission; 0 is nothing.
+        state: the state after it.
+        first: the lowest id of the class.
+        labels, labels_at: of emission e, the labels `labels[labels_at[e]:labels_at[e + 1]]`.
+    """
+
+    scanner: Scanner
+    vocabulary: Vocabulary
+    group_of: Ints
+    class_of: NDArray[np.int16] | NDArray[np.int32]
+    at: Ints
+    emitted: Ints
+    state: Ints
+    first: Ints
+    labels: Ints
+    labels_at: Ints
+
+    @classmethod
+    def make(cls, scanner: Scanner, vocabulary: Vocabulary) -> TokenTable:
+        starts, flat = _ragged(scanner.emissions)
+        ids = np.full((1 << 10, 2), DEAD, dtype=np.int64)
+        class_of = np.full((len(scanner.next), len(vocabulary)), DEAD, dtype=np.int16)
+        at, columns, emissions = [0], list[tuple[Ints, Ints, Ints]](), list[Labels]([()])
+        for state in range(len(scanner.next)):
+            own = np.full(len(vocabulary), DEAD, dtype=np.int32)
+            *found, new, ids = _row(
+                *(scanner.next, scanner.emits, starts, flat, vocabulary.parent, vocabulary.byte, vocabulary.node),
+                *(state, ids, len(emissions), own),
+            )
+            for before, label in new:
+                emissions.append((*emissions[before], int(label)))
+            order = np.lexsort((found[1], found[0]))
+            place = np.append(np.argsort(order), DEAD).astype(np.int32)
+            if len(order) > np.iinfo(class_of.dtype).max:
+                class_of = class_of.astype(np.int32)
+            class_of[state] = place[own]
+            columns.append((found[0][order], found[1][order], found[2][order]))
+            at.append(at[-1] + len(found[0]))
+        labels_at, labels = _ragged(emissions)
+        emitted, states, first = (np.concatenate([column[i] for column in columns]) for i in range(3))
+        group_of, members = _groups(class_of)
+        return cls(
+            scanner=scanner,
+            vocabulary=vocabulary,
+            group_of=group_of,
+            class_of=np.ascontiguousarray(class_of[:, members]),
+            at=np.array(at, dtype=np.int32),
+            emitted=emitted,
+            state=states,
+            first=first,
+            labels=labels,
+            labels_at=labels_at,
+        )
+
+    @cached_property
+    def emissions(self) -> tuple[Labels, ...]:
+        """Emission -> its labels."""
+        bounds = zip(self.labels_at[:-1].tolist(), self.labels_at[1:].tolist(), strict=True)
+        flat = self.labels.tolist()
+        return tuple(tuple(flat[low:high]) for low, high in bounds)
+
+    @cached_property
+    def longer(self) -> dict[tuple[int, int], int]:
+        """(Emission, label) -> the emission longer by that label. Every beginning of an emission has a number."""
+        numbers = {labels: number for number, labels in enumerate(self.emissions)}
+        return {(numbers[labels[:-1]], labels[-1]): number for labels, number in numbers.items() if labels}
+
+    def step(self, state: int, token: int) -> tuple[Labels, int]:
+        """One token from one state: the labels emitted, and the state after it or DEAD."""
+        found = int(self.class_of[state, self.group_of[token]])
+        if found == DEAD:
+            return (), DEAD
+        found += int(self.at[state])
+        return self.emissions[self.emitted[found]], int(self.state[found])
+
+
+def _groups(class_of: NDArray[np.int16] | NDArray[np.int32]) -> tuple[Ints, Ints]:
+    """Columns that are equal: `[V]`, the group of each, and `[G]`, a column of each group."""
+    digests = np.zeros(class_of.shape[1], dtype=np.uint64)
+    for row in class_of:
+        digests = (digests ^ row.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        digests ^= digests >> np.uint64(29)
+    _, members, group_of = np.unique(digests, return_index=True, return_inverse=True)
+    if any((row[members][group_of] != row).any() for row in class_of):  # two columns with one digest
+        members = group_of = np.arange(class_of.shape[1])
+    return group_of.reshape(-1).astype(np.int32), members.astype(np.int32)
+
+
+def _ragged(rows: Sequence[Labels]) -> tuple[Ints, Ints]:
+    """Where each row begins, and all rows end to end."""
+    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int32)
+    return starts, np.array([label for row in rows for label in row], dtype=np.int32)
+
+
+@njit(cache=True)
+def _slot(table, key):  # type: ignore[no-untyped-def]
+    """Where `key` is, or would be, in a table of (key, value) with a power of two of rows; free keys are -1."""
+    mask = len(table) - 1
+    at = (key * 0x9E3779B97F4A7C1 >> 20) & mask
+    while table[at, 0] != key and table[at, 0] != -1:
+        at = (at + 1) & mask
+    return at
+
+
+@njit(cache=True)
+def _grown(table):  # type: ignore[no-untyped-def]
+    larger = np.full((len(table) * 4, 2), -1, dtype=np.int64)
+    for row in table:
+        if row[0] != -1:
+            larger[_slot(larger, row[0])] = row
+    return larger
+
+
+@njit(cache=True)
+def _row(  # type: ignore[no-untyped-def]
+    steps, emits, starts, flat, parent, byte, node, state, ids, known, class_of
+):
+    """Walk the trie once from `state`; fills `class_of` (`[V]`).
+
+    `ids`: (emission << 32 | label) -> the emission longer by that label; new ones get numbers from `known` on.
+    """
+    count = len(parent)
+    states = np.empty(count, dtype=np.int32)
+    emitted = np.zeros(count, dtype=np.int32)
+    states[0] = state
+    new = [(np.int64(0), np.int64(0))]
+    for at in range(1, count):
+        before = states[parent[at]]
+        if before < 0:
+            states[at] = -1
+            continue
+        after = steps[before, byte[at]]
+        states[at] = after
+        if after < 0:
+            continue
+        found = emitted[parent[at]]
+        emission = emits[before, byte[at]]
+        for i in range(starts[emission], starts[emission + 1]):
+            key = (np.int64(found) << 32) | np.int64(flat[i])
+            slot = _slot(ids, key)
+            if ids[slot, 0] == -1:
+                if known * 2 > len(ids):
+                    ids = _grown(ids)
+                    slot = _slot(ids, key)
+                new.append((np.int64(found), np.int64(flat[i])))
+                ids[slot, 0], ids[slot, 1] = key, known
+                known += 1
+            found = np.int32(ids[slot, 1])
+        emitted[at] = found
+    classes = np.full((1 << 12, 2), -1, dtype=np.int64)
+    emitted_by, state_of, first = [np.int32(0)], [np.int32(0)], [np.int32(0)]
+    for token in range(len(node)):
+        at = node[token]
+        if at < 0 or states[at] < 0:
+            continue
+        key = (np.int64(emitted[at]) << 32) | np.int64(states[at])
+        slot = _slot(classes, key)
+        if classes[slot, 0] == -1:
+            if len(first) * 2 > len(classes):
+                classes = _grown(classes)
+                slot = _slot(classes, key)
+            classes[slot, 0], classes[slot, 1] = key, len(first) - 1
+            emitted_by.append(emitted[at])
+            state_of.append(states[at])
+            first.append(np.int32(token))
+        class_of[token] = np.int32(classes[slot, 1])
+    return np.array(emitted_by[1:]), np.array(state_of[1:]), np.array(first[1:]), new[1:], ids
