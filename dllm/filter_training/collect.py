@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dllm.engine import Engine
 from dllm.llm import LLM
 from dllm.models.base import RowDenoiser, RowInput
 from dllm.params import SamplingParams
-from dllm.requests import Engine
 from dllm.sampling import Shape, propose
 
 Advance = Callable[[int], None]
