@@ -48,13 +48,19 @@ class Constraint(Protocol):
 
 
 def allow(row: Row, positions: Tensor, logits: Tensor) -> Tensor:
-    """`[m, V]` logits with what the row's constraint rules out at `[m]` positions at -inf."""
+    """`[m, V]` logits with what the row's constraint rules out at `[m]` positions at -inf.
+
+    Where the model itself rules out all that is left, all that is left is equally likely.
+    """
     if row.constraint is None:
         return logits
     began = time.perf_counter()
     allowed = row.constraint.allowed(positions)
     row.constraint_seconds += time.perf_counter() - began
-    return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
+    allowed = allowed.to(logits.device)
+    found = logits.masked_fill(~allowed, -torch.inf)
+    nothing = found.amax(-1, keepdim=True) == -torch.inf
+    return found.masked_fill(nothing & allowed, 0.0)
 
 
 def admit(row: Row, view: StepView, chosen: Tensor) -> tuple[StepView, Tensor]:

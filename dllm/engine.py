@@ -63,6 +63,11 @@ class Engine:
     def decode(self, token_ids: Sequence[int], *, skip_special: bool) -> str:
         return "" if self.tokenizer is None else self.tokenizer.decode(list(token_ids), skip_special=skip_special)
 
+    def spelled(self, token_ids: Sequence[int]) -> str:
+        """The bytes of the tokens as text, which is what a grammar reads: a decoder may drop a space at the start."""
+        assert self.tokenizer is not None
+        return b"".join(self.tokenizer.token_bytes(token) or b"" for token in token_ids).decode(errors="replace")
+
     def bind(self, scheduler: Scheduler) -> Scheduler:
         """The scheduler made ready for this model and tokenizer; the work is done once for equal ones."""
         try:
@@ -101,11 +106,12 @@ class Engine:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The bytes of every token that may be proposed."""
+        """The bytes of every token that may be proposed; mask and ends are no text, whatever a tokenizer says."""
         from dllm.grammars.vocabulary import vocabulary_of
 
         assert self.tokenizer is not None
-        return vocabulary_of(self.tokenizer, self.model.vocab_size)
+        without = self.banned_in_holes.nonzero().flatten().tolist()
+        return vocabulary_of(self.tokenizer, self.model.vocab_size, without)
 
     def check_ids(self, token_ids: Sequence[int], what: str) -> list[int]:
         """The ids as a list. Raises PromptError for none, for ids outside the vocabulary and for mask ids."""

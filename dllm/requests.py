@@ -69,7 +69,8 @@ class Answer:
         return ids[:-1] if ids and ids[-1] in self.row.eos_token_ids else ids
 
     def _text(self, ids: list[int]) -> str:
-        text = self.engine.decode(ids, skip_special=True)
+        exact = self.params.grammar is not None
+        text = self.engine.spelled(ids) if exact else self.engine.decode(ids, skip_special=True)
         return text[: first_stop(text, self.params.stop)]
 
 
@@ -82,6 +83,7 @@ class Document:
     pieces: list[Piece]
     widths: list[int]
     given: list[int]
+    exact: bool
 
     @classmethod
     def make(cls, engine: Engine, pieces: list[Piece], params: SamplingParams, seed: int) -> Document:
@@ -108,7 +110,7 @@ class Document:
         row = _row(engine, torch.tensor(ids), torch.tensor(masked), params, seed)
         row.banned, row.when_full = engine.banned_in_holes, "stop"
         engine.constrain(row, params, ends=False)
-        return cls(engine, row, pieces, widths, ids)
+        return cls(engine, row, pieces, widths, ids, params.grammar is not None)
 
     def text_so_far(self) -> str:
         return self._render(self.row.settled)[0].rstrip("\ufffd")
@@ -130,21 +132,22 @@ class Document:
         """Text of the canvas before `end`, and its holes.
 
         Fixed strings come back verbatim, not re-decoded; what lies between two of them is decoded together, since a
-        character may be spread over tokens.
+        character may be spread over tokens. Under a grammar all text is that of the tokens' bytes.
         """
         texts, holes, run, at = list[str](), list[str](), 0, 0
         for piece, width in zip(self.pieces, self.widths, strict=True):
             stop = min(at + width, end)
             if isinstance(piece, Hole) and at < end:
                 holes.append(self._decode(at, stop))
-            if isinstance(piece, str) and stop == at + width:
+            if isinstance(piece, str) and stop == at + width and not self.exact:
                 texts += [self._decode(run, at), piece]
                 run = stop
             at = stop
         return "".join([*texts, self._decode(run, at)]), holes
 
     def _decode(self, start: int, stop: int) -> str:
-        return self.engine.decode(self.row.canvas[start:stop].tolist(), skip_special=False)
+        ids = self.row.canvas[start:stop].tolist()
+        return self.engine.spelled(ids) if self.exact else self.engine.decode(ids, skip_special=False)
 
 
 Request = Answer | Document

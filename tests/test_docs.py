@@ -30,9 +30,12 @@ def test_python(block, tmp_path):
 
 @pytest.mark.parametrize("block", list(blocks("console")))
 def test_console(block, tmp_path):
-    """`$ dllm ...` lines are run; the lines under one are what it prints."""
+    """`$ dllm ...` lines are run; the lines under one are what it prints. `$ cat FILE` shows a file that is made so."""
     for command, output in re.findall(r"^\$ (.*(?:\\\n.*)*)\n((?:(?!\$ ).*\n)*)", block, re.M):
         words = shlex.split(command.replace("\\\n", " "))
+        if words[0] == "cat":
+            (tmp_path / words[1]).write_text(output)
+            continue
         assert words[0] == "dllm"
         line = f"{shlex.quote(sys.executable)} -m {command}"
         run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, timeout=300)

@@ -11,6 +11,7 @@ from dllm.cli.chat import chat
 from dllm.cli.compare import compare
 from dllm.cli.doctor import doctor
 from dllm.cli.generate import generate
+from dllm.cli.grammar import grammar
 from dllm.cli.infill import infill
 from dllm.cli.schedulers import schedulers
 from dllm.cli.shell import Shell
@@ -32,6 +33,7 @@ app.command()(chat)
 app.command()(compare)
 app.command()(schedulers)
 app.command("train-filter")(train_filter)
+app.add_typer(grammar, name="grammar")
 app.command()(doctor)
 
 

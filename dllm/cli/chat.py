@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from dllm.cli.answer import answer, deliver
+from dllm.cli.grammar_options import GrammarOptions
 from dllm.cli.grouping import grouped
 from dllm.cli.inputs import read_argument, unescape
 from dllm.cli.options import Escape, ModelOptions, OutputOptions, SamplingOptions
@@ -31,6 +32,7 @@ def chat(
     *,
     model: ModelOptions,
     sampling: SamplingOptions,
+    grammar: GrammarOptions,
     output: OutputOptions,
 ) -> None:
     """Answer MESSAGE through the model's chat template; without MESSAGE, converse until end of file (Ctrl-D)."""
@@ -40,7 +42,7 @@ def chat(
     text = None if message is None else _checked(read_argument(message, "MESSAGE", escape=escape))
     if text is None:
         _check_conversation(output)
-    params = sampling.params(escape=escape)
+    params = sampling.params(grammar.load(escape=escape), escape=escape)
     output.check(params)
     llm = model.load()
     if text is None:

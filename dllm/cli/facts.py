@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     *("torch", "transformers", "tokenizers", "safetensors", "accelerate", "huggingface_hub", "numpy"),
-    *("lark", "typer", "rich"),
+    *("lark", "numba", "typer", "rich"),
 )
 
 Facts = dict[str, Any]

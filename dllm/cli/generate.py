@@ -7,6 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from dllm.cli.answer import answer, deliver
+from dllm.cli.grammar_options import GrammarOptions
 from dllm.cli.grouping import grouped
 from dllm.cli.inputs import read_argument, read_ids
 from dllm.cli.options import Escape, ModelOptions, OutputOptions, SamplingOptions
@@ -21,6 +22,7 @@ def generate(
     *,
     model: ModelOptions,
     sampling: SamplingOptions,
+    grammar: GrammarOptions,
     output: OutputOptions,
 ) -> None:
     r"""Continue PROMPT and print the answer alone.
@@ -33,7 +35,7 @@ def generate(
     dllm generate - < prompt.txt
     """
     request = _request(prompt, prompt_ids, escape)
-    params = sampling.params(escape=escape)
+    params = sampling.params(grammar.load(escape=escape), escape=escape)
     output.check(params)
     llm = model.load()
     deliver(llm, answer(llm, llm.generate, llm.stream, request, params, output), output)

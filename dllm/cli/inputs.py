@@ -16,16 +16,18 @@ def unescape(text: str) -> str:
     return re.sub(r"\\[ntr\\]", lambda match: _ESCAPES[match.group()], text)
 
 
-def read_argument(argument: str, name: str, *, escape: bool) -> str:
-    """The argument itself, or all of stdin where it is `-` (verbatim, never unescaped)."""
-    if argument == "-":
+def read_argument(argument: str, name: str, *, escape: bool, stdin: bool = True) -> str:
+    """The argument itself, or, unless `stdin` is false, all of stdin where it is `-` (verbatim, never unescaped)."""
+    if argument == "-" and stdin:
         if sys.stdin is None:  # the caller closed it
             raise UsageError(f"{name} - reads stdin, which is closed; give the text as an argument")
         return _decoded(sys.stdin.buffer.read(), "stdin")
     try:
         argument.encode()
     except UnicodeEncodeError:
-        raise UsageError(f"{name} is not valid UTF-8; pass text, or - and the text on stdin") from None
+        raise UsageError(
+            f"{name} is not valid UTF-8; pass text{', or - and the text on stdin' if stdin else ''}"
+        ) from None
     return unescape(argument) if escape else argument
 
 

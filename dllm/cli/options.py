@@ -12,7 +12,7 @@ from dllm.cli.inputs import unescape
 from dllm.cli.shell import UsageError
 
 if TYPE_CHECKING:
-    from dllm import LLM, SamplingParams
+    from dllm import LLM, Grammar, SamplingParams
 
 _MODEL, _SAMPLING, _OUTPUT = "Model", "Sampling", "Output"
 
@@ -100,14 +100,17 @@ class SamplingOptions:
         False
     )
 
-    def params(self, *, escape: bool = False) -> SamplingParams:
+    def params(self, grammar: Grammar | None, *, escape: bool = False) -> SamplingParams:
         """Checked. With `escape`, stop strings are unescaped as the prompt is."""
         from dllm import SamplingParams
 
         given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         stop = given.pop("stop") or ()
         return SamplingParams(
-            n=given.pop("samples"), stop=tuple(unescape(text) if escape else text for text in stop), **given
+            n=given.pop("samples"),
+            stop=tuple(unescape(text) if escape else text for text in stop),
+            grammar=grammar,
+            **given,
         )
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dllm.errors import GrammarError
+from dllm.grammars.canvas import MASK, Canvas, Gap
+from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.constraint import GrammarConstraint
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.lattice import MASK, Canvas
+from dllm.grammars.lattice import build
 from dllm.grammars.solve import UndecidedError, solve
 from dllm.grammars.vocabulary import Vocabulary
 from dllm.row import Row
 
 LONGEST = 4096
 """Tokens up to which is looked for how much room a text of the grammar needs."""
+WIDER = (*range(1, 17), 24, 32, 48, 64, 96, 128)
+"""Tokens that are added to holes to see with how many a text would fit. Up to the last of them are also taken away."""
+FEW = 4
+"""Holes up to which each is also widened alone."""
 
 
 def attach(grammar: Grammar, row: Row, vocabulary: Vocabulary, *, ends: bool, eos: Iterable[int]) -> None:
@@ -45,32 +51,68 @@ def attach(grammar: Grammar, row: Row, vocabulary: Vocabulary, *, ends: bool, eo
 def _advice(compiled: Compiled, canvas: Canvas) -> str:
     """What would have to change."""
     try:
-        if any(token != MASK for token in canvas.ids):
-            wider = next((times for times in (2, 4, 16) if solve(compiled, _widened(canvas, times)) is not None), None)
-            if wider is None:
-                return "its fixed text is not part of any text of the grammar"
-            return f"with holes {wider} times as wide one does: widen them"
-        return _room(compiled, canvas.ends)
+        if all(token == MASK for token in canvas.ids):
+            return _room(compiled, len(canvas.ids))
     except UndecidedError:
         return "how much room it needs was not found out"
+    layout = build(canvas, compiled.table, compiled.reach, ())
+    assert layout is not None
+    if not Chart.make(compiled.tables, layout.lattice).possible:
+        return "its fixed text is not part of any text of the grammar"
+    return _widths(compiled, canvas)
 
 
-def _widened(canvas: Canvas, times: int) -> Canvas:
-    return Canvas(tuple(x for token in canvas.ids for x in [token] * (times if token == MASK else 1)), canvas.ends)
-
-
-def _room(compiled: Compiled, ends: bool) -> str:
+def _room(compiled: Compiled, length: int) -> str:
     """The fewest tokens that a text needs, found by doubling and halving."""
+
+    def fits(count: int) -> bool:  # it may end before, so if so many tokens are enough, more are
+        return solve(compiled, Canvas((MASK,) * count, True)) is not None
+
     high = 1
-    while solve(compiled, Canvas((MASK,) * high, ends)) is None:
+    while not fits(high):
         high *= 2
         if high > LONGEST:
             return f"none of up to {LONGEST} tokens is found"
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        if solve(compiled, Canvas((MASK,) * middle, ends)) is None:
-            low = middle
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    if length < high:
+        return f"the shortest needs {high} tokens: make room for them"
+    return f"the shortest has {high} tokens and none has {length}, which must all be filled: ask for another number"
+
+
+def _widths(compiled: Compiled, canvas: Canvas) -> str:
+    """The least change of the holes' widths with which a text fits: of all of them alike, or of one of a few."""
+    sets = [canvas.gaps, *([gap] for gap in canvas.gaps if 1 < len(canvas.gaps) <= FEW)]
+    for change in (*WIDER, *range(-1, -max(WIDER), -1)):
+        for gaps in sets:
+            left = min(gap.stop - gap.start for gap in gaps) + change
+            if left > 0 and _fits(compiled, _widened(canvas, gaps, change)):
+                tokens = f"{abs(change)} {'more' if change > 0 else 'fewer'} token{'s' if abs(change) > 1 else ''}"
+                which = "each hole" if len(gaps) == len(canvas.gaps) > 1 else f"the hole at token {gaps[0].start}"
+                return f"with {tokens} in {which} one does"
+    return "its fixed text is part of some, but not with holes of about these widths: make them wider or narrower"
+
+
+def _fits(compiled: Compiled, canvas: Canvas) -> bool:
+    try:
+        return solve(compiled, canvas) is not None
+    except UndecidedError:
+        return False
+
+
+def _widened(canvas: Canvas, gaps: Sequence[Gap], change: int) -> Canvas:
+    """With `change` more masks, or fewer if it is negative, in these gaps."""
+    ids: list[int] = []
+    begins = {gap.start: change for gap in gaps}
+    skipped = 0
+    for at, token in enumerate(canvas.ids):
+        more = begins.get(at, 0)
+        ids += [MASK] * max(0, more)
+        skipped += max(0, -more)
+        if token == MASK and skipped:
+            skipped -= 1
         else:
-            high = middle
-    return f"the shortest needs {high} tokens: make room for them"
+            ids.append(token)
+    return Canvas(tuple(ids), canvas.ends)

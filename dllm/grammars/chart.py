@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dllm.grammars import spans as kernels
 from dllm.grammars.cfg import Cfg
+from dllm.grammars.reasons import NONE, SILENT, UNIT, reasons
 
 Ints = NDArray[np.int32]
 Words = NDArray[np.uint64]
@@ -82,6 +83,9 @@ class Lattice:
 
     Attributes:
         label, target: of the edges, those of node x at `at[x]:at[x + 1]`.
+        given: `[n]`, how many of a node's edges, the first ones, are not put in by a gap.
+        silent: nodes that lead on for x too, without a label, at `silent_at[x]:silent_at[x + 1]`; of lower number.
+        calm: `[n]`, how many of those, the first ones, neither begin nor end free text.
         final: `[n]` bool, whether the text may end at the node.
         root: the node where the text begins, or -1 if the scanner finds no text at all.
     """
@@ -89,6 +93,10 @@ class Lattice:
     label: Ints
     target: Ints
     at: Ints
+    given: Ints
+    silent: Ints
+    silent_at: Ints
+    calm: Ints
     final: NDArray[np.bool_]
     root: int
 
@@ -130,30 +138,50 @@ class Chart:
             return np.zeros(len(self.lattice.label), dtype=bool)
         tables, lattice = self.tables, self.lattice
         used = kernels.outside(
-            tables.body, tables.body_at, self.spans, tables.start, lattice.root, np.array(self.ends, dtype=np.int32)
+            *(tables.body, tables.body_at, self.spans, tables.start, lattice.root, np.array(self.ends, dtype=np.int32)),
+            *(lattice.silent, lattice.silent_at),
         )
-        found: NDArray[np.bool_] = kernels.live_edges(used, tables.symbols, tables.symbols_at, *_edges(lattice))
+        found: NDArray[np.bool_] = kernels.live_edges(used, tables.symbols, tables.symbols_at, *_edges(lattice)[:3])
         return found
 
     def sentence(self) -> list[int]:
-        """The labels of one sentence, from the root on; only where one is possible."""
+        """The labels of one sentence, from the root on; only where one is possible.
+
+        From the left on, each gap puts no lexeme in if it can be avoided.
+        """
         if self.empty_text:
             return []
         found: list[int] = []
         stack = [(self.lattice.root, self.tables.start, self.ends[0])]
-        at, reasons = -1, np.zeros((0, 0, 0), dtype=np.int32)
-        while stack:  # leftmost first, so that a node is never met again once it is left
+        at, why = -1, np.zeros((0, 0, 0), dtype=np.int32)
+        while stack:  # leftmost first, so that a node is not met again once it is left
             x, symbol, y = stack.pop()
-            if x != at:
-                at, reasons = x, kernels.reasons(*_arrays(self.tables), *_edges(self.lattice), self.spans, x)
-            one, other, middle = reasons[symbol, y].tolist()
-            if middle >= 0:
+            onward = self._silently(x, symbol, y)
+            if onward is not None:
+                stack.append((onward, symbol, y))
+                continue
+            if x != at or why[symbol, y, 2] == NONE:
+                lattice = self.lattice
+                edges = (*_edges(lattice), lattice.given, lattice.calm)
+                at, why = x, reasons(*_arrays(self.tables), *edges, self.spans, x, symbol, y)
+            one, other, middle = why[symbol, y].tolist()
+            if other == SILENT:
+                stack.append((one, symbol, y))
+            elif middle >= 0:
                 stack += [(middle, other, y), (x, one, middle)]
-            elif other == kernels.UNIT:
+            elif other == UNIT:
                 stack.append((x, one, y))
             else:
                 found.append(one)
         return found
+
+    def _silently(self, x: int, symbol: int, y: int) -> int | None:
+        """A node reached silently and calmly from x where the symbol leads to y too."""
+        lattice = self.lattice
+        for z in lattice.silent[lattice.silent_at[x] : lattice.silent_at[x] + lattice.calm[x]].tolist():
+            if self.spans[z, symbol, y >> 6] >> np.uint64(y & 63) & np.uint64(1):
+                return int(z)
+        return None
 
 
 def _arrays(tables: Tables) -> tuple[Ints, ...]:
@@ -163,5 +191,5 @@ def _arrays(tables: Tables) -> tuple[Ints, ...]:
     )
 
 
-def _edges(lattice: Lattice) -> tuple[Ints, Ints, Ints]:
-    return lattice.label, lattice.target, lattice.at
+def _edges(lattice: Lattice) -> tuple[Ints, ...]:
+    return lattice.label, lattice.target, lattice.at, lattice.silent, lattice.silent_at

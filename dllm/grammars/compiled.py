@@ -9,7 +9,8 @@ from dllm.grammars.chart import Tables
 from dllm.grammars.reach import Reach
 from dllm.grammars.rules import Rules
 from dllm.grammars.scanner import Scanner, scanner
-from dllm.grammars.table import TokenTable
+from dllm.grammars.store import Arrays, kept
+from dllm.grammars.table import TokenTable, ragged, rows
 from dllm.grammars.vocabulary import Vocabulary
 
 
@@ -25,8 +26,39 @@ class Compiled:
     reach: Reach
 
     @classmethod
-    def make(cls, rules: Rules, vocabulary: Vocabulary) -> Compiled:
+    def make(cls, rules: Rules, vocabulary: Vocabulary, name: str | None = None) -> Compiled:
+        """The tables come from disk if they were made before; `name` tells grammars apart, None keeps nothing."""
         grammar = cfg(rules)
-        found = scanner(rules, grammar.symbol_of)
-        table = TokenTable.make(found, vocabulary)
+
+        def arrays() -> Arrays:
+            found = scanner(rules, grammar.symbol_of)
+            return _arrays(found, TokenTable.make(found, vocabulary))
+
+        made = arrays() if name is None else kept((name, vocabulary.digest), arrays)
+        found = Scanner(
+            next=made["next"],
+            emits=made["emits"],
+            final=made["final"],
+            emissions=rows(made["emissions"], made["emissions_at"]),
+            labels=rows(made["terminals"], made["terminals_at"]),
+        )
+        table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
         return cls(vocabulary, grammar, found, table, Tables.make(grammar, found.labels), Reach(found))
+
+
+TABLE = ("group_of", "class_of", "at", "emitted", "state", "first", "labels", "labels_at")
+
+
+def _arrays(found: Scanner, table: TokenTable) -> Arrays:
+    emissions_at, emissions = ragged(found.emissions)
+    terminals_at, terminals = ragged(found.labels)
+    return {
+        "next": found.next,
+        "emits": found.emits,
+        "final": found.final,
+        "emissions": emissions,
+        "emissions_at": emissions_at,
+        "terminals": terminals,
+        "terminals_at": terminals_at,
+        **{name: getattr(table, name) for name in TABLE},
+    }

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dllm.errors import GrammarError
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.compiled import Compiled
-from dllm.grammars.lattice import MASK, Canvas
 from dllm.grammars.masks import Possible
 from dllm.grammars.solve import UndecidedError, solve
-from dllm.grammars.thread import END, Thread
+from dllm.grammars.thread import END, Thread, Ways
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,49 @@ class GrammarConstraint:
             raise GrammarError("no text of the grammar fits this canvas")
         return cls(compiled, canvas, thread, offset, frozenset(eos))
 
-    def allowed(self, positions: Tensor) -> Tensor:
+    def allowed(self, positions: Tensor, *, exact: bool = False) -> Tensor:
         """`[m, V]` bool for `[m]` canvas positions: no token that can be committed is left out; some may be in vain.
 
         At positions that are not masked everything is allowed.
+
+        Args:
+            exact: leave out what cannot be committed. That takes a search for each group of tokens that act alike.
+
+        Raises:
+            GrammarError: `exact`, and for some token it was not found out.
         """
-        found = torch.ones(len(positions), len(self.compiled.table.group_of), dtype=torch.bool)
-        group_of = torch.from_numpy(self.compiled.table.group_of).long()
+        group_of, eos = self.compiled.table.group_of, list(self.eos)
+        found = np.ones((len(positions), len(group_of)), dtype=bool)
+        made: dict[int, NDArray[np.bool_]] = {}  # positions inside a gap mostly share their masks
         for row, position in enumerate((positions - self.offset).tolist()):
             if not self._masked(position):
                 continue
             gap = next(gap for gap in self.canvas.gaps if gap.start <= position < gap.stop)
             masks = self._possible(gap)
-            found[row] = torch.from_numpy(masks.groups[position - gap.start])[group_of]
-            found[row, list(self.eos)] = masks.ends[position - gap.start]
+            groups = masks.groups[position - gap.start]
+            if id(groups) not in made:
+                made[id(groups)] = groups[group_of]
+            found[row] = made[id(groups)]
+            found[row, eos] = masks.ends[position - gap.start]
             found[row, self.witness(position + self.offset)] = True
+            if exact:
+                found[row] &= self._committable(position, found[row])
+        return torch.from_numpy(found)
+
+    def _committable(self, at: int, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """`[V]` bool: which of the tokens `asked` about can be committed; the others are False."""
+        found, verdicts = np.zeros_like(asked), dict[int, bool]()
+        for token in np.flatnonzero(asked).tolist():
+            key = END if token in self.eos else int(self.compiled.table.group_of[token])
+            if key not in verdicts:
+                try:
+                    verdicts[key] = self._after({at + self.offset: token}) is not None
+                except UndecidedError:
+                    raise GrammarError(
+                        f"whether token {token} may stand at position {at + self.offset} was not found out; "
+                        "ask for the masks without exact"
+                    ) from None
+            found[token] = verdicts[key]
         return found
 
     @cached_property
@@ -91,6 +121,12 @@ class GrammarConstraint:
         Nothing is committed behind an end of text. None also where the answer was not found in reasonable time; the
         constraint as it was stays good.
         """
+        try:
+            return self._after(tokens)
+        except UndecidedError:
+            return None
+
+    def _after(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
         ids = list(self.canvas.ids)
         stop = None
         for position, token in sorted(tokens.items()):
@@ -105,17 +141,26 @@ class GrammarConstraint:
         canvas = Canvas(tuple(ids[:stop]), self.canvas.ends)
         if any(token != MASK and self.compiled.vocabulary.node[token] < 0 for token in canvas.ids):
             return None
+        if stop is None and all(self._witness[position - self.offset] == token for position, token in tokens.items()):
+            return replace(self, canvas=canvas)  # the thread may say more than this canvas allows, its witness stands
         return self._on(canvas)
 
     def _on(self, canvas: Canvas) -> GrammarConstraint | None:
-        same = Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence)
-        if same.fits:
-            return replace(self, canvas=canvas, thread=same)
-        try:
-            thread = solve(self.compiled, canvas)
-        except UndecidedError:
-            return None
+        """On another canvas, or None if no text fits. Raises UndecidedError."""
+        thread = self._same(canvas, self.thread.ways)
+        if thread is None:
+            try:
+                thread = solve(self.compiled, canvas)
+            except UndecidedError:
+                thread = self._same(canvas, Ways.EXACT)
+                if thread is None:
+                    raise
         return None if thread is None else replace(self, canvas=canvas, thread=thread)
+
+    def _same(self, canvas: Canvas, ways: Ways) -> Thread | None:
+        """The same sentence on another canvas, if it fits."""
+        thread = Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, ways)
+        return thread if thread.fits else None
 
     def release(self, positions: Iterable[int]) -> GrammarConstraint:
         """With these positions masked again: more can follow than before, so there is a way."""
@@ -124,12 +169,16 @@ class GrammarConstraint:
             if 0 <= position - self.offset < len(ids):
                 ids[position - self.offset] = MASK
         canvas = Canvas(tuple(ids), self.canvas.ends)
-        thread = Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, exact=True)
+        thread = self._same(canvas, self.thread.ways) or self._same(canvas, Ways.EXACT)
+        assert thread is not None, "what lay on the canvas lies on it with fewer tokens given"
         return replace(self, canvas=canvas, thread=thread)
 
     def cut(self, length: int) -> GrammarConstraint | None:
         """With the canvas ending before position `length`, or None if the text could not be completed then."""
-        return self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends))
+        try:
+            return self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends))
+        except UndecidedError:
+            return None
 
     def _masked(self, at: int) -> bool:
         return 0 <= at < len(self.canvas.ids) and self.canvas.ids[at] == MASK

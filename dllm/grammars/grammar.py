@@ -114,7 +114,7 @@ class Grammar:
         if found is None:
             from dllm.grammars.compiled import Compiled
 
-            found = self._compiled[vocabulary.digest] = Compiled.make(self.rules, vocabulary)
+            found = self._compiled[vocabulary.digest] = Compiled.make(self.rules, vocabulary, self.digest)
         return found
 
 

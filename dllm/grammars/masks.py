@@ -7,6 +7,8 @@ after it goes with the gap's edges and its number of masks. What is left in too 
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,9 +17,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dllm.grammars.automata import DEAD
-from dllm.grammars.chart import Chart, Lattice
+from dllm.grammars.canvas import Canvas, Gap
+from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
-from dllm.grammars.lattice import Canvas, Gap, Layout, Nodes, build
+from dllm.grammars.lattice import Layout, build
 
 Bools = NDArray[np.bool_]
 
@@ -28,7 +31,7 @@ class Masks:
 
     Attributes:
         groups: mask of the gap -> `[G]` bool, groups of tokens (`TokenTable.group_of`).
-        ends: mask of the gap -> whether the text may end there.
+        ends: mask of the gap -> whether the text may end there, or before it in the gap.
     """
 
     groups: tuple[Bools, ...]
@@ -43,7 +46,10 @@ class Possible:
         layout = build(canvas, compiled.table, compiled.reach, ())
         assert layout is not None
         self._layout: Layout = layout
-        self._live = _anywhere(layout.lattice, Chart.make(compiled.tables, layout.lattice).live)
+        lattice, live = layout.lattice, Chart.make(compiled.tables, layout.lattice).live
+        self._live = set(zip(lattice.label[live].tolist(), lattice.target[live].tolist(), strict=True))
+        # states from which most tokens go on first: what is found need not be looked for again
+        self._order = np.argsort(-np.diff(compiled.table.at), kind="stable")
         self._found: dict[Gap, Masks] = {}
 
     def __call__(self, gap: Gap) -> Masks:
@@ -54,10 +60,10 @@ class Possible:
     def _masks(self, gap: Gap) -> Masks:
         table, layout = self._compiled.table, self._layout
         entries, exits = layout.places[gap.start], layout.places[gap.stop]
-        first = self._labels(entries.values())
+        first = self._labels(entries.tolist())
         later = self._labels([layout.middles[gap.start]])
         allowed = _allowed(table.labels, table.labels_at, first, later)
-        begins, stops = self._states(entries), self._states(exits)
+        begins, stops = entries != DEAD, exits != DEAD
         ending = self._ending(allowed)
         tail = max(0, self._canvas.tail - gap.start)
         arrays = (table.at, table.emitted, table.state, *allowed)
@@ -67,41 +73,34 @@ class Possible:
         for at in range(gap.stop - gap.start):
             key = before[at].tobytes() + after[at + 1].tobytes()
             if key not in kept:
-                kept[key] = _groups(table.class_of, *arrays, before[at], after[at + 1])
+                kept[key] = _groups(table.class_of, *arrays, before[at], after[at + 1], self._order)
             groups.append(kept[key])
-        ends = tuple(at >= tail and bool((before[at] & ending).any()) for at in range(gap.stop - gap.start))
-        return Masks(tuple(groups), ends)
+        ends = [at >= tail and bool((before[at] & ending).any()) for at in range(gap.stop - gap.start)]
+        # where the text may end before, an end may be committed: it leaves the masks before it open
+        return Masks(tuple(groups), tuple(itertools.accumulate(ends, operator.or_)))
 
     def _labels(self, nodes: Iterable[int]) -> Bools:
-        """`[labels]` bool: live edges from any of these nodes."""
-        lattice = self._layout.lattice
-        found = np.zeros(len(self._compiled.scanner.labels), dtype=bool)
-        for node in set(nodes):
-            own = slice(lattice.at[node], lattice.at[node + 1])
-            found[lattice.label[own][self._live[own]]] = True
-        return found
-
-    def _states(self, nodes: Nodes) -> Bools:
-        found = np.zeros(len(self._compiled.scanner.next), dtype=bool)
-        found[list(nodes)] = True
+        """`[labels]` bool: of live edges from any of these nodes, or like them: they may be live where they were copied
+        to, because no label lies between."""
+        layout, found = self._layout, np.zeros(len(self._compiled.scanner.labels), dtype=bool)
+        queue = list(set(nodes) - {DEAD})
+        met = set(queue)
+        while queue:
+            content = layout.contents[queue.pop()]
+            for label, target in (*content.edges, *content.inserted):
+                found[label] |= (label, int(layout.number[target])) in self._live
+            silently = {*content.silent, *content.breaking} - met
+            queue += silently
+            met |= silently
         return found
 
     def _ending(self, allowed: tuple[Bools, Bools]) -> Bools:
         """`[2, S]` bool: whether the text may end in a state, before any label of the gap and behind one."""
-        scanner = self._compiled.scanner
-        found = np.zeros((2, len(scanner.next)), dtype=bool)
-        labels = {labels: number for number, labels in enumerate(self._compiled.table.emissions)}
-        for state, final in enumerate(scanner.final.tolist()):
-            if final != DEAD:
-                number = labels.get(scanner.emissions[final])
-                found[:, state] = [number is None or bool(one[number]) for one in allowed]
-        return found
-
-
-def _anywhere(lattice: Lattice, live: Bools) -> Bools:
-    """Edges that are live, at their node or where they were copied to because no label lies between."""
-    keys = lattice.label.astype(np.int64) << 32 | lattice.target
-    return np.isin(keys, keys[live])
+        ending = self._compiled.table.ending
+        never = ending == DEAD
+        other = ending == len(allowed[0])  # a sequence that no token emits: nothing is known of it
+        number = np.where(never | other, 0, ending)
+        return np.stack([(one[number] | other) & ~never for one in allowed])
 
 
 @njit(cache=True)
@@ -169,22 +168,34 @@ def _sweep(at, emitted, state, one, other, begins, stops, ending, width, tail): 
 
 
 @njit(cache=True)
-def _groups(class_of, at, emitted, state, one, other, before, after):  # type: ignore[no-untyped-def]
+def _groups(class_of, at, emitted, state, one, other, before, after, order):  # type: ignore[no-untyped-def]
     """`[G]` bool: groups of which some state before leads to some state after."""
-    count, groups = class_of.shape
+    groups = class_of.shape[1]
     found = np.zeros(groups, dtype=np.bool_)
-    for late in range(2):
-        for s in range(count):
-            if not before[late, s]:
-                continue
-            fine = np.zeros(at[s + 1] - at[s] + 1, dtype=np.bool_)  # the last is for DEAD
-            for c in range(at[s], at[s + 1]):
-                e = emitted[c]
-                if e == 0:
-                    fine[c - at[s]] = after[late, state[c]]
-                elif other[e] if late else one[e]:
-                    fine[c - at[s]] = after[1, state[c]]
-            for g in range(groups):
-                if fine[class_of[s, g]]:
-                    found[g] = True
+    missing = np.arange(groups)
+    for s in order:
+        if len(missing) == 0:
+            break
+        if not (before[0, s] or before[1, s]):
+            continue
+        fine = np.zeros(at[s + 1] - at[s] + 1, dtype=np.bool_)  # the last is for DEAD
+        any_fine = False
+        for c in range(at[s], at[s + 1]):
+            e = emitted[c]
+            if before[0, s] and (after[0, state[c]] if e == 0 else one[e] and after[1, state[c]]):
+                fine[c - at[s]] = True
+            if before[1, s] and (e == 0 or other[e]) and after[1, state[c]]:
+                fine[c - at[s]] = True
+            any_fine = any_fine or fine[c - at[s]]
+        if not any_fine:
+            continue
+        left = 0
+        for i in range(len(missing)):
+            g = missing[i]
+            if fine[class_of[s, g]]:
+                found[g] = True
+            else:
+                missing[left] = g
+                left += 1
+        missing = missing[:left]
     return found

@@ -90,13 +90,17 @@ def meant(rules: Rules, accepted: Iterable[int]) -> tuple[int, ...]:
 
 
 def endless(machine: Dfa) -> list[bool]:
-    """States of unfinished lexemes from which a lexeme may stay unfinished without end."""
+    """States of unfinished lexemes from which a lexeme may stay unfinished without end.
+
+    None inside a character: which one it is decides, not the bytes that it shares with others.
+    """
     found = np.array([not accepted for accepted in machine.accepts])
     inner = [set(row[row != DEAD].tolist()) for row in machine.table]
     while True:  # keep those that lead to one that is kept
         kept = found & np.array([any(found[after] for after in own) for own in inner])
         if (kept == found).all():
-            return [bool(one) for one in found]
+            between = (machine.table[:, 0x80:0xC0] == DEAD).all(axis=1)  # no byte that goes on with a character
+            return [bool(one) for one in found & between]
         found = kept
 
 

@@ -3,15 +3,22 @@
 A lattice with closed gaps holds every completion and more, so if it has no sentence there is none. If it has one, its
 labels are threaded through the canvas with the exact number of tokens. Where they do not fit, the gap in which they
 fail is opened, and the search goes on: each round holds less that is wrong, until a sentence fits or none is left.
+Gaps of few masks are first taken to hold less than they can (`View`), which is nearly always enough.
 """
 
 from __future__ import annotations
 
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
-from dllm.grammars.lattice import Canvas, Gap, build
-from dllm.grammars.thread import Thread
+from dllm.grammars.lattice import View, build
+from dllm.grammars.thread import Thread, Ways
 
+FEW_MASKS = 24
+"""Masks up to which gaps of one are open from the start: then the lattice stays small, and most sentences do not fit
+them by chance."""
+PATIENCE = 2
+"""Sentences that do not fit, before gaps are taken to hold more."""
 LIMIT = 4000
 """Nodes of a lattice, beyond which the search is given up."""
 
@@ -26,22 +33,30 @@ def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | No
     Raises:
         UndecidedError: the lattice outgrew `limit` nodes.
     """
-    opened: list[Gap] = []
-    exact = False
+    few = canvas.ids.count(MASK) <= FEW_MASKS
+    opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
+    view, exact, failed = View.CALM, False, 0
     while True:
-        layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, limit=limit)
+        layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=limit)
         if layout is None:
             raise UndecidedError
         chart = Chart.make(compiled.tables, layout.lattice)
-        closed = [gap for gap in canvas.gaps if gap not in opened]
         if not chart.possible:
-            if exact or not opened:
+            if view < View.ANY:
+                view = View(view + 1)
+            elif exact or not opened:
                 return None
-            exact = True  # what is open was taken in plain ways only
+            else:
+                exact = True  # what is open was taken in plain ways only
             continue
         sentence = chart.sentence()
-        thread = Thread.make(canvas, compiled.table, compiled.reach, sentence, exact=not closed)
-        if thread.fits:
-            return thread
+        for ways in (Ways.CALM if view == View.CALM else Ways.PLAIN, Ways.EXACT):
+            thread = Thread.make(canvas, compiled.table, compiled.reach, sentence, ways)
+            if thread.fits:
+                return thread
+        failed += 1
+        if failed > PATIENCE and view < View.ANY:
+            view, failed = View(view + 1), 0
+        closed = [gap for gap in canvas.gaps if gap not in opened]
         before = [gap for gap in closed if gap.start <= thread.reached]
         opened.append((before or closed)[-1])

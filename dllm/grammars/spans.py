@@ -9,12 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-UNIT, EDGE = -1, -2
-"""In a reason: it stands for one symbol over the same nodes; it is an edge, whose label comes first."""
-
 
 @njit(cache=True)
-def _lowest(word):  # type: ignore[no-untyped-def]
+def lowest(word):  # type: ignore[no-untyped-def]
     """Index of the lowest bit that is set."""
     found = 0
     for width in (32, 16, 8, 4, 2, 1):
@@ -38,7 +35,7 @@ def _or(into, bits, words):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def inside(  # type: ignore[no-untyped-def]
-    unit, unit_at, left, left_at, right, right_at, symbols, symbols_at, label, target, at, count
+    unit, unit_at, left, left_at, right, right_at, symbols, symbols_at, label, target, at, silent, silent_at, count
 ):
     n = len(at) - 1
     spans = np.zeros((n, count, (n + 63) // 64), dtype=np.uint64)
@@ -51,6 +48,13 @@ def inside(  # type: ignore[no-untyped-def]
     for x in range(n):
         words = (x >> 6) + 1
         size, loops = 0, False
+        for e in range(silent_at[x], silent_at[x + 1]):
+            z = silent[e]
+            for a in range(count):
+                if some[z, a] and _or(waiting[a], spans[z, a], (z >> 6) + 1) and not queued[a]:
+                    queued[a] = True
+                    queue[size] = a
+                    size += 1
         for e in range(at[x], at[x + 1]):
             y = target[e]
             loops = loops or y == x
@@ -86,7 +90,7 @@ def inside(  # type: ignore[no-untyped-def]
                 for w in range(words):
                     bits = new[w]
                     while bits:
-                        low = _lowest(bits)
+                        low = lowest(bits)
                         bits &= bits - one
                         z = (w << 6) + low
                         if some[z, c]:
@@ -106,64 +110,7 @@ def inside(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _put(found, a, y, one, other, middle):  # type: ignore[no-untyped-def]
-    found[a, y, 0], found[a, y, 1], found[a, y, 2] = one, other, middle
-
-
-@njit(cache=True)
-def reasons(  # type: ignore[no-untyped-def]
-    unit, unit_at, left, left_at, right, right_at, symbols, symbols_at, label, target, at, spans, x
-):
-    """How each symbol over x ... y first came about, `[symbols, x + 1, 3]`: (left, right, middle); (body, UNIT, -1);
-    or (label, EDGE, -1).
-
-    First come, so that no reason rests on itself; breadth first, so that derivations are shallow.
-    """
-    count = spans.shape[1]
-    found = np.full((count, x + 1, 3), -3, dtype=np.int32)
-    queue = [(np.int32(0), np.int32(0))]
-    for e in range(at[x], at[x + 1]):
-        y = target[e]
-        for k in range(symbols_at[label[e]], symbols_at[label[e] + 1]):
-            t = symbols[k, 0]
-            if found[t, y, 2] == -3:
-                _put(found, t, y, label[e], EDGE, -1)
-                queue.append((t, y))
-    head = 1
-    while head < len(queue):
-        b, z = queue[head]
-        head += 1
-        for k in range(unit_at[b], unit_at[b + 1]):
-            a = unit[k, 0]
-            if found[a, z, 2] == -3:
-                _put(found, a, z, b, UNIT, -1)
-                queue.append((a, z))
-        for k in range(left_at[b], left_at[b + 1]):
-            a, c = left[k, 0], left[k, 1]
-            if z == x:  # what c spans from x on may be found later: then it finds b
-                for y in range(x + 1):
-                    if found[c, y, 2] != -3 and found[a, y, 2] == -3:
-                        _put(found, a, y, b, c, x)
-                        queue.append((a, np.int32(y)))
-                continue
-            for w in range((z >> 6) + 1):
-                bits = spans[z, c, w]
-                while bits:
-                    y = (w << 6) + _lowest(bits)
-                    bits &= bits - np.uint64(1)
-                    if found[a, y, 2] == -3:
-                        _put(found, a, y, b, c, z)
-                        queue.append((a, np.int32(y)))
-        for k in range(right_at[b], right_at[b + 1]):
-            a, c = right[k, 0], right[k, 1]
-            if found[c, x, 2] != -3 and found[a, z, 2] == -3:
-                _put(found, a, z, c, b, x)
-                queue.append((a, z))
-    return found
-
-
-@njit(cache=True)
-def outside(body, body_at, spans, start, root, ends):  # type: ignore[no-untyped-def]
+def outside(body, body_at, spans, start, root, ends, silent, silent_at):  # type: ignore[no-untyped-def]
     """Of the spans, those that are part of a sentence from the root to one of `ends`; shaped like `spans`."""
     count = spans.shape[1]
     used = np.zeros_like(spans)
@@ -198,6 +145,10 @@ def outside(body, body_at, spans, start, root, ends):  # type: ignore[no-untyped
             if not fresh:
                 continue
             _or(used[x, a], new, words)
+            for e in range(silent_at[x], silent_at[x + 1]):
+                z = silent[e]
+                for w in range((z >> 6) + 1):
+                    used[z, a, w] |= new[w] & spans[z, a, w]
             for k in range(body_at[a], body_at[a + 1]):
                 b, c = body[k, 0], body[k, 1]
                 changed = False
@@ -211,7 +162,7 @@ def outside(body, body_at, spans, start, root, ends):  # type: ignore[no-untyped
                     for w in range(words):
                         bits = spans[x, b, w]
                         while bits:
-                            low = _lowest(bits)
+                            low = lowest(bits)
                             bits &= bits - one
                             z = (w << 6) + low
                             right = False

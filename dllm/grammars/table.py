@@ -49,7 +49,7 @@ class TokenTable:
 
     @classmethod
     def make(cls, scanner: Scanner, vocabulary: Vocabulary) -> TokenTable:
-        starts, flat = _ragged(scanner.emissions)
+        starts, flat = ragged(scanner.emissions)
         ids = np.full((1 << 10, 2), DEAD, dtype=np.int64)
         class_of = np.full((len(scanner.next), len(vocabulary)), DEAD, dtype=np.int16)
         at, columns, emissions = [0], list[tuple[Ints, Ints, Ints]](), list[Labels]([()])
@@ -68,7 +68,7 @@ class TokenTable:
             class_of[state] = place[own]
             columns.append((found[0][order], found[1][order], found[2][order]))
             at.append(at[-1] + len(found[0]))
-        labels_at, labels = _ragged(emissions)
+        labels_at, labels = ragged(emissions)
         emitted, states, first = (np.concatenate([column[i] for column in columns]) for i in range(3))
         group_of, members = _groups(class_of)
         return cls(
@@ -87,15 +87,41 @@ class TokenTable:
     @cached_property
     def emissions(self) -> tuple[Labels, ...]:
         """Emission -> its labels."""
-        bounds = zip(self.labels_at[:-1].tolist(), self.labels_at[1:].tolist(), strict=True)
-        flat = self.labels.tolist()
-        return tuple(tuple(flat[low:high]) for low, high in bounds)
+        return rows(self.labels, self.labels_at)
 
     @cached_property
     def longer(self) -> dict[tuple[int, int], int]:
         """(Emission, label) -> the emission longer by that label. Every beginning of an emission has a number."""
         numbers = {labels: number for number, labels in enumerate(self.emissions)}
         return {(numbers[labels[:-1]], labels[-1]): number for labels, number in numbers.items() if labels}
+
+    @cached_property
+    def ending(self) -> Ints:
+        """`[S]`, the emission of the end of the text; one past the last if no token emits the like; DEAD if none."""
+        numbers = {labels: number for number, labels in enumerate(self.emissions)}
+        found = [numbers.get(labels, len(numbers)) for labels in self.scanner.emissions]
+        return np.array([DEAD if final == DEAD else found[final] for final in self.scanner.final], dtype=np.int32)
+
+    def outcomes(self, token: int) -> tuple[Ints, tuple[tuple[Labels, int], ...]]:
+        """One token from every state: `[S]` the outcome of each, or DEAD; and the outcomes, (labels, state after)."""
+        group = int(self.group_of[token])
+        found = self._outcomes.get(group)
+        if found is None:
+            classes = self.class_of[:, group].astype(np.int64)
+            number = np.where(classes == DEAD, DEAD, classes + self.at[:-1])
+            alive = number[number != DEAD]
+            keys = self.emitted[alive].astype(np.int64) << 32 | self.state[alive]
+            distinct, inverse = np.unique(keys, return_inverse=True)
+            outcome_of = np.full(len(number), DEAD, dtype=np.int32)
+            outcome_of[number != DEAD] = inverse
+            outcomes = tuple((self.emissions[key >> 32], key & 0xFFFFFFFF) for key in distinct.tolist())
+            found = self._outcomes[group] = (outcome_of, outcomes)
+        return found
+
+    @cached_property
+    def _outcomes(self) -> dict[int, tuple[Ints, tuple[tuple[Labels, int], ...]]]:
+        """Those of the groups that were asked about."""
+        return {}
 
     def step(self, state: int, token: int) -> tuple[Labels, int]:
         """One token from one state: the labels emitted, and the state after it or DEAD."""
@@ -118,10 +144,17 @@ def _groups(class_of: NDArray[np.int16] | NDArray[np.int32]) -> tuple[Ints, Ints
     return group_of.reshape(-1).astype(np.int32), members.astype(np.int32)
 
 
-def _ragged(rows: Sequence[Labels]) -> tuple[Ints, Ints]:
-    """Where each row begins, and all rows end to end."""
-    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int32)
-    return starts, np.array([label for row in rows for label in row], dtype=np.int32)
+def ragged(parts: Sequence[Labels]) -> tuple[Ints, Ints]:
+    """Where each part begins, and all parts end to end."""
+    starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int32)
+    return starts, np.array([label for part in parts for label in part], dtype=np.int32)
+
+
+def rows(flat: Ints, starts: Ints) -> tuple[Labels, ...]:
+    """The parts again."""
+    bounds = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    labels = flat.tolist()
+    return tuple(tuple(labels[low:high]) for low, high in bounds)
 
 
 @njit(cache=True)

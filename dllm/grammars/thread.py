@@ -3,26 +3,38 @@
 A chart finds a sentence; here its labels are threaded through the canvas, token by token. What may be at a position is
 a set of pairs (scanner state, number of labels emitted so far).
 
-Between two masks only plain states are considered, unless `exact` is asked for: a lexeme may lie there in many ways
-that differ in nothing but its spelling. What is found so is right; a sentence that only fits otherwise is missed.
+A lexeme that begins in a gap may lie there in many ways that differ in nothing but its spelling, so how many of them
+are followed can be chosen (`Ways`). What is found is right in any case; a sentence that only fits otherwise is missed.
+Nothing is followed far behind a place where the text can end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.lattice import MASK, Canvas
+from dllm.grammars.canvas import MASK, Canvas
+from dllm.grammars.laying import lay
 from dllm.grammars.reach import Reach
 from dllm.grammars.table import TokenTable
 
 Ints = NDArray[np.int32]
 END = -2
 """In a witness: the text ends here; positions behind it are free."""
+
+
+class Ways(IntEnum):
+    """Which states are followed inside a gap.
+
+    CALM: plain ones, and no free text is begun without a label: no comments. PLAIN: plain ones between masks, any
+    before a given token. EXACT: all.
+    """
+
+    CALM, PLAIN, EXACT = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Thread:
         at: `[n + 2]`; the pairs before position p are `at[p]:at[p + 1]` of the next three.
         state, index: scanner state, and labels emitted so far.
         alive: whether the sentence can be completed from there.
+        ways: what was followed.
     """
 
     canvas: Canvas
@@ -42,21 +55,22 @@ class Thread:
     state: Ints
     index: Ints
     alive: NDArray[np.bool_]
+    ways: Ways
 
     @classmethod
     def make(
-        cls, canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[int], *, exact: bool = False
+        cls, canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[int], ways: Ways = Ways.EXACT
     ) -> Thread:
         matches_at, matches = _matches(table, sentence)
-        at, state, index, alive = _thread(
+        at, state, index, alive = lay(
             np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32),
             canvas.tail,
             *(table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at),
             *_final(table),
             np.array(sentence, dtype=np.int32),
-            *(matches_at, matches, reach.leads, reach.plain | exact),
+            *(matches_at, matches, reach.leads, reach.plain | (ways == Ways.EXACT), reach.free, int(ways)),
         )
-        return cls(canvas, table, tuple(sentence), at, state, index, alive)
+        return cls(canvas, table, tuple(sentence), at, state, index, alive, ways)
 
     @property
     def fits(self) -> bool:
@@ -67,22 +81,6 @@ class Thread:
     def reached(self) -> int:
         """How many positions, from the left, the sentence can be laid on."""
         return int(np.flatnonzero(np.diff(self.at))[-1])
-
-    def accepts(self, position: int, token: int) -> bool:
-        """Whether `token` may stand at a mask without another sentence; END for the end of the text."""
-        for pair in range(self.at[position], self.at[position + 1]):
-            state, index = int(self.state[pair]), int(self.index[pair])
-            if token == END:
-                if position >= self.canvas.tail and self._ends(state, index):
-                    return True
-                continue
-            labels, after = self.table.step(state, token)
-            if after >= 0 and self.sentence[index : index + len(labels)] == labels:
-                own = slice(self.at[position + 1], self.at[position + 2])
-                found = (self.state[own] == after) & (self.index[own] == index + len(labels))
-                if (found & self.alive[own]).any():
-                    return True
-        return False
 
     def witness(self) -> list[int]:
         """A token for every position, or END from some position on; only where the sentence fits."""
@@ -136,122 +134,3 @@ def _final(table: TokenTable) -> tuple[Ints, Ints, Ints]:
     scanner = table.scanner
     lengths = np.concatenate([[0], np.cumsum([len(one) for one in scanner.emissions])]).astype(np.int32)
     return scanner.final, lengths, np.array([label for one in scanner.emissions for label in one], dtype=np.int32)
-
-
-@njit(cache=True)
-def _same(labels, low, high, sentence, index):  # type: ignore[no-untyped-def]
-    """Whether `labels[low:high]` stand in the sentence at `index`."""
-    if index + high - low > len(sentence):
-        return False
-    for i in range(high - low):  # noqa: SIM110 (compiled)
-        if labels[low + i] != sentence[index + i]:
-            return False
-    return True
-
-
-@njit(cache=True)
-def _range(emitted, low, high, emission):  # type: ignore[no-untyped-def]
-    """The classes in `low:high`, ordered by emission, that emit `emission`."""
-    begin, end = low, high
-    while begin < end:
-        middle = (begin + end) >> 1
-        if emitted[middle] < emission:
-            begin = middle + 1
-        else:
-            end = middle
-    after = begin
-    while after < high and emitted[after] == emission:
-        after += 1
-    return begin, after
-
-
-@njit(cache=True)
-def _thread(  # type: ignore[no-untyped-def]
-    ids,
-    tail,
-    class_of,
-    at,
-    emitted,
-    state,
-    labels,
-    labels_at,
-    final,
-    final_at,
-    final_labels,
-    sentence,
-    matches_at,
-    matches,
-    leads,
-    plain,
-):
-    """Pairs before each position, found from the left; then which of them are alive, from the right.
-
-    `ids` are groups of tokens, or MASK.
-    """
-    n, size = len(ids), len(sentence) + 1
-    pairs = [(np.int32(0), np.int32(0))]
-    starts = np.zeros(n + 2, dtype=np.int32)
-    starts[1] = 1
-    seen = np.full((len(final), size), -1, dtype=np.int32)
-    for p in range(n):
-        inner = p + 1 < n and ids[p + 1] < 0
-        for number in range(starts[p], starts[p + 1]):
-            s, i = pairs[number]
-            if ids[p] >= 0:
-                c = class_of[s, ids[p]]
-                if c >= 0:
-                    c += at[s]
-                    e = emitted[c]
-                    if _same(labels, labels_at[e], labels_at[e + 1], sentence, i):
-                        j = i + labels_at[e + 1] - labels_at[e]
-                        if seen[state[c], j] != p:
-                            seen[state[c], j] = p
-                            pairs.append((state[c], np.int32(j)))
-                continue
-            for m in range(matches_at[i] - 1, matches_at[i + 1]):
-                e = matches[m] if m >= matches_at[i] else 0
-                j = i + labels_at[e + 1] - labels_at[e]
-                low, high = _range(emitted, at[s], at[s + 1], e)
-                ahead = sentence[j] if j < size - 1 else leads.shape[1] - 1
-                for c in range(low, high):
-                    t = state[c]
-                    if seen[t, j] != p and leads[t, ahead] and (plain[t] or not inner):
-                        seen[t, j] = p
-                        pairs.append((t, np.int32(j)))
-        starts[p + 2] = len(pairs)
-    alive = np.zeros(len(pairs), dtype=np.bool_)
-    good = np.full((len(final), size), -1, dtype=np.int32)
-    for back in range(n + 1):
-        p = n - back
-        for number in range(starts[p], starts[p + 1]):
-            s, i = pairs[number]
-            fine = False
-            if p >= tail or p == n:
-                e = final[s]
-                if e >= 0 and final_at[e + 1] - final_at[e] == size - 1 - i:
-                    fine = _same(final_labels, final_at[e], final_at[e + 1], sentence, i)
-            if not fine and p < n:
-                if ids[p] >= 0:
-                    c = class_of[s, ids[p]]
-                    if c >= 0:
-                        c += at[s]
-                        e = emitted[c]
-                        if _same(labels, labels_at[e], labels_at[e + 1], sentence, i):
-                            fine = good[state[c], i + labels_at[e + 1] - labels_at[e]] == p + 1
-                else:
-                    for m in range(matches_at[i] - 1, matches_at[i + 1]):
-                        e = matches[m] if m >= matches_at[i] else 0
-                        j = i + labels_at[e + 1] - labels_at[e]
-                        low, high = _range(emitted, at[s], at[s + 1], e)
-                        for c in range(low, high):
-                            if good[state[c], j] == p + 1:
-                                fine = True
-                                break
-                        if fine:
-                            break
-            alive[number] = fine
-            if fine:
-                good[s, i] = p
-    states = np.array([pair[0] for pair in pairs])
-    indices = np.array([pair[1] for pair in pairs])
-    return starts, states, indices, alive

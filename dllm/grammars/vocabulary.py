@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,6 +66,7 @@ def _shared(one: bytes, other: bytes) -> int:
     return next((at for at in range(limit) if one[at] != other[at]), limit)
 
 
-def vocabulary_of(tokenizer: Tokenizer, size: int) -> Vocabulary:
-    """The vocabulary of a tokenizer for a head of `size` columns."""
-    return vocabulary([tokenizer.token_bytes(index) for index in range(size)])
+def vocabulary_of(tokenizer: Tokenizer, size: int, without: Iterable[int] = ()) -> Vocabulary:
+    """The vocabulary of a tokenizer for a head of `size` columns; ids `without` stand for no text."""
+    left_out = set(without)
+    return vocabulary([None if index in left_out else tokenizer.token_bytes(index) for index in range(size)])

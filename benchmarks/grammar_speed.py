@@ -1,0 +1,180 @@
+"""What a grammar costs: `python benchmarks/grammar_speed.py --vocabulary qwen.tiktoken`.
+
+Canvases are cut from real texts: gaps at random places, or each token revealed at random. For each pattern it prints,
+as median / 95th percentile in milliseconds:
+
+- cold: is a fresh canvas completable (a witness included), and the masks of up to 32 of its positions;
+- next: the same after one more token of the text was committed.
+
+Then the mean time of a commit when the whole text is generated in blocks of 32, in an order that is nearly from left to
+right. A vocabulary is a file of lines `base64(token) rank`, as byte-level BPEs are published (Qwen's is in the PyPI
+package dashscope, under resources/); by default the embedded model's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import random
+import re
+import resource
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean, median
+
+import torch
+
+from dllm import Grammar
+from dllm.folder import TINY, resolve_folder
+from dllm.grammars.canvas import MASK, Canvas
+from dllm.grammars.compiled import Compiled
+from dllm.grammars.constraint import GrammarConstraint
+from dllm.grammars.masks import Possible
+from dllm.grammars.vocabulary import Vocabulary, vocabulary, vocabulary_of
+from dllm.tokenizer import Tokenizer
+
+TEXTS = Path(__file__).parent / "texts"
+GAPS, REVEALED = (1, 2, 3), (0.05, 0.15, 0.25, 0.5, 0.75, 0.95)
+Pattern = int | float
+Encode = Callable[[bytes], list[int]]
+
+
+def load(path: Path | None) -> tuple[Vocabulary, Encode]:
+    """A vocabulary, and how to split a text into its tokens."""
+    if path is None:
+        tokenizer = Tokenizer.from_folder(resolve_folder(TINY))
+        return vocabulary_of(tokenizer, tokenizer.vocab_size), lambda text: tokenizer.encode(text.decode())
+    tokens: list[bytes | None] = [base64.b64decode(line.split()[0]) for line in path.read_text().splitlines()]
+    return vocabulary(tokens), lambda text: merged(text, {token: rank for rank, token in enumerate(tokens) if token})
+
+
+def merged(text: bytes, ranks: dict[bytes, int]) -> list[int]:
+    """Byte-pair merges by rank inside words; how words are split differs from the tokenizer's in trifles."""
+    found: list[int] = []
+    for word in re.findall(rb" ?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]+\n*|\s+(?!\S)|\s", text):
+        parts = [word[i : i + 1] for i in range(len(word))]
+        while len(parts) > 1:
+            rank, at = min((ranks.get(parts[i] + parts[i + 1], len(ranks)), i) for i in range(len(parts) - 1))
+            if rank == len(ranks):
+                break
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        found += [ranks[part] for part in parts]
+    return found
+
+
+def cut(ids: Sequence[int], pattern: Pattern, rng: random.Random) -> list[int]:
+    """The ids with gaps: as many as said, or each token revealed with this probability."""
+    if isinstance(pattern, float):
+        return [token if rng.random() < pattern else MASK for token in ids]
+    ends = sorted(rng.sample(range(len(ids) + 1), 2 * pattern))
+    found = list(ids)
+    for low, high in zip(ends[::2], ends[1::2], strict=True):
+        found[low:high] = [MASK] * (high - low)
+    return found
+
+
+def masks(compiled: Compiled, canvas: Canvas, count: int, rng: random.Random) -> None:
+    """Those of `count` masked positions."""
+    possible = Possible(compiled, canvas)
+    masked = [at for at, token in enumerate(canvas.ids) if token == MASK]
+    for at in sorted(rng.sample(masked, min(count, len(masked)))):
+        gap = next(gap for gap in canvas.gaps if gap.start <= at < gap.stop)
+        _ = possible(gap).groups[at - gap.start][compiled.table.group_of]
+
+
+def timed(work: Callable[[], object]) -> tuple[float, object]:
+    """Milliseconds, and what came out."""
+    began = time.perf_counter()
+    found = work()
+    return 1000 * (time.perf_counter() - began), found
+
+
+def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) -> list[list[float]]:
+    """Cold check, cold masks, next check, next masks: times of `count` canvases."""
+    columns: list[list[float]] = [[], [], [], []]
+    for seed in range(count):
+        rng = random.Random(seed)
+        canvas = Canvas(tuple(cut(ids, pattern, rng)))
+        if MASK not in canvas.ids:
+            continue
+        spent, found = timed(lambda canvas=canvas: GrammarConstraint.start(compiled, canvas, 0, ()))
+        columns[0].append(spent)
+        columns[1].append(timed(lambda canvas=canvas, rng=rng: masks(compiled, canvas, 32, rng))[0])
+        at = rng.choice([at for at, token in enumerate(canvas.ids) if token == MASK])
+        spent, after = timed(lambda found=found, at=at: found.commit({at: ids[at]}))
+        assert after is not None, "the text itself is a completion"
+        columns[2].append(spent)
+        if MASK in after.canvas.ids:
+            columns[3].append(timed(lambda after=after, rng=rng: masks(compiled, after.canvas, 32, rng))[0])
+    return columns
+
+
+def blockwise(compiled: Compiled, ids: list[int]) -> tuple[float, float, float]:
+    """Mean and largest milliseconds of a commit, and mean milliseconds of the masks of a step of 8 commits."""
+    room = len(ids) + 8
+    state = GrammarConstraint.start(compiled, Canvas((MASK,) * room, ends=True), 0, (len(compiled.table.group_of) - 1,))
+    rng = random.Random(0)
+    commits, steps = [], []
+    for start in range(0, len(ids), 32):
+        block = sorted(range(start, min(start + 32, len(ids))), key=lambda at: at + rng.gauss(0, 6))
+        for number, at in enumerate(block):
+            if number % 8 == 0:
+                steps.append(
+                    timed(lambda state=state, left=block[number:]: state.allowed(torch.tensor(sorted(left))))[0]
+                )
+            spent, after = timed(lambda state=state, at=at: state.commit({at: ids[at]}))
+            assert after is not None, "the text itself is a completion"
+            commits.append(spent)
+            state = after
+    return mean(commits), max(commits), mean(steps)
+
+
+def shown(times: Sequence[float]) -> str:
+    ordered = sorted(times)
+    return f"{median(ordered):.1f} / {ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]:.1f}" if ordered else "-"
+
+
+def main() -> None:
+    """Read the options, measure, print Markdown tables (and a JSON object with --json)."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vocabulary", type=Path, help="lines of base64(token) rank")
+    parser.add_argument("--count", type=int, default=20, help="canvases a pattern")
+    parser.add_argument("--quick", action="store_true", help="one text, five canvases a pattern")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    words, encode = load(given.vocabulary)
+    schema = json.loads((TEXTS / "order.schema.json").read_text())
+    small = Compiled.make(Grammar.from_choices(["a b"]).rules, words)  # compiles the loops, or loads them
+    measure(small, encode(b"a b"), 0.5, 20)
+    jobs = [
+        ("cpp", Grammar.builtin("cpp"), ["middle.cpp"] if given.quick else ["short.cpp", "middle.cpp", "long.cpp"]),
+        ("JSON schema", Grammar.from_json_schema(schema, property_order="schema"), ["order.json"]),
+    ]
+    results: dict[str, object] = {}
+    for name, grammar, texts in jobs:
+        spent, compiled = timed(lambda grammar=grammar: grammar.compile(words))
+        print(f"\n{name}: {len(compiled.scanner.next)} scanner states, {len(compiled.grammar.names)} symbols, ", end="")
+        print(f"{len(words)} tokens; prepared in {spent / 1000:.2f} s")
+        results[f"{name} preparation s"] = spent / 1000
+        for text in texts:
+            ids = encode((TEXTS / text).read_bytes())
+            print(f"\n{text}, {len(ids)} tokens\n\n| canvas | cold check | cold masks | next check | next masks |")
+            print("|---|---|---|---|---|")
+            for pattern in (*GAPS, *REVEALED):
+                label = f"{pattern} gaps" if isinstance(pattern, int) else f"{100 * pattern:g} % revealed"
+                columns = measure(compiled, ids, pattern, 5 if given.quick else given.count)
+                print(f"| {label} | " + " | ".join(map(shown, columns)) + " |", flush=True)
+                results[f"{text} {label}"] = columns
+            average, worst, step = blockwise(compiled, ids)
+            print(f"\nin blocks of 32: {average:.2f} ms a commit (at most {worst:.1f}), {step:.1f} ms masks a step")
+            results[f"{text} blockwise"] = (average, worst, step)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\npeak memory {peak:.0f} MB, torch and all libraries included")
+    if given.json:
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

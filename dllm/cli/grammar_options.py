@@ -1,0 +1,120 @@
+"""The options that name a grammar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from dllm.cli.inputs import read_argument, read_file
+from dllm.cli.shell import UsageError
+
+if TYPE_CHECKING:
+    from dllm import Grammar
+
+_GRAMMAR = "Grammar (at most one)"
+_SUFFIX = ".lark"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrammarOptions:
+    """What a text is held to; none of them: free text."""
+
+    grammar: Annotated[
+        str | None,
+        Option(
+            "--grammar",
+            "-g",
+            metavar="NAME|FILE.lark",
+            help="A built-in grammar (see `dllm grammar explain`), or a file in Lark's notation.",
+            rich_help_panel=_GRAMMAR,
+        ),
+    ] = None
+    json_schema: Annotated[
+        Path | None, Option(metavar="FILE", help="JSON that is valid under this schema.", rich_help_panel=_GRAMMAR)
+    ] = None
+    property_order: Annotated[
+        str | None,
+        Option(
+            metavar="any|schema",
+            help="Of --json-schema: keys in any order (default), or in the schema's.",
+            rich_help_panel=_GRAMMAR,
+        ),
+    ] = None
+    regex: Annotated[
+        str | None,
+        Option(metavar="PATTERN", help="What this Python pattern matches as a whole.", rich_help_panel=_GRAMMAR),
+    ] = None
+    choice: Annotated[
+        list[str] | None, Option(metavar="TEXT", help="One of these texts; repeatable.", rich_help_panel=_GRAMMAR)
+    ] = None
+
+    def load(self, *, escape: bool = False) -> Grammar | None:
+        """The grammar that is named, if any. With `escape`, choices are unescaped as the prompt is.
+
+        Raises:
+            UsageError: several are named, or the one that is cannot be read.
+        """
+        given = {
+            "--grammar": self.grammar,
+            "--json-schema": self.json_schema,
+            "--regex": self.regex,
+            "--choice": self.choice or None,
+        }
+        named = [option for option, value in given.items() if value is not None]
+        if len(named) > 1:
+            raise UsageError(f"{' and '.join(named)} each name a grammar; give one of them")
+        if self.property_order is not None and self.json_schema is None:
+            raise UsageError(f"--property-order {self.property_order} is read with --json-schema FILE only")
+        if not named:
+            return None
+        from dllm.errors import GrammarError
+
+        try:
+            return self._made(escape)
+        except GrammarError as error:
+            # the same error is failed work when a canvas has no room; here, what was written cannot be read
+            raise UsageError(f"{self._source(named[0])}: {error}") from error
+
+    def _source(self, option: str) -> str:
+        """Where a mistake is: the file, or the option where its value stands in the message."""
+        if self.json_schema is not None:
+            return f"{option} {self.json_schema}"
+        return f"{option} {self.grammar}" if self.grammar is not None and _is_file(self.grammar) else option
+
+    def text(self) -> str | None:
+        """What a grammar in Lark's notation is written as; None for the others."""
+        return None if self.grammar is None else _text(self.grammar)
+
+    def _made(self, escape: bool) -> Grammar:
+        from dllm import Grammar
+
+        if self.grammar is not None:
+            return _named(self.grammar)
+        if self.json_schema is not None:
+            text = read_file(self.json_schema, "--json-schema")
+            return Grammar.from_json_schema(text, property_order=self.property_order or "any")
+        if self.regex is not None:
+            return Grammar.from_regex(read_argument(self.regex, "--regex", escape=False, stdin=False))
+        texts = [read_argument(text, "--choice", escape=escape, stdin=False) for text in self.choice or ()]
+        return Grammar.from_choices(texts)
+
+
+def _named(name: str) -> Grammar:
+    """A built-in grammar, or one from a file."""
+    from dllm import Grammar
+
+    return Grammar.from_lark(_text(name)) if _is_file(name) else Grammar.builtin(name)
+
+
+def _text(name: str) -> str:
+    from dllm.grammars.builtin import builtin_text
+
+    return read_file(Path(name), "--grammar") if _is_file(name) else builtin_text(name)
+
+
+def _is_file(name: str) -> bool:
+    """What looks like a path is one; the names of built-in grammars do not."""
+    return name.endswith(_SUFFIX) or "/" in name

@@ -1,0 +1,158 @@
+"""A sentence laid through a canvas, token by token: the compiled part of `thread`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+BEYOND = 40
+"""Positions that are followed behind the first where the text can end."""
+
+
+@njit(cache=True)
+def _same(labels, low, high, sentence, index):  # type: ignore[no-untyped-def]
+    """Whether `labels[low:high]` stand in the sentence at `index`."""
+    if index + high - low > len(sentence):
+        return False
+    for i in range(high - low):  # noqa: SIM110 (compiled)
+        if labels[low + i] != sentence[index + i]:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _range(emitted, low, high, emission):  # type: ignore[no-untyped-def]
+    """The classes in `low:high`, ordered by emission, that emit `emission`."""
+    begin, end = low, high
+    while begin < end:
+        middle = (begin + end) >> 1
+        if emitted[middle] < emission:
+            begin = middle + 1
+        else:
+            end = middle
+    after = begin
+    while after < high and emitted[after] == emission:
+        after += 1
+    return begin, after
+
+
+@njit(cache=True)
+def lay(  # type: ignore[no-untyped-def]
+    ids,
+    tail,
+    class_of,
+    at,
+    emitted,
+    state,
+    labels,
+    labels_at,
+    final,
+    final_at,
+    final_labels,
+    sentence,
+    matches_at,
+    matches,
+    leads,
+    plain,
+    free,
+    ways,
+):
+    """Pairs before each position, found from the left; then which of them are alive, from the right.
+
+    `ids` are groups of tokens, or MASK.
+    """
+    n, size = len(ids), len(sentence) + 1
+    pairs = [(np.int32(0), np.int32(0))]
+    begun = [False]  # whether the pair is inside a lexeme that a given token began
+    starts = np.zeros(n + 2, dtype=np.int32)
+    starts[1] = 1
+    seen = np.full((len(final), size), -1, dtype=np.int32)  # number of the last pair there
+    ended = n  # where the sentence is first complete and may end
+    for p in range(n):
+        if p > ended + BEYOND:
+            starts[p + 2] = len(pairs)
+            continue
+        inner = p + 1 < n and ids[p + 1] < 0
+        for number in range(starts[p], starts[p + 1]):
+            s, i = pairs[number]
+            if p >= tail and ended == n and i >= size - 2 and final[s] >= 0:
+                e = final[s]
+                whole = final_at[e + 1] - final_at[e] == size - 1 - i
+                if whole and _same(final_labels, final_at[e], final_at[e + 1], sentence, i):
+                    ended = p
+            if ids[p] >= 0:
+                c = class_of[s, ids[p]]
+                if c >= 0:
+                    c += at[s]
+                    e = emitted[c]
+                    if _same(labels, labels_at[e], labels_at[e + 1], sentence, i):
+                        j = i + labels_at[e + 1] - labels_at[e]
+                        if seen[state[c], j] < starts[p + 1]:
+                            seen[state[c], j] = len(pairs)
+                            pairs.append((state[c], np.int32(j)))
+                            begun.append(state[c] != 0)
+                continue
+            for m in range(matches_at[i] - 1, matches_at[i + 1]):
+                e = matches[m] if m >= matches_at[i] else 0
+                j = i + labels_at[e + 1] - labels_at[e]
+                low, high = _range(emitted, at[s], at[s + 1], e)
+                ahead = sentence[j] if j < size - 1 else leads.shape[1] - 1
+                for c in range(low, high):
+                    t = state[c]
+                    if not leads[t, ahead]:
+                        continue
+                    if not inner and p + 1 < n:  # the next token is given
+                        d = class_of[t, ids[p + 1]]
+                        if d < 0:
+                            continue
+                        f = emitted[at[t] + d]
+                        if not _same(labels, labels_at[f], labels_at[f + 1], sentence, j):
+                            continue
+                    goes_on = begun[number] and e == 0 and t != 0 and (free[t] or not free[s])
+                    if seen[t, j] >= starts[p + 1]:
+                        begun[seen[t, j]] = begun[seen[t, j]] or goes_on
+                        continue
+                    opens = ways < 2 and e == 0 and free[t] and not free[s] and not goes_on
+                    if opens and (inner or ways == 0):
+                        continue
+                    if plain[t] or goes_on or not inner:
+                        seen[t, j] = len(pairs)
+                        pairs.append((t, np.int32(j)))
+                        begun.append(goes_on)
+        starts[p + 2] = len(pairs)
+    alive = np.zeros(len(pairs), dtype=np.bool_)
+    good = np.full((len(final), size), -1, dtype=np.int32)
+    for back in range(n + 1):
+        p = n - back
+        for number in range(starts[p], starts[p + 1]):
+            s, i = pairs[number]
+            fine = False
+            if p >= tail or p == n:
+                e = final[s]
+                if e >= 0 and final_at[e + 1] - final_at[e] == size - 1 - i:
+                    fine = _same(final_labels, final_at[e], final_at[e + 1], sentence, i)
+            if not fine and p < n:
+                if ids[p] >= 0:
+                    c = class_of[s, ids[p]]
+                    if c >= 0:
+                        c += at[s]
+                        e = emitted[c]
+                        if _same(labels, labels_at[e], labels_at[e + 1], sentence, i):
+                            fine = good[state[c], i + labels_at[e + 1] - labels_at[e]] == p + 1
+                else:
+                    for m in range(matches_at[i] - 1, matches_at[i + 1]):
+                        e = matches[m] if m >= matches_at[i] else 0
+                        j = i + labels_at[e + 1] - labels_at[e]
+                        low, high = _range(emitted, at[s], at[s + 1], e)
+                        for c in range(low, high):
+                            if good[state[c], j] == p + 1:
+                                fine = True
+                                break
+                        if fine:
+                            break
+            alive[number] = fine
+            if fine:
+                good[s, i] = p
+    states = np.array([pair[0] for pair in pairs])
+    indices = np.array([pair[1] for pair in pairs])
+    return starts, states, indices, alive

@@ -1,0 +1,417 @@
+"""The engine against enumeration: small random grammars, small vocabularies, every canvas or many of them.
+
+`tests.grammar_brute` says what holds, and shares no code with the engine. Worlds are drawn by seed: a failure names it.
+"""
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+
+import pytest
+import torch
+
+from dllm.errors import GrammarError
+from dllm.grammars import constraint as constraint_module
+from dllm.grammars.canvas import MASK, Canvas
+from dllm.grammars.chart import Chart
+from dllm.grammars.compiled import Compiled
+from dllm.grammars.constraint import GrammarConstraint
+from dllm.grammars.lark_text import rules_from_lark
+from dllm.grammars.lattice import build
+from dllm.grammars.solve import UndecidedError, solve
+from dllm.grammars.thread import END, Thread
+from dllm.grammars.vocabulary import vocabulary
+from tests.grammar_brute import World, random_rules, random_tokens
+
+OFFSET = 3
+
+
+def world_of(seed: int, most: int = 6, longest: int = 5) -> tuple[World, Compiled] | None:
+    """A random world and what the engine makes of it; None where the grammar has no text."""
+    rng = random.Random(seed)
+    rules = random_rules(rng)
+    tokens = random_tokens(rng, rules, most)
+    try:
+        return World(rules, tokens, longest), Compiled.make(rules, vocabulary([*tokens, None, None]))
+    except GrammarError:
+        return None
+
+
+def worlds(
+    first: int, count: int, most: int = 6, longest: int = 5, least: int = 1
+) -> Iterator[tuple[int, World, Compiled]]:
+    """The first `count` worlds from a seed on in which `least` sentences are possible."""
+    seed, found = first, 0
+    while found < count:
+        made = world_of(seed, most, longest)
+        if made is not None and len(made[0].sentences) >= least:
+            found += 1
+            yield seed, *made
+        seed += 1
+
+
+def random_canvas(rng: random.Random, world: World) -> list[int]:
+    """Mostly one that can be completed."""
+    length = rng.randint(0, world.longest)
+    if world.sentences and rng.random() < 0.7:
+        whole = rng.choice(world.sentences)
+        tail = [MASK] * rng.randint(0, world.longest - len(whole))
+        return [MASK if rng.random() < 0.6 else token for token in whole] + tail
+    return [MASK if rng.random() < 0.6 else rng.choice(world.usable) for _ in range(length)]
+
+
+def started(world: World, compiled: Compiled, ids: Sequence[int], ends: bool) -> GrammarConstraint | None:
+    """The engine on a canvas, behind a prompt of OFFSET tokens; the last two ids end the text."""
+    eos = [len(world.tokens), len(world.tokens) + 1] if ends else []
+    try:
+        return GrammarConstraint.start(compiled, Canvas(tuple(ids), ends), OFFSET, eos)
+    except GrammarError as error:
+        assert "no text of the grammar fits" in str(error)
+        return None
+
+
+def witness(held: GrammarConstraint) -> list[int | None]:
+    """The whole canvas as the constraint would fill it; None for the end."""
+    ids = [held.witness(OFFSET + at) if token == MASK else token for at, token in enumerate(held.canvas.ids)]
+    return [None if token in held.eos else token for token in ids]
+
+
+def check_witness(world: World, held: GrammarConstraint, note: object) -> None:
+    assert world.completes(held.canvas.ids, witness(held), held.canvas.ends), note
+
+
+def check_masks(world: World, held: GrammarConstraint, note: object) -> tuple[int, int]:
+    """How many tokens the masks allow, and how many are admissible: never fewer."""
+    ids, ends = held.canvas.ids, held.canvas.ends
+    allowed = held.allowed(torch.arange(OFFSET, OFFSET + len(ids)))
+    assert allowed.shape == (len(ids), len(world.tokens) + 2)
+    shown = exact = 0
+    for at, token in enumerate(ids):
+        found = set(allowed[at].nonzero().flatten().tolist())
+        if token != MASK:
+            assert len(found) == len(world.tokens) + 2, note
+            continue
+        wanted = world.admissible(ids, at, ends)
+        assert wanted <= found, (note, at)
+        if world.may_end(ids, at, ends):
+            assert held.eos <= found, (note, at)
+        texts = found - held.eos
+        assert texts <= set(world.usable), (note, at)
+        assert found - texts == set() or at in world.stops(ids), (note, at)
+        shown, exact = shown + len(texts), exact + len(wanted)
+    return shown, exact
+
+
+def check_commits(world: World, held: GrammarConstraint, note: object) -> None:
+    """Singly: what is accepted is what is admissible, and an end only where the text may end."""
+    ids, ends = list(held.canvas.ids), held.canvas.ends
+    for at in (at for at, token in enumerate(ids) if token == MASK):
+        wanted = world.admissible(ids, at, ends)
+        for token in range(len(world.tokens)):
+            after = held.commit({OFFSET + at: token})
+            assert (after is not None) == (token in wanted), (note, at, token)
+            if after is not None:
+                assert after.canvas.ids == (*ids[:at], token, *ids[at + 1 :])
+                check_witness(world, after, (note, at, token))
+        for token in held.eos:
+            after = held.commit({OFFSET + at: token})
+            assert (after is not None) == world.may_end(ids, at, ends), (note, at, token)
+            assert after is None or after.canvas == Canvas(tuple(ids[:at]), ends)
+        after = held.commit({OFFSET + at: held.witness(OFFSET + at)})
+        assert after is not None, (note, at)
+
+
+def check_joint_commits(rng: random.Random, world: World, held: GrammarConstraint, note: object) -> None:
+    """Several at once: accepted if and only if the canvas with all of them can be completed."""
+    ids, ends = list(held.canvas.ids), held.canvas.ends
+    masked = [at for at, token in enumerate(ids) if token == MASK]
+    allowed = held.allowed(torch.arange(OFFSET, OFFSET + len(ids)))
+    for _ in range(6 if len(masked) > 1 else 0):
+        picked = sorted(rng.sample(masked, rng.randint(2, len(masked))))
+        options = [allowed[at].nonzero().flatten().tolist() for at in picked]
+        tokens = {at: rng.choice(own) for at, own in zip(picked, options, strict=True)}
+        new, may = list(ids), True
+        for at, token in tokens.items():
+            if token in held.eos:
+                may = at in world.stops(ids) and ends
+                del new[at:]
+                break
+            new[at] = token
+        after = held.commit({OFFSET + at: token for at, token in tokens.items()})
+        assert (after is not None) == (may and world.completable(new, ends)), (note, tokens)
+        if after is not None:
+            assert after.canvas == Canvas(tuple(new), ends)
+            check_witness(world, after, (note, tokens))
+
+
+# --- one canvas at a time ---------------------------------------------------------------------------------------------
+
+
+def check_completability(world: World, compiled: Compiled, ids: Sequence[int], ends: bool, note: object) -> bool:
+    thread = solve(compiled, Canvas(tuple(ids), ends))
+    assert (thread is not None) == world.completable(ids, ends), (note, ids, ends)
+    if thread is not None:
+        found = [None if token == END else token for token in thread.witness()]
+        assert world.completes(ids, found, ends), (note, ids, ends, found)
+    return thread is not None
+
+
+@pytest.mark.parametrize("first", [0, 100, 200, 300])
+def test_on_every_canvas_completability_is_that_of_enumeration(first):
+    """Random grammars, up to three tokens; all canvases of up to five places, with and without ends."""
+    answers = [
+        check_completability(world, compiled, ids, ends, seed)
+        for seed, world, compiled in worlds(first, 2, most=3, least=4)
+        for length, ends in itertools.product(range(6), (False, True))
+        for ids in itertools.product([MASK, *world.usable], repeat=length)
+    ]
+    assert answers.count(True) > 100 and answers.count(False) > 100
+
+
+BY_HAND = {
+    "brackets": ('start: "a" | "[" start? "]" | "(" start ")"', [b"[", b"]", b"(a", b")]", b"[[", b"a"]),
+    "halves": ('start: /[éè😀]/+ "-"?', [b"\xc3", b"\xa9", b"\xa8\xc3", b"\xf0\x9f", b"\x98\x80", b"-"]),
+    "ambiguous": ('start: start start | "a" | "ab" | "b"', [b"a", b"b", b"ab", b"ba", b"", b"a"]),
+    "strings": ('start: /"[^"]*"/ ("-" start)?\nWS: " "\n%ignore WS', [b'"', b'""', b'"-"', b" ", b'- "', b"-"]),
+    "comments": (
+        'start: ("a" | "/")+\n%ignore /\\/\\*([^*]|\\*+[^*\\/])*\\*+\\//',
+        [b"/", b"*", b"a", b"/*", b"*/", b"**/a"],
+    ),
+    "numbers": ('start: NUMBER ("." NUMBER)*\nNUMBER: /[01](\\.[01])?/', [b"0", b".", b"1.", b".1", b"0.1", b"1"]),
+    "exact": ('start: "ab" "ab" | "abc"', [b"a", b"b", b"ab", b"c", b"ba", b"bc"]),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_on_every_canvas_of_up_to_three_tokens_under_grammars_by_hand(name):
+    """Six tokens; and random canvases of up to four."""
+    text, tokens = BY_HAND[name]
+    rules, rng = rules_from_lark(text), random.Random(name)
+    world, compiled = World(rules, tokens, 4), Compiled.make(rules, vocabulary([*tokens, None, None]))
+    answers = [
+        check_completability(world, compiled, ids, ends, name)
+        for length, ends in itertools.product(range(4), (False, True))
+        for ids in itertools.product([MASK, *world.usable], repeat=length)
+    ]
+    assert True in answers and False in answers
+    for _ in range(60):
+        check_completability(world, compiled, random_canvas(rng, world), rng.random() < 0.5, name)
+    for _ in range(15):
+        ids, ends = random_canvas(rng, world), rng.random() < 0.5
+        held = started(world, compiled, ids, ends)
+        assert (held is not None) == world.completable(ids, ends)
+        if held is not None:
+            check_masks(world, held, (name, ids, ends))
+            check_commits(world, held, (name, ids, ends))
+            check_joint_commits(rng, world, held, (name, ids, ends))
+
+
+@pytest.mark.parametrize("first", range(1000, 1500, 100))
+def test_masks_hold_all_that_may_stand_and_commits_accept_exactly_that(first):
+    shown = exact = 0
+    for seed, world, compiled in worlds(first, 10):
+        rng = random.Random(seed)
+        for _ in range(6):
+            ids, ends = random_canvas(rng, world), rng.random() < 0.5
+            note = (seed, ids, ends)
+            held = started(world, compiled, ids, ends)
+            assert (held is not None) == world.completable(ids, ends), note
+            if held is None:
+                continue
+            check_witness(world, held, note)
+            more = check_masks(world, held, note)
+            check_commits(world, held, note)
+            check_joint_commits(rng, world, held, note)
+            shown, exact = shown + more[0], exact + more[1]
+    assert exact <= shown < 3 * exact, "the masks say something"
+
+
+# --- many steps -------------------------------------------------------------------------------------------------------
+
+
+def random_step(rng: random.Random, world: World, held: GrammarConstraint, note: object) -> GrammarConstraint:
+    """Commit, release or cut at random; the answer must be that of enumeration."""
+    ids, ends = list(held.canvas.ids), held.canvas.ends
+    masked = [at for at, token in enumerate(ids) if token == MASK]
+    given = [at for at, token in enumerate(ids) if token != MASK]
+    what = rng.choice(["commit", "commit", "release", "cut"])
+    if what == "commit" and masked:
+        picked = rng.sample(masked, rng.randint(1, min(3, len(masked))))
+        tokens = {at: rng.choice(world.usable) for at in picked}
+        for at in picked:
+            if rng.random() < 0.5:
+                tokens[at] = held.witness(OFFSET + at)
+        stop = min((at for at, token in tokens.items() if token in held.eos), default=len(ids))
+        new = [tokens.get(at, token) for at, token in enumerate(ids[:stop])]
+        may = stop == len(ids) or stop in world.stops(ids)
+        after = held.commit({OFFSET + at: token for at, token in tokens.items()})
+    elif what == "release":
+        picked = rng.sample(given, rng.randint(0, len(given)))
+        new, may = [MASK if at in picked else token for at, token in enumerate(ids)], True
+        after = held.release(OFFSET + at for at in [*picked, len(ids) + 2, -1])
+        assert after is not None
+    else:
+        length = rng.randint(0, len(ids))
+        new, may = ids[:length], True
+        after = held.cut(OFFSET + length)
+    assert (after is not None) == (may and world.completable(new, ends)), (note, what, new)
+    if after is None:
+        return held
+    assert after.canvas == Canvas(tuple(new), ends) and after.offset == OFFSET
+    return after
+
+
+@pytest.mark.parametrize("first", range(3000, 3400, 100))
+def test_after_any_steps_the_constraint_knows_what_it_knew_of_a_fresh_canvas(first):
+    for seed, world, compiled in worlds(first, 6):
+        rng = random.Random(seed)
+        for _ in range(3):
+            held = started(world, compiled, random_canvas(rng, world), rng.random() < 0.6)
+            for _ in range(10 if held else 0):
+                note = (seed, held.canvas)
+                held = random_step(rng, world, held, note)
+                check_witness(world, held, note)
+                check_masks(world, held, note)
+
+
+def undecided(*_: object) -> None:
+    raise UndecidedError
+
+
+@pytest.mark.parametrize("first", range(5000, 5400, 100))
+def test_where_the_search_is_given_up_the_witness_still_leads_to_the_end(first, monkeypatch):
+    """As after a deadline, at every commit: what is accepted is right, and the witness is always accepted."""
+    made = [(seed, world, compiled) for seed, world, compiled in worlds(first, 6)]
+    for seed, world, compiled in made:
+        rng = random.Random(seed)
+        for _ in range(4):
+            ends = rng.random() < 0.5
+            monkeypatch.undo()
+            held = started(world, compiled, random_canvas(rng, world), ends)
+            monkeypatch.setattr(constraint_module, "solve", undecided)
+            while held is not None and MASK in held.canvas.ids:
+                note = (seed, held.canvas)
+                ids = list(held.canvas.ids)
+                at = rng.choice([at for at, token in enumerate(ids) if token == MASK])
+                token = rng.choice(world.usable)
+                after = held.commit({OFFSET + at: token})
+                if after is not None:
+                    assert token in world.admissible(ids, at, ends), (note, at, token)
+                else:
+                    after = held.commit({OFFSET + at: held.witness(OFFSET + at)})
+                    assert after is not None, (note, at)
+                if rng.random() < 0.3:
+                    given = [at for at, token in enumerate(after.canvas.ids) if token != MASK]
+                    after = after.release(OFFSET + at for at in rng.sample(given, min(1, len(given))))
+                check_witness(world, after, note)
+                held = after
+            assert held is None or world.accepts(held.canvas.ids)
+
+
+# --- parts of it, and edges -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [7000, 7100])
+def test_a_lattice_holds_every_completion_whichever_gaps_are_open(first):
+    """All open: exactly those of the canvas. Some closed: those and more, never fewer."""
+    more = 0
+    for seed, world, compiled in worlds(first, 10):
+        rng = random.Random(seed)
+        for _ in range(6):
+            ids, ends = random_canvas(rng, world), rng.random() < 0.5
+            canvas, wanted = Canvas(tuple(ids), ends), world.completable(ids, ends)
+            for opened in (canvas.gaps, (), [gap for gap in canvas.gaps if rng.random() < 0.5]):
+                layout = build(canvas, compiled.table, compiled.reach, opened)
+                assert layout is not None
+                found = Chart.make(compiled.tables, layout.lattice).possible
+                assert found >= wanted and (found == wanted or len(opened) < len(canvas.gaps)), (seed, canvas, opened)
+                more += found > wanted
+    assert more > 0, "counts are not in a closed gap"
+
+
+@pytest.mark.parametrize("first", [8000, 8100])
+def test_what_a_sentence_is_laid_on_may_stand(first):
+    accepted = 0
+    for seed, world, compiled in worlds(first, 10):
+        rng = random.Random(seed)
+        for _ in range(6):
+            ids, ends = random_canvas(rng, world), rng.random() < 0.5
+            thread = solve(compiled, Canvas(tuple(ids), ends))
+            given = (compiled.table, compiled.reach)
+            for at in (at for at, token in enumerate(ids) if token == MASK and thread is not None):
+                wanted = world.admissible(ids, at, ends)
+                for token in world.usable:
+                    canvas = Canvas((*ids[:at], token, *ids[at + 1 :]), ends)
+                    if Thread.make(canvas, *given, thread.sentence).fits:
+                        assert token in wanted, (seed, ids, at, token)
+                        accepted += 1
+    assert accepted > 50
+
+
+@pytest.mark.parametrize("first", [9000])
+def test_a_search_with_a_limit_gives_up_and_never_says_no_for_yes(first):
+    given_up = 0
+    for seed, world, compiled in worlds(first, 12):
+        rng = random.Random(seed)
+        for limit, _ in itertools.product((0, 3, 8), range(4)):
+            ids, ends = random_canvas(rng, world), rng.random() < 0.5
+            try:
+                thread = solve(compiled, Canvas(tuple(ids), ends), limit)
+            except UndecidedError:
+                given_up += 1
+                continue
+            assert (thread is not None) == world.completable(ids, ends), (seed, ids, ends, limit)
+    assert given_up > 10
+
+
+def test_a_canvas_says_where_its_gaps_are_and_where_an_end_may_stand():
+    m = MASK
+    for ids, gaps, tail in [
+        ((), [], 0),
+        ((m, m), [(0, 2)], 0),
+        ((1, m, m, 2), [(1, 3)], 4),
+        ((m, 1, m, 2, m, m), [(0, 1), (2, 3), (4, 6)], 4),
+        ((1, 2), [], 2),
+    ]:
+        assert [(gap.start, gap.stop) for gap in Canvas(ids).gaps] == gaps
+        assert Canvas(ids, True).tail == tail and Canvas(ids, False).tail == len(ids)
+
+
+def test_an_end_jointly_with_tokens_behind_it_commits_nothing_behind_it():
+    rules = rules_from_lark('start: "a"+ "b"?')
+    compiled = Compiled.make(rules, vocabulary([b"a", b"b", b"c", None]))
+    held = GrammarConstraint.start(compiled, Canvas((MASK,) * 5, True), 2, [3])
+    after = held.commit({2: 0, 5: 3, 6: 2})
+    assert after is not None and after.canvas == Canvas((0, MASK, MASK), True)
+    again = after.commit({4: 3})  # earlier masks may still end the text
+    assert again is not None and again.canvas.ids == (0, MASK)
+    assert again.commit({3: 2}) is None and again.commit({3: 3}).canvas.ids == (0,)
+    assert held.commit({3: 1, 5: 1}) is None and held.commit({3: 1}) is not None
+    assert held.commit({2: 3}) is None, "the empty text is none"
+
+
+def test_an_end_stands_in_the_last_run_of_masks_only():
+    rules = rules_from_lark('start: "a"+')
+    compiled = Compiled.make(rules, vocabulary([b"a", None]))
+    held = GrammarConstraint.start(compiled, Canvas((0, MASK, 0, MASK, MASK), True), 0, [1])
+    assert held.allowed(torch.tensor([1, 3, 4]))[:, 1].tolist() == [False, True, True]
+    assert held.commit({1: 1}) is None and held.commit({3: 1}) is not None
+    full = GrammarConstraint.start(compiled, Canvas((0, MASK, 0), True), 0, [1])
+    assert not full.allowed(torch.tensor([1]))[0, 1] and full.commit({1: 1}) is None
+    holes = GrammarConstraint.start(compiled, Canvas((0, MASK, MASK), False), 0, [])
+    assert holes.allowed(torch.tensor([1, 2])).tolist() == [[True, False]] * 2
+
+
+def test_a_constraint_is_not_changed_by_what_is_asked_of_it():
+    rules = rules_from_lark('start: "(" start? ")" start?')
+    compiled = Compiled.make(rules, vocabulary([b"(", b")", None]))
+    held = GrammarConstraint.start(compiled, Canvas((MASK,) * 6, True), 0, [2])
+    before = (held.canvas, witness_of(held), held.allowed(torch.arange(6)).tolist())
+    after = held.commit({0: 0, 3: 1})
+    assert after is not None and after.release([0]).canvas.ids[0] == MASK and held.cut(3) is not None
+    assert held.commit({0: 1}) is None and held.cut(1) is None
+    assert (held.canvas, witness_of(held), held.allowed(torch.arange(6)).tolist()) == before
+
+
+def witness_of(held: GrammarConstraint) -> list[int]:
+    return [held.witness(held.offset + at) for at in range(len(held.canvas.ids))]
