@@ -4,7 +4,8 @@ Canvases are cut from real texts: gaps at random places, or each token revealed 
 as median / 95th percentile in milliseconds:
 
 - cold: is a fresh canvas completable (a witness included), and the masks of up to 32 of its positions;
-- next: the same after one more token of the text was committed.
+- next: the same after one more token of the text was committed;
+- undecided: canvases whose search was given up, if any; their times are not counted.
 
 Then the mean time of a commit when the whole text is generated in blocks of 32, in an order that is nearly from left to
 right. A vocabulary is a file of lines `base64(token) rank`, as byte-level BPEs are published (Qwen's is in the PyPI
@@ -26,7 +27,7 @@ from statistics import mean, median
 
 import torch
 
-from dllm import Grammar
+from dllm import Grammar, GrammarError
 from dllm.folder import TINY, resolve_folder
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.compiled import Compiled
@@ -36,6 +37,7 @@ from dllm.grammars.vocabulary import Vocabulary, vocabulary, vocabulary_of
 from dllm.tokenizer import Tokenizer
 
 TEXTS = Path(__file__).parent / "texts"
+ALL = ("short.cpp", "middle.cpp", "long.cpp", "order.json")
 GAPS, REVEALED = (1, 2, 3), (0.05, 0.15, 0.25, 0.5, 0.75, 0.95)
 Pattern = int | float
 Encode = Callable[[bytes], list[int]]
@@ -92,15 +94,20 @@ def timed(work: Callable[[], object]) -> tuple[float, object]:
 
 
 def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) -> list[list[float]]:
-    """Cold check, cold masks, next check, next masks: times of `count` canvases."""
-    columns: list[list[float]] = [[], [], [], []]
+    """Cold check, cold masks, next check, next masks: times of `count` canvases; then those that were not found out."""
+    columns: list[list[float]] = [[], [], [], [], []]
     for seed in range(count):
         rng = random.Random(seed)
         canvas = Canvas(tuple(cut(ids, pattern, rng)))
         if MASK not in canvas.ids:
             continue
-        spent, found = timed(lambda canvas=canvas: GrammarConstraint.start(compiled, canvas, 0, ()))
-        columns[0].append(spent)
+        began = time.perf_counter()
+        try:
+            found = GrammarConstraint.start(compiled, canvas, 0, ())
+        except GrammarError:
+            columns[4].append(1000 * (time.perf_counter() - began))
+            continue
+        columns[0].append(1000 * (time.perf_counter() - began))
         columns[1].append(timed(lambda canvas=canvas, rng=rng: masks(compiled, canvas, 32, rng))[0])
         at = rng.choice([at for at, token in enumerate(canvas.ids) if token == MASK])
         spent, after = timed(lambda found=found, at=at: found.commit({at: ids[at]}))
@@ -141,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", type=Path, help="lines of base64(token) rank")
     parser.add_argument("--count", type=int, default=20, help="canvases a pattern")
-    parser.add_argument("--quick", action="store_true", help="one text, five canvases a pattern")
+    parser.add_argument("--texts", nargs="+", choices=ALL, default=ALL, help="of benchmarks/texts")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     words, encode = load(given.vocabulary)
@@ -149,23 +156,29 @@ def main() -> None:
     small = Compiled.make(Grammar.from_choices(["a b"]).rules, words)  # compiles the loops, or loads them
     measure(small, encode(b"a b"), 0.5, 20)
     jobs = [
-        ("cpp", Grammar.builtin("cpp"), ["middle.cpp"] if given.quick else ["short.cpp", "middle.cpp", "long.cpp"]),
-        ("JSON schema", Grammar.from_json_schema(schema, property_order="schema"), ["order.json"]),
+        ("cpp", Grammar.builtin("cpp"), [text for text in given.texts if text.endswith(".cpp")]),
+        (
+            "JSON schema",
+            Grammar.from_json_schema(schema, property_order="schema"),
+            [t for t in given.texts if t == ALL[3]],
+        ),
     ]
     results: dict[str, object] = {}
-    for name, grammar, texts in jobs:
+    for name, grammar, texts in (job for job in jobs if job[2]):
         spent, compiled = timed(lambda grammar=grammar: grammar.compile(words))
         print(f"\n{name}: {len(compiled.scanner.next)} scanner states, {len(compiled.grammar.names)} symbols, ", end="")
         print(f"{len(words)} tokens; prepared in {spent / 1000:.2f} s")
         results[f"{name} preparation s"] = spent / 1000
         for text in texts:
             ids = encode((TEXTS / text).read_bytes())
-            print(f"\n{text}, {len(ids)} tokens\n\n| canvas | cold check | cold masks | next check | next masks |")
-            print("|---|---|---|---|---|")
+            print(f"\n{text}, {len(ids)} tokens\n")
+            print("| canvas | cold check | cold masks | next check | next masks | undecided |")
+            print("|---|---|---|---|---|---|")
             for pattern in (*GAPS, *REVEALED):
                 label = f"{pattern} gaps" if isinstance(pattern, int) else f"{100 * pattern:g} % revealed"
-                columns = measure(compiled, ids, pattern, 5 if given.quick else given.count)
-                print(f"| {label} | " + " | ".join(map(shown, columns)) + " |", flush=True)
+                columns = measure(compiled, ids, pattern, given.count)
+                lost = f" {len(columns[4])} |" if columns[4] else " |"
+                print(f"| {label} | " + " | ".join(map(shown, columns[:4])) + f" |{lost}", flush=True)
                 results[f"{text} {label}"] = columns
             average, worst, step = blockwise(compiled, ids)
             print(f"\nin blocks of 32: {average:.2f} ms a commit (at most {worst:.1f}), {step:.1f} ms masks a step")

@@ -7,7 +7,8 @@ Run by hand:
 
 (`qwen.tiktoken` comes with the PyPI package dashscope.) Judges: `json.loads` and `jsonschema`; tree-sitter-cpp, without
 an error or a missing node; `g++ -fsyntax-only` for the closed programs; for SMILES, rules that share nothing with the
-grammar. Half of the runs are answers, half documents: texts of the grammar with spans or single tokens hidden.
+grammar. Half of the runs are answers (of the closed programs, which are long, one in eight), the others documents:
+texts of the grammar with spans or single tokens hidden.
 """
 
 import argparse
@@ -124,6 +125,8 @@ class Task:
     text: Callable[[random.Random], str]
     fault: Callable[[str], str | None]
     room: tuple[int, int] = (16, 48)
+    answers: int = 2
+    """One of so many runs is an answer; the others are documents."""
 
 
 def tasks() -> dict[str, Task]:
@@ -131,7 +134,7 @@ def tasks() -> dict[str, Task]:
         "json": Task(Grammar.builtin("json"), _drawn(Grammar.builtin("json").rules, JSON_TEXTS), json_fault),
         "smiles": Task(Grammar.builtin("smiles"), _sentence("smiles", 20, list(SMILES_TEXTS.values())), smiles_fault),
         "cpp": Task(Grammar.builtin("cpp"), _sentence("cpp", 20), cpp_fault),
-        "cpp_closed": Task(Grammar.builtin("cpp_closed"), _sentence("cpp_closed", 25), cpp_fault, (64, 96)),
+        "cpp_closed": Task(Grammar.builtin("cpp_closed"), _sentence("cpp_closed", 25), cpp_fault, (72, 96), 8),
     }
     for name in CHOSEN:
         grammar = Grammar.from_json_schema(SCHEMAS[name])
@@ -308,13 +311,16 @@ def main() -> int:
     chosen = {name: task for name, task in tasks().items() if args.only in name}
     lines: dict[tuple[str, str], Line] = defaultdict(Line)
     programs: list[str] = []
+    turns: dict[str, int] = defaultdict(int)
     began = time.perf_counter()
     # half of the runs are of the four large grammars
     large = [name for name in chosen if not name.startswith("schema")]
     small = [name for name in chosen if name.startswith("schema")]
     for number in range(args.runs):
         pool = (large or small) if number % 4 < 2 else (small or large)
-        name, fill = pool[number // 4 % len(pool)], number % 2 == 1
+        name = pool[(number // 4 * 2 + number % 2) % len(pool)]
+        fill = turns[name] % chosen[name].answers != 0
+        turns[name] += 1
         rng = random.Random(args.seed * 1_000_003 + number)
         kept = programs if name == "cpp_closed" else None
         line = lines[name, "infill" if fill else "generate"]

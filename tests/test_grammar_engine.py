@@ -156,7 +156,7 @@ def check_completability(world: World, compiled: Compiled, ids: Sequence[int], e
     return thread is not None
 
 
-@pytest.mark.parametrize("first", [0, 100, 200, 300])
+@pytest.mark.parametrize("first", [0, 200, 300])
 def test_on_every_canvas_completability_is_that_of_enumeration(first):
     """Random grammars, up to three tokens; all canvases of up to five places, with and without ends."""
     answers = [

@@ -117,6 +117,7 @@ def _states(canvas: Canvas, table: TokenTable, reach: Reach, masks: set[int], ex
     found = [nothing] * (len(canvas.ids) + 1)
     found[0] = np.zeros(1, dtype=np.int32)
     closed = {gap.start: gap for gap in canvas.gaps if gap.start not in masks}
+    begun = reach.plain
     for at, token in enumerate(canvas.ids):
         here = found[at]
         if at in closed:
@@ -124,7 +125,11 @@ def _states(canvas: Canvas, table: TokenTable, reach: Reach, masks: set[int], ex
         elif at in masks:
             onward = [table.state[table.at[state] : table.at[state + 1]] for state in here.tolist()]
             inside = np.unique(np.concatenate([nothing, *onward]))
-            found[at + 1] = inside if exact or at + 1 not in masks else inside[reach.plain[inside]]
+            if at == 0 or at - 1 not in masks:  # a lexeme that a given token began goes on in any way
+                begun = reach.plain.copy()
+                for state in here[here != 0].tolist():
+                    begun[reach.calm[state]] = True
+            found[at + 1] = inside if exact or at + 1 not in masks else inside[begun[inside]]
         elif token != MASK:
             outcome_of, outcomes = table.outcomes(token)
             own = set(outcome_of[here].tolist()) - {DEAD}

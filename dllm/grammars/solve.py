@@ -14,7 +14,7 @@ from dllm.grammars.compiled import Compiled
 from dllm.grammars.lattice import View, build
 from dllm.grammars.thread import Thread, Ways
 
-FEW_MASKS = 24
+FEW_MASKS = 40
 """Masks up to which gaps of one are open from the start: then the lattice stays small, and most sentences do not fit
 them by chance."""
 PATIENCE = 2
