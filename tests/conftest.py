@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -6,6 +8,8 @@ from dllm.schedulers import schedulers
 
 # test processes share the cores, and the models are small: more threads would only wait for each other
 torch.set_num_threads(1)
+# a run of the tests neither reads nor leaves tables in the user's cache
+os.environ["DLLM_CACHE_DIR"] = ""
 
 
 @pytest.fixture(autouse=True)
