@@ -7,8 +7,8 @@ Run by hand:
 
 (`qwen.tiktoken` comes with the PyPI package dashscope.) Judges: `json.loads` and `jsonschema`; tree-sitter-cpp, without
 an error or a missing node; `g++ -fsyntax-only` for the closed programs; for SMILES, rules that share nothing with the
-grammar. Half of the runs are answers (of the closed programs, which are long, one in eight), the others documents:
-texts of the grammar with spans or single tokens hidden.
+grammar. Half of the runs are answers (of the closed programs, which are long, one in 32), the others documents: texts
+of the grammar with spans or single tokens hidden.
 """
 
 import argparse
@@ -134,11 +134,11 @@ def tasks() -> dict[str, Task]:
         "json": Task(Grammar.builtin("json"), _drawn(Grammar.builtin("json").rules, JSON_TEXTS), json_fault),
         "smiles": Task(Grammar.builtin("smiles"), _sentence("smiles", 20, list(SMILES_TEXTS.values())), smiles_fault),
         "cpp": Task(Grammar.builtin("cpp"), _sentence("cpp", 20), cpp_fault),
-        "cpp_closed": Task(Grammar.builtin("cpp_closed"), _sentence("cpp_closed", 25), cpp_fault, (72, 96), 8),
+        "cpp_closed": Task(Grammar.builtin("cpp_closed"), _sentence("cpp_closed", 25), cpp_fault, (72, 96), 32),
     }
     for name in CHOSEN:
         grammar = Grammar.from_json_schema(SCHEMAS[name])
-        found[f"schema: {name}"] = Task(grammar, _drawn(grammar.rules, []), _judge(SCHEMAS[name]), (32, 64))
+        found[f"schema: {name}"] = Task(grammar, _drawn(grammar.rules, []), _judge(SCHEMAS[name]), (40, 64))
     return found
 
 
@@ -313,8 +313,9 @@ def main() -> int:
     programs: list[str] = []
     turns: dict[str, int] = defaultdict(int)
     began = time.perf_counter()
-    # half of the runs are of the four large grammars
+    # half of the runs are of the large grammars, fewer of the closed programs, which take longest
     large = [name for name in chosen if not name.startswith("schema")]
+    large += [name for name in large if name != "cpp_closed"]
     small = [name for name in chosen if name.startswith("schema")]
     for number in range(args.runs):
         pool = (large or small) if number % 4 < 2 else (small or large)
