@@ -5,8 +5,9 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from dllm.grammars.automata import DEAD, Dfa, dfa
+from dllm.grammars.automata import Dfa, dfa
 from dllm.grammars.rules import Rules
+from dllm.grammars.steps import DEAD
 
 KEYS = ["a", "b", "name", "nam", "é", 'q"\\', ""]
 STRINGS = [

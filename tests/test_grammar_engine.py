@@ -151,7 +151,7 @@ def check_completability(world: World, compiled: Compiled, ids: Sequence[int], e
     thread = solve(compiled, Canvas(tuple(ids), ends))
     assert (thread is not None) == world.completable(ids, ends), (note, ids, ends)
     if thread is not None:
-        found = [None if token == END else token for token in thread.witness()]
+        found = [None if token == END else token for token in thread.witness]
         assert world.completes(ids, found, ends), (note, ids, ends, found)
     return thread is not None
 

@@ -554,7 +554,7 @@ compiled = grammar.compile(vocabulary(tokens))
 canvas = Canvas((MASK,) * 24, True)
 groups = Possible(compiled, canvas)(canvas.gaps[0]).groups
 masks = [one[compiled.table.group_of].tolist() for one in groups]
-print(json.dumps([grammar.digest, solve(compiled, canvas).witness(), masks]))
+print(json.dumps([grammar.digest, solve(compiled, canvas).witness, masks]))
 """
 
 

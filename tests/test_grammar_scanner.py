@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from dllm.errors import GrammarError
-from dllm.grammars.automata import DEAD
 from dllm.grammars.cfg import cfg
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.lark_text import rules_from_lark
@@ -14,6 +13,7 @@ from dllm.grammars.recogniser import Recogniser
 from dllm.grammars.regex import EMPTY, NOTHING, alt, chars, literal, plus, repeat, seq
 from dllm.grammars.rules import Rules, Terminal
 from dllm.grammars.scanner import Scanner, scanner
+from dllm.grammars.steps import DEAD
 from dllm.grammars.table import TokenTable, _groups
 from dllm.grammars.vocabulary import UNUSABLE, vocabulary
 from tests.grammar_brute import ALPHABET, TOKENS, SlowGrammar, letters_of, random_rules
@@ -66,7 +66,7 @@ def test_code_is_scanned_as_the_recogniser_splits_it():
     read = 0
     for _ in range(3000):
         data = bytes(rng.choice(b'abfint_01.e+>=/* ")\\-\n\xc3\xa9') for _ in range(rng.randint(1, 12)))
-        lexemes = slow.lexemes(data)
+        lexemes = list(slow.lexemes(data))
         if lexemes[-1].end == lexemes[-1].start:
             assert isinstance(fast.scan(data), int), data
             continue

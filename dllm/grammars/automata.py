@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from dllm.errors import GrammarError
 from dllm.grammars.regex import Alt, And, Chars, Minus, Regex, Repeat, Seq
+from dllm.grammars.steps import DEAD, one_state_a_group, refined, without_dead_ends
 
-DEAD = -1
 MAX_STATES = 20_000
 _UTF8_ENDS = (0x7F, 0x7FF, 0xFFFF, 0x10FFFF)
 """The last code points of 1, 2, 3 and 4 bytes."""
@@ -184,48 +184,11 @@ class _Nfa:
 
 def minimal(machine: Dfa) -> Dfa:
     """The smallest automaton with the same labels for every text (Moore); states that lead nowhere are gone."""
-    table, accepts = _without_dead_ends(machine)
+    table = without_dead_ends(machine.table, np.array([bool(labels) for labels in machine.accepts]))
     numbers: dict[frozenset[int], int] = {}
-    group = np.array([numbers.setdefault(labels, len(numbers)) for labels in accepts], dtype=np.int64)
-    columns = np.unique(table, axis=1)
-    while True:
-        after = np.where(columns == DEAD, DEAD, group[columns])
-        signature = np.ascontiguousarray(np.column_stack([group, after]), dtype=np.int32)
-        rows = signature.view(np.dtype((np.void, signature.itemsize * signature.shape[1])))
-        _, refined = np.unique(rows, return_inverse=True)
-        refined = refined.reshape(-1)
-        if refined.max() == group.max():
-            break
-        group = refined
-    return _renumbered(table, accepts, group)
-
-
-def _without_dead_ends(machine: Dfa) -> tuple[NDArray[np.int32], tuple[frozenset[int], ...]]:
-    alive = np.array([bool(labels) for labels in machine.accepts])
-    while True:
-        more = alive | (alive[machine.table] & (machine.table != DEAD)).any(axis=1)
-        if (more == alive).all():
-            break
-        alive = more
-    alive[0] = True
-    table = np.where((machine.table != DEAD) & alive[machine.table], machine.table, DEAD)
-    return table.astype(np.int32), machine.accepts
-
-
-def _renumbered(table: NDArray[np.int32], accepts: Sequence[frozenset[int]], group: NDArray[np.int64]) -> Dfa:
-    """One state a group, in the order in which they are reached from the start."""
-    order, seen = [0], {int(group[0]): 0}
-    for at in order:  # grows
-        for target in dict.fromkeys(table[at].tolist()):
-            if target != DEAD and int(group[target]) not in seen:
-                seen[int(group[target])] = len(order)
-                order.append(target)
-    rows = table[order]
-    numbers = np.full(int(group.max()) + 1, DEAD)
-    for found, number in seen.items():
-        numbers[found] = number
-    merged = np.where(rows == DEAD, DEAD, numbers[group[rows]]).astype(np.int32)
-    return Dfa(merged, tuple(accepts[at] for at in order))
+    group = np.array([numbers.setdefault(labels, len(numbers)) for labels in machine.accepts], dtype=np.int64)
+    merged, order = one_state_a_group(table, refined(np.unique(table, axis=1), group))
+    return Dfa(merged, tuple(machine.accepts[at] for at in order))
 
 
 def both(left: Dfa, right: Dfa) -> Dfa:

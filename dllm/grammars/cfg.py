@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from dllm.errors import GrammarError
 from dllm.grammars.rules import Rules
-
-Body = tuple[str, ...]
+from dllm.grammars.useful import Body, productive, reached
 
 
 @dataclass(frozen=True)
@@ -66,27 +65,10 @@ def _check_names(rules: Rules) -> None:
 
 def _useful(rules: Rules) -> dict[str, set[Body]]:
     """The productions that stand in the derivation of some sentence."""
-    made = {terminal.name for terminal in rules.terminals}
-    grown = True
-    while grown:
-        new = {
-            head
-            for head, bodies in rules.productions.items()
-            if head not in made and any(all(name in made for name in body) for body in bodies)
-        }
-        made |= new
-        grown = bool(new)
-    if rules.start not in made:
+    bodies = productive(rules.productions)
+    if rules.start not in bodies:
         raise GrammarError(f"no text is a {rules.start}: every way to build one goes on without end")
-    found: dict[str, set[Body]] = {}
-    queue = [rules.start]
-    while queue:
-        head = queue.pop()
-        if head in found or head not in rules.productions:
-            continue
-        found[head] = {body for body in rules.productions[head] if all(name in made for name in body)}
-        queue += [name for body in found[head] for name in body]
-    return found
+    return {head: set(own) for head, own in reached(rules.start, bodies).items()}
 
 
 def _merged(productions: dict[str, set[Body]], terminals: set[str]) -> tuple[dict[str, str], dict[str, set[Body]]]:

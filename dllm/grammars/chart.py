@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from dllm.grammars import spans as kernels
 from dllm.grammars.cfg import Cfg
+from dllm.grammars.flat import Ints, starts
 from dllm.grammars.reasons import NONE, SILENT, UNIT, reasons
 
-Ints = NDArray[np.int32]
 Words = NDArray[np.uint64]
 
 
@@ -74,7 +74,7 @@ def _grouped(pairs: Sequence[tuple[int, tuple[int, ...]]], count: int, width: in
     ordered = sorted(pairs)
     values = np.array([value for _, value in ordered], dtype=np.int32).reshape(-1, width)
     sizes = np.bincount([key for key, _ in ordered], minlength=count) if ordered else np.zeros(count, dtype=int)
-    return values, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return values, starts(sizes)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from dllm.grammars.cfg import Cfg, cfg
 from dllm.grammars.chart import Tables
+from dllm.grammars.flat import ragged, unragged
 from dllm.grammars.reach import Reach
 from dllm.grammars.rules import Rules
 from dllm.grammars.scanner import Scanner, scanner
 from dllm.grammars.store import Arrays, kept
-from dllm.grammars.table import TokenTable, ragged, rows
+from dllm.grammars.table import TokenTable
 from dllm.grammars.vocabulary import Vocabulary
 
 
@@ -39,8 +40,8 @@ class Compiled:
             next=made["next"],
             emits=made["emits"],
             final=made["final"],
-            emissions=rows(made["emissions"], made["emissions_at"]),
-            labels=rows(made["terminals"], made["terminals_at"]),
+            emissions=unragged(made["emissions"], made["emissions_at"]),
+            labels=unragged(made["terminals"], made["terminals_at"]),
         )
         table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
         return cls(vocabulary, grammar, found, table, Tables.make(grammar, found.labels), Reach(found))

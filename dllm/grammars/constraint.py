@@ -106,13 +106,9 @@ class GrammarConstraint:
     def _possible(self) -> Possible:
         return Possible(self.compiled, self.canvas)
 
-    @cached_property
-    def _witness(self) -> list[int]:
-        return self.thread.witness()
-
     def witness(self, position: int) -> int:
         """The token that completes the text at a masked position, together with those of all others."""
-        token = self._witness[position - self.offset]
+        token = self.thread.witness[position - self.offset]
         return min(self.eos) if token == END else token
 
     def commit(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
@@ -141,7 +137,8 @@ class GrammarConstraint:
         canvas = Canvas(tuple(ids[:stop]), self.canvas.ends)
         if any(token != MASK and self.compiled.vocabulary.node[token] < 0 for token in canvas.ids):
             return None
-        if stop is None and all(self._witness[position - self.offset] == token for position, token in tokens.items()):
+        witness = self.thread.witness
+        if stop is None and all(witness[position - self.offset] == token for position, token in tokens.items()):
             return replace(self, canvas=canvas)  # the thread may say more than this canvas allows, its witness stands
         return self._on(canvas)
 

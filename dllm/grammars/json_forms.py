@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-from dllm.grammars.automata import DEAD, Dfa, dfa
+from dllm.grammars.automata import Dfa, dfa
 from dllm.grammars.json_formats import FORMATS
 from dllm.grammars.json_numbers import Bound, inclusive
 from dllm.grammars.regex import ANY, And, Regex, repeat
+from dllm.grammars.steps import DEAD
 
 Wanted = tuple[str, ...]
 """Schemas, by name, that a value must satisfy, all of them; none: any value."""

@@ -200,7 +200,3 @@ def _split(number: Decimal) -> tuple[int, str]:
     whole = int(number)
     digits = format(number - whole, "f").partition(".")[2]
     return whole, digits.rstrip("0")
-
-
-INTEGER = wholes(None, None)
-"""Any whole number."""

@@ -6,56 +6,23 @@ from collections import Counter
 from collections.abc import Iterable
 
 from dllm.grammars.rules import Rules
-
-Body = tuple[str, ...]
-Bodies = dict[str, tuple[Body, ...]]
+from dllm.grammars.useful import Bodies, Body, productive, reached
 
 
 def tidied(rules: Rules) -> Rules:
     """The same language without useless symbols, doubles and single-use names; no productions if it is empty."""
-    bodies = _productive({name: tuple(dict.fromkeys(found)) for name, found in rules.productions.items()})
+    bodies = productive({name: tuple(dict.fromkeys(found)) for name, found in rules.productions.items()})
     if rules.start not in bodies:
         return Rules(rules.start, {}, rules.terminals, rules.ignored)
     bodies = _merged(rules.start, _without_renaming(bodies))
     while True:
-        smaller = _inlined(rules.start, _without_renaming(_reached(rules.start, bodies)))
+        smaller = _inlined(rules.start, _without_renaming(reached(rules.start, bodies)))
         if smaller == bodies:
             break
         bodies = smaller
-    bodies = _reached(rules.start, _merged(rules.start, bodies))
+    bodies = reached(rules.start, _merged(rules.start, bodies))
     used = {symbol for found in bodies.values() for body in found for symbol in body} | rules.ignored
     return Rules(rules.start, bodies, tuple(one for one in rules.terminals if one.name in used), rules.ignored)
-
-
-def _productive(bodies: Bodies) -> Bodies:
-    """Only symbols that derive a text."""
-    good: set[str] = set()
-    while True:
-        more = {
-            name
-            for name, found in bodies.items()
-            if name not in good and any(all(s in good or s not in bodies for s in body) for body in found)
-        }
-        if not more:
-            break
-        good |= more
-    return {
-        name: tuple(body for body in found if all(s in good or s not in bodies for s in body))
-        for name, found in bodies.items()
-        if name in good
-    }
-
-
-def _reached(start: str, bodies: Bodies) -> Bodies:
-    order = {start: None}
-    queue = [start]
-    for name in queue:  # grows
-        for body in bodies[name]:
-            for symbol in body:
-                if symbol in bodies and symbol not in order:
-                    order[symbol] = None
-                    queue.append(symbol)
-    return {name: bodies[name] for name in order}
 
 
 def _renamed(bodies: Bodies, names: dict[str, str]) -> Bodies:

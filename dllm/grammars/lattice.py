@@ -16,12 +16,13 @@ from enum import IntEnum
 
 import numpy as np
 
-from dllm.grammars.automata import DEAD
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.chart import Lattice
+from dllm.grammars.flat import Ints, starts
 from dllm.grammars.nodes import Builder, Content, Nodes
 from dllm.grammars.reach import Reach
-from dllm.grammars.table import Ints, TokenTable
+from dllm.grammars.steps import DEAD
+from dllm.grammars.table import TokenTable
 
 FEW = 3
 """Masks of a gap up to which it pays to count labels."""
@@ -159,16 +160,12 @@ def _layout(contents: Sequence[Content], root: int, places: Mapping[int, Nodes],
     lattice = Lattice(
         label=np.ascontiguousarray(flat[:, 0]),
         target=number[flat[:, 1]],
-        at=_starts([len(own_edges) for own_edges in edges]),
+        at=starts([len(own_edges) for own_edges in edges]),
         given=np.array([len(content.edges) for content in own], dtype=np.int32),
         silent=number[silent],
-        silent_at=_starts([len(silently) for silently in silents]),
+        silent_at=starts([len(silently) for silently in silents]),
         calm=np.array([len(content.silent) for content in own], dtype=np.int32),
         final=np.array([content.final for content in own], dtype=bool),
         root=int(number[root]),
     )
     return Layout(lattice, contents, number, places, middles)
-
-
-def _starts(sizes: Sequence[int]) -> Ints:
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)

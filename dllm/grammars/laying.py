@@ -37,6 +37,26 @@ def _range(emitted, low, high, emission):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _given(token, s, i, class_of, at, emitted, labels, labels_at, sentence):  # type: ignore[no-untyped-def]
+    """The class of a given token from state s, or -1 unless what it emits stands in the sentence at i."""
+    c = class_of[s, token]
+    if c < 0:
+        return -1
+    c += at[s]
+    e = emitted[c]
+    return c if _same(labels, labels_at[e], labels_at[e + 1], sentence, i) else -1
+
+
+@njit(cache=True)
+def _ends(s, i, final, final_at, final_labels, sentence):  # type: ignore[no-untyped-def]
+    """Whether the text may end in state s, and that gives just the labels from i on."""
+    e = final[s]
+    if e < 0 or final_at[e + 1] - final_at[e] != len(sentence) - i:
+        return False
+    return _same(final_labels, final_at[e], final_at[e + 1], sentence, i)
+
+
+@njit(cache=True)
 def lay(  # type: ignore[no-untyped-def]
     ids,
     tail,
@@ -75,22 +95,17 @@ def lay(  # type: ignore[no-untyped-def]
         inner = p + 1 < n and ids[p + 1] < 0
         for number in range(starts[p], starts[p + 1]):
             s, i = pairs[number]
-            if p >= tail and ended == n and i >= size - 2 and final[s] >= 0:
-                e = final[s]
-                whole = final_at[e + 1] - final_at[e] == size - 1 - i
-                if whole and _same(final_labels, final_at[e], final_at[e + 1], sentence, i):
-                    ended = p
+            may_end = p >= tail and ended == n and i >= size - 2
+            if may_end and _ends(s, i, final, final_at, final_labels, sentence):
+                ended = p
             if ids[p] >= 0:
-                c = class_of[s, ids[p]]
+                c = _given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
                 if c >= 0:
-                    c += at[s]
-                    e = emitted[c]
-                    if _same(labels, labels_at[e], labels_at[e + 1], sentence, i):
-                        j = i + labels_at[e + 1] - labels_at[e]
-                        if seen[state[c], j] < starts[p + 1]:
-                            seen[state[c], j] = len(pairs)
-                            pairs.append((state[c], np.int32(j)))
-                            begun.append(state[c] != 0)
+                    j = i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]
+                    if seen[state[c], j] < starts[p + 1]:
+                        seen[state[c], j] = len(pairs)
+                        pairs.append((state[c], np.int32(j)))
+                        begun.append(state[c] != 0)
                 continue
             for m in range(matches_at[i] - 1, matches_at[i + 1]):
                 e = matches[m] if m >= matches_at[i] else 0
@@ -101,13 +116,10 @@ def lay(  # type: ignore[no-untyped-def]
                     t = state[c]
                     if not leads[t, ahead]:
                         continue
-                    if not inner and p + 1 < n:  # the next token is given
-                        d = class_of[t, ids[p + 1]]
-                        if d < 0:
-                            continue
-                        f = emitted[at[t] + d]
-                        if not _same(labels, labels_at[f], labels_at[f + 1], sentence, j):
-                            continue
+                    # where the next token is given, it must go on from there
+                    given = not inner and p + 1 < n
+                    if given and _given(ids[p + 1], t, j, class_of, at, emitted, labels, labels_at, sentence) < 0:
+                        continue
                     goes_on = begun[number] and e == 0 and t != 0 and (free[t] or not free[s])
                     if seen[t, j] >= starts[p + 1]:
                         begun[seen[t, j]] = begun[seen[t, j]] or goes_on
@@ -126,19 +138,12 @@ def lay(  # type: ignore[no-untyped-def]
         p = n - back
         for number in range(starts[p], starts[p + 1]):
             s, i = pairs[number]
-            fine = False
-            if p >= tail or p == n:
-                e = final[s]
-                if e >= 0 and final_at[e + 1] - final_at[e] == size - 1 - i:
-                    fine = _same(final_labels, final_at[e], final_at[e + 1], sentence, i)
+            fine = (p >= tail or p == n) and _ends(s, i, final, final_at, final_labels, sentence)
             if not fine and p < n:
                 if ids[p] >= 0:
-                    c = class_of[s, ids[p]]
+                    c = _given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
                     if c >= 0:
-                        c += at[s]
-                        e = emitted[c]
-                        if _same(labels, labels_at[e], labels_at[e + 1], sentence, i):
-                            fine = good[state[c], i + labels_at[e + 1] - labels_at[e]] == p + 1
+                        fine = good[state[c], i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]] == p + 1
                 else:
                     for m in range(matches_at[i] - 1, matches_at[i + 1]):
                         e = matches[m] if m >= matches_at[i] else 0

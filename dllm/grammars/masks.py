@@ -16,11 +16,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.automata import DEAD
 from dllm.grammars.canvas import Canvas, Gap
 from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.lattice import Layout, build
+from dllm.grammars.steps import DEAD
 
 Bools = NDArray[np.bool_]
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dllm.grammars.automata import DEAD
+from dllm.grammars.flat import Ints
 from dllm.grammars.reach import Landings, Reach
-from dllm.grammars.table import Ints, TokenTable
+from dllm.grammars.steps import DEAD
+from dllm.grammars.table import TokenTable
 
 SMALL = 4
 """Ways on that are copied where nodes are united; to a node with more of them a silent edge leads."""
@@ -143,7 +144,7 @@ class Builder:
     def open(self, states: Ints, after: Nodes, most: int) -> Nodes:
         """Before one mask, whose token emits at most so many labels."""
         found, table = self.nowhere(), self.table
-        short = np.diff(table.labels_at) <= most
+        short = table.lengths <= most
         for state in states.tolist():
             own = slice(table.at[state], table.at[state + 1])
             reached, emitted = after[table.state[own]], table.emitted[own]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dllm.grammars.automata import DEAD
 from dllm.grammars.scanner import Emission, Scanner
+from dllm.grammars.steps import DEAD
 
 FREE = 90
 """Bytes that a state takes without a label, from which on it is inside free text: a string, a comment."""
@@ -44,7 +44,9 @@ class Reach:
         """Those sets."""
         self.after = np.unique(np.concatenate([np.zeros(0, np.int32), *(self.landed[n] for _, n in self.any)]))
         """States that some bytes lead to, from anywhere, behind a label."""
-        self.free = self._free(scanner)
+        quiet = np.array([not emission for emission in scanner.emissions])
+        room = ((scanner.next != DEAD) & quiet[scanner.emits]).sum(axis=1)  # bytes that are taken without a label
+        self.free: NDArray[np.bool_] = room >= FREE
         """`[S]` bool: states inside free text: a string, a comment."""
         same, begun = silent.copy(), silent.copy()
         same[:, 0], begun[:, self.free] = False, False
@@ -52,7 +54,7 @@ class Reach:
         """As `silent`, but the lexeme stays the same, or is begun without free text."""
         self.leads = self._leads(scanner)
         """`[S, labels + 1]` bool: whether a label may come next after a state; last, whether the text may end."""
-        self.plain = self._plain(scanner, loud)
+        self.plain = self._plain(loud, room)
         """`[S]` bool: states enough to put any sentence on any canvas, but for lexemes that a fixed token cuts."""
 
     def _leads(self, scanner: Scanner) -> NDArray[np.bool_]:
@@ -64,15 +66,8 @@ class Reach:
                 found[state, emission[0] if emission else -1] = True
         return found
 
-    def _free(self, scanner: Scanner) -> NDArray[np.bool_]:
-        quiet = np.array([not emission for emission in scanner.emissions])
-        found: NDArray[np.bool_] = ((scanner.next != DEAD) & quiet[scanner.emits]).sum(axis=1) >= FREE
-        return found
-
-    def _plain(self, scanner: Scanner, loud: Sequence[set[tuple[Emission, int]]]) -> NDArray[np.bool_]:
+    def _plain(self, loud: Sequence[set[tuple[Emission, int]]], room: NDArray[np.int64]) -> NDArray[np.bool_]:
         """The start, states inside free text, and for each label one that emits it next and can do little else."""
-        quiet = np.array([not emission for emission in scanner.emissions])
-        free = ((scanner.next != DEAD) & quiet[scanner.emits]).sum(axis=1)
         choices = self.leads.sum(axis=1)
         found = self.free.copy()
         found[0] = True
@@ -81,7 +76,7 @@ class Reach:
             for labels, _ in loud[state]:
                 next_to.setdefault(labels[0], set()).add(state)
         for own in next_to.values():
-            found[min(sorted(own), key=lambda state: (choices[state], -free[state]))] = True
+            found[min(sorted(own), key=lambda state: (choices[state], -room[state]))] = True
         return found
 
 

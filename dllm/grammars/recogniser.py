@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from dllm.grammars.automata import DEAD, Dfa, dfa
+from dllm.grammars.automata import Dfa, dfa
 from dllm.grammars.rules import Rules
 from dllm.grammars.scanner import endless, meant
+from dllm.grammars.steps import DEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Recogniser:
     def failure(self, data: bytes) -> Failure | None:
         """The first thing wrong with a text, or None if it belongs to the grammar."""
         columns, at = [self._begin()], 0
-        for lexeme in self._lexemes(data):
+        for lexeme in self.lexemes(data):
             if not lexeme.terminals and lexeme.end == lexeme.start:
                 return Failure(at, min(at + 1, len(data)), "lexeme", self._expected(columns[-1]), self._done(columns))
             at = lexeme.end
@@ -88,11 +89,8 @@ class Recogniser:
             return None
         return Failure(len(data), len(data), "sentence", self._expected(columns[-1]), False)
 
-    def lexemes(self, data: bytes) -> list[Lexeme]:
+    def lexemes(self, data: bytes) -> Iterator[Lexeme]:
         """The lexemes of a text, ignored ones (no terminals) included; an empty last one stands where none matches."""
-        return list(self._lexemes(data))
-
-    def _lexemes(self, data: bytes) -> Iterator[Lexeme]:
         start = 0
         while start < len(data):
             state, end, kept = 0, start, 0

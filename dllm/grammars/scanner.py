@@ -12,14 +12,15 @@ as a comment that is not closed, is never given up: a text that ends inside it i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dllm.errors import GrammarError
-from dllm.grammars.automata import DEAD, Dfa, dfa
+from dllm.grammars.automata import Dfa, dfa
 from dllm.grammars.rules import Rules
+from dllm.grammars.steps import DEAD, one_state_a_group, refined, without_dead_ends
 
 Emission = tuple[int, ...]
 """Labels of lexemes, in order."""
@@ -194,16 +195,9 @@ def _reduced(found: Scanner) -> Scanner:
 
 
 def _without_dead_ends(found: Scanner) -> Scanner:
-    alive = found.final != DEAD
-    while True:
-        more = alive | (alive[found.next] & (found.next != DEAD)).any(axis=1)
-        if (more == alive).all():
-            break
-        alive = more
-    kept = (found.next != DEAD) & alive[found.next]
-    steps = np.where(kept, found.next, DEAD).astype(np.int32)
-    emits = np.where(kept, found.emits, 0).astype(np.int32)
-    return Scanner(steps, emits, found.final, found.emissions, found.labels)
+    steps = without_dead_ends(found.next, found.final != DEAD)
+    emits = np.where(steps != DEAD, found.emits, 0).astype(np.int32)
+    return replace(found, next=steps, emits=emits)
 
 
 def _early(found: Scanner) -> Scanner:
@@ -226,7 +220,7 @@ def _early(found: Scanner) -> Scanner:
             emits[at, byte] = number(whole[len(ahead[at]) :])
         if final[at] != DEAD:
             final[at] = number(found.emissions[found.final[at]][len(ahead[at]) :])
-    return Scanner(steps, emits, final, tuple(emissions), found.labels)
+    return replace(found, emits=emits, final=final, emissions=tuple(emissions))
 
 
 def _certain(found: Scanner) -> list[Emission]:
@@ -258,24 +252,8 @@ def _common(sequences: Sequence[Emission]) -> Emission:
 
 def _merged(found: Scanner) -> Scanner:
     """One state for all that emit the same whatever follows."""
-    alive = found.next != DEAD
     columns = np.unique(np.vstack([found.next, found.emits]), axis=1)
     steps, emits = columns[: len(found.next)], columns[len(found.next) :]
-    group = np.unique(found.final, return_inverse=True)[1].reshape(-1)
-    while True:
-        after = np.where(steps == DEAD, DEAD, group[steps])
-        signature = np.ascontiguousarray(np.column_stack([group, after, emits]), dtype=np.int32)
-        rows = signature.view(np.dtype((np.void, signature.itemsize * signature.shape[1])))
-        refined = np.unique(rows, return_inverse=True)[1].reshape(-1)
-        if refined.max() == group.max():
-            break
-        group = refined
-    order, numbers = [0], {int(group[0]): 0}
-    for at in order:  # grows
-        for target in dict.fromkeys(found.next[at][alive[at]].tolist()):
-            if int(group[target]) not in numbers:
-                numbers[int(group[target])] = len(order)
-                order.append(target)
-    number = np.array([numbers.get(index, DEAD) for index in range(int(group.max()) + 1)])
-    merged = np.where(alive[order], number[group[found.next[order]]], DEAD).astype(np.int32)
-    return Scanner(merged, found.emits[order], found.final[order], found.emissions, found.labels)
+    group = refined(steps, np.unique(found.final, return_inverse=True)[1].reshape(-1), emits)
+    merged, order = one_state_a_group(found.next, group)
+    return replace(found, next=merged, emits=found.emits[order], final=found.final[order])

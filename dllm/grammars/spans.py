@@ -34,6 +34,28 @@ def _or(into, bits, words):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _push(queue, queued, size, symbol):  # type: ignore[no-untyped-def]
+    """Queue a symbol once; the new size of the queue."""
+    if queued[symbol]:
+        return size
+    queued[symbol] = True
+    queue[size] = symbol
+    return size + 1
+
+
+@njit(cache=True)
+def _take(waiting, known, new, words):  # type: ignore[no-untyped-def]
+    """Move what is `waiting` and not `known` to `new` and to `known`; whether there was any."""
+    fresh = False
+    for w in range(words):
+        new[w] = waiting[w] & ~known[w]
+        known[w] |= new[w]
+        waiting[w] = 0
+        fresh = fresh or new[w] != 0
+    return fresh
+
+
+@njit(cache=True)
 def inside(  # type: ignore[no-untyped-def]
     unit, unit_at, left, left_at, right, right_at, symbols, symbols_at, label, target, at, silent, silent_at, count
 ):
@@ -51,39 +73,26 @@ def inside(  # type: ignore[no-untyped-def]
         for e in range(silent_at[x], silent_at[x + 1]):
             z = silent[e]
             for a in range(count):
-                if some[z, a] and _or(waiting[a], spans[z, a], (z >> 6) + 1) and not queued[a]:
-                    queued[a] = True
-                    queue[size] = a
-                    size += 1
+                if some[z, a] and _or(waiting[a], spans[z, a], (z >> 6) + 1):
+                    size = _push(queue, queued, size, a)
         for e in range(at[x], at[x + 1]):
             y = target[e]
             loops = loops or y == x
             for k in range(symbols_at[label[e]], symbols_at[label[e] + 1]):
                 t = symbols[k, 0]
                 waiting[t, y >> 6] |= one << np.uint64(y & 63)
-                if not queued[t]:
-                    queued[t] = True
-                    queue[size] = t
-                    size += 1
+                size = _push(queue, queued, size, t)
         while size:
             size -= 1
             b = queue[size]
             queued[b] = False
-            fresh = False
-            for w in range(words):
-                new[w] = waiting[b, w] & ~spans[x, b, w]
-                waiting[b, w] = 0
-                fresh = fresh or new[w] != 0
-            if not fresh:
+            if not _take(waiting[b], spans[x, b], new, words):
                 continue
-            _or(spans[x, b], new, words)
             some[x, b] = True
             for k in range(unit_at[b], unit_at[b + 1]):
                 a = unit[k, 0]
-                if _or(waiting[a], new, words) and not queued[a]:
-                    queued[a] = True
-                    queue[size] = a
-                    size += 1
+                if _or(waiting[a], new, words):
+                    size = _push(queue, queued, size, a)
             for k in range(left_at[b], left_at[b + 1]):
                 a, c = left[k, 0], left[k, 1]
                 changed = False
@@ -95,17 +104,13 @@ def inside(  # type: ignore[no-untyped-def]
                         z = (w << 6) + low
                         if some[z, c]:
                             changed = _or(waiting[a], spans[z, c], (z >> 6) + 1) or changed
-                if changed and not queued[a]:
-                    queued[a] = True
-                    queue[size] = a
-                    size += 1
+                if changed:
+                    size = _push(queue, queued, size, a)
             if loops:
                 for k in range(right_at[b], right_at[b + 1]):
                     a, c = right[k, 0], right[k, 1]
-                    if spans[x, c, x >> 6] >> np.uint64(x & 63) & one and _or(waiting[a], new, words) and not queued[a]:
-                        queued[a] = True
-                        queue[size] = a
-                        size += 1
+                    if spans[x, c, x >> 6] >> np.uint64(x & 63) & one and _or(waiting[a], new, words):
+                        size = _push(queue, queued, size, a)
     return spans
 
 
@@ -129,22 +134,14 @@ def outside(body, body_at, spans, start, root, ends, silent, silent_at):  # type
             for w in range(words):
                 waiting[a, w] = used[x, a, w]
                 used[x, a, w] = 0
-                if waiting[a, w] and not queued[a]:
-                    queued[a] = True
-                    queue[size] = a
-                    size += 1
+                if waiting[a, w]:
+                    size = _push(queue, queued, size, a)
         while size:
             size -= 1
             a = queue[size]
             queued[a] = False
-            fresh = False
-            for w in range(words):
-                new[w] = waiting[a, w] & ~used[x, a, w]
-                waiting[a, w] = 0
-                fresh = fresh or new[w] != 0
-            if not fresh:
+            if not _take(waiting[a], used[x, a], new, words):
                 continue
-            _or(used[x, a], new, words)
             for e in range(silent_at[x], silent_at[x + 1]):
                 z = silent[e]
                 for w in range((z >> 6) + 1):
@@ -174,17 +171,12 @@ def outside(body, body_at, spans, start, root, ends, silent, silent_at):  # type
                                         used[z, c, u] |= more
                                     elif more & ~(waiting[c, u] | used[x, c, u]):
                                         waiting[c, u] |= more
-                                        if not queued[c]:
-                                            queued[c] = True
-                                            queue[size] = c
-                                            size += 1
+                                        size = _push(queue, queued, size, c)
                             if right and not (waiting[b, w] | used[x, b, w]) >> np.uint64(low) & one:
                                 waiting[b, w] |= one << np.uint64(low)
                                 changed = True
-                if changed and not queued[b]:
-                    queued[b] = True
-                    queue[size] = b
-                    size += 1
+                if changed:
+                    size = _push(queue, queued, size, b)
     return used
 
 

@@ -6,7 +6,6 @@ every state are one group. There are few classes and groups and many tokens, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +13,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.automata import DEAD
+from dllm.grammars.flat import Ints, ragged, unragged
 from dllm.grammars.scanner import Scanner
+from dllm.grammars.steps import DEAD
 from dllm.grammars.vocabulary import Vocabulary
 
-Ints = NDArray[np.int32]
 Labels = tuple[int, ...]
 
 
@@ -87,20 +86,33 @@ class TokenTable:
     @cached_property
     def emissions(self) -> tuple[Labels, ...]:
         """Emission -> its labels."""
-        return rows(self.labels, self.labels_at)
+        return unragged(self.labels, self.labels_at)
+
+    @cached_property
+    def lengths(self) -> Ints:
+        """Emission -> how many labels."""
+        return np.diff(self.labels_at)
+
+    @cached_property
+    def _numbers(self) -> dict[Labels, int]:
+        return {labels: number for number, labels in enumerate(self.emissions)}
 
     @cached_property
     def longer(self) -> dict[tuple[int, int], int]:
         """(Emission, label) -> the emission longer by that label. Every beginning of an emission has a number."""
-        numbers = {labels: number for number, labels in enumerate(self.emissions)}
+        numbers = self._numbers
         return {(numbers[labels[:-1]], labels[-1]): number for labels, number in numbers.items() if labels}
 
     @cached_property
     def ending(self) -> Ints:
         """`[S]`, the emission of the end of the text; one past the last if no token emits the like; DEAD if none."""
-        numbers = {labels: number for number, labels in enumerate(self.emissions)}
-        found = [numbers.get(labels, len(numbers)) for labels in self.scanner.emissions]
+        found = [self._numbers.get(labels, len(self._numbers)) for labels in self.scanner.emissions]
         return np.array([DEAD if final == DEAD else found[final] for final in self.scanner.final], dtype=np.int32)
+
+    @cached_property
+    def final(self) -> tuple[Ints, Ints, Ints]:
+        """Per state, the number of what the end of the text emits, or DEAD; and the labels of those, as `ragged`."""
+        return (self.scanner.final, *ragged(self.scanner.emissions))
 
     def outcomes(self, token: int) -> tuple[Ints, tuple[tuple[Labels, int], ...]]:
         """One token from every state: `[S]` the outcome of each, or DEAD; and the outcomes, (labels, state after)."""
@@ -142,19 +154,6 @@ def _groups(class_of: NDArray[np.int16] | NDArray[np.int32]) -> tuple[Ints, Ints
     if any((row[members][group_of] != row).any() for row in class_of):  # two columns with one digest
         members = group_of = np.arange(class_of.shape[1])
     return group_of.reshape(-1).astype(np.int32), members.astype(np.int32)
-
-
-def ragged(parts: Sequence[Labels]) -> tuple[Ints, Ints]:
-    """Where each part begins, and all parts end to end."""
-    starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int32)
-    return starts, np.array([label for part in parts for label in part], dtype=np.int32)
-
-
-def rows(flat: Ints, starts: Ints) -> tuple[Labels, ...]:
-    """The parts again."""
-    bounds = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
-    labels = flat.tolist()
-    return tuple(tuple(labels[low:high]) for low, high in bounds)
 
 
 @njit(cache=True)

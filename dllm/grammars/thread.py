@@ -13,16 +13,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dllm.grammars.canvas import MASK, Canvas
+from dllm.grammars.flat import Ints
 from dllm.grammars.laying import lay
 from dllm.grammars.reach import Reach
 from dllm.grammars.table import TokenTable
 
-Ints = NDArray[np.int32]
 END = -2
 """In a witness: the text ends here; positions behind it are free."""
 
@@ -66,7 +67,7 @@ class Thread:
             np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32),
             canvas.tail,
             *(table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at),
-            *_final(table),
+            *table.final,
             np.array(sentence, dtype=np.int32),
             *(matches_at, matches, reach.leads, reach.plain | (ways == Ways.EXACT), reach.free, int(ways)),
         )
@@ -82,6 +83,7 @@ class Thread:
         """How many positions, from the left, the sentence can be laid on."""
         return int(np.flatnonzero(np.diff(self.at))[-1])
 
+    @cached_property
     def witness(self) -> list[int]:
         """A token for every position, or END from some position on; only where the sentence fits."""
         found: list[int] = []
@@ -127,10 +129,3 @@ def _matches(table: TokenTable, sentence: Sequence[int]) -> tuple[Ints, Ints]:
             found.append(number)
         starts.append(len(found))
     return np.array(starts, dtype=np.int32), np.array(found, dtype=np.int32)
-
-
-def _final(table: TokenTable) -> tuple[Ints, Ints, Ints]:
-    """Per scanner state, where the labels of the end of the text are, or -1; and those labels."""
-    scanner = table.scanner
-    lengths = np.concatenate([[0], np.cumsum([len(one) for one in scanner.emissions])]).astype(np.int32)
-    return scanner.final, lengths, np.array([label for one in scanner.emissions for label in one], dtype=np.int32)
