@@ -108,25 +108,26 @@ def _admitted(row: Row, view: StepView, candidates: Sequence[int]) -> list[int]:
 def _another(row: Row, view: StepView, index: int) -> StepView:
     """The view with a proposal at `index` that the constraint has committed."""
     assert row.constraint is not None
-    position, refused = int(view.positions[index]), int(view.token_ids[index])
+    at = view.positions[index : index + 1]
+    position, token = int(at[0]), int(view.token_ids[index])
     scores = view.scores[index : index + 1]
-    drawn = ranked(
-        scores,
-        row.banned,
-        row.shape,
-        seed=row.seed,
-        step=row.step,
-        positions=view.positions[index : index + 1],
-        k=TRIES,
-    )
-    for token in [*(token for token in drawn if token != refused), row.constraint.witness(position)]:
+    left, after = scores, None
+    for _ in range(TRIES):
+        left = left.masked_fill(~row.constraint.allowed(at).to(left.device), -torch.inf)  # it may know more by now
+        left[:, token] = -torch.inf
+        drawn = ranked(left, row.banned, row.shape, seed=row.seed, step=row.step, positions=at, k=1)
+        if not drawn:
+            break
+        token = drawn[0]
         after = row.constraint.commit({position: token})
         if after is not None:
-            row.forced += token == row.constraint.witness(position) and token not in drawn
-            row.constraint = after
             break
-    else:
-        raise AssertionError("a witness can be committed")
+    if after is None:
+        token = row.constraint.witness(position)
+        after = row.constraint.commit({position: token})
+        assert after is not None, "a witness can be committed"
+        row.forced += 1
+    row.constraint = after
     confidence = probability(torch.log_softmax(scores.float(), dim=-1), torch.tensor([token], device=scores.device))
     token_ids, measures = view.token_ids.clone(), type(view.measures)(view.measures)
     token_ids[index] = token

@@ -33,7 +33,7 @@ class Compiled:
 
         def arrays() -> Arrays:
             found = scanner(rules, grammar.symbol_of)
-            return _arrays(found, TokenTable.make(found, vocabulary))
+            return _arrays(found, TokenTable.make(found, vocabulary), Reach.make(found))
 
         made = arrays() if name is None else kept((name, vocabulary.digest), arrays)
         found = Scanner(
@@ -44,13 +44,14 @@ class Compiled:
             labels=unragged(made["terminals"], made["terminals_at"]),
         )
         table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
-        return cls(vocabulary, grammar, found, table, Tables.make(grammar, found.labels), Reach(found))
+        reach = Reach(**{name: made[f"reach_{name}"] for name in Reach.names()})
+        return cls(vocabulary, grammar, found, table, Tables.make(grammar, found.labels), reach)
 
 
-TABLE = ("group_of", "class_of", "at", "emitted", "state", "first", "labels", "labels_at")
+TABLE = ("group_of", "class_of", "at", "emitted", "state", "first", "labels", "labels_at", "parent")
 
 
-def _arrays(found: Scanner, table: TokenTable) -> Arrays:
+def _arrays(found: Scanner, table: TokenTable, reach: Reach) -> Arrays:
     emissions_at, emissions = ragged(found.emissions)
     terminals_at, terminals = ragged(found.labels)
     return {
@@ -62,4 +63,5 @@ def _arrays(found: Scanner, table: TokenTable) -> Arrays:
         "terminals": terminals,
         "terminals_at": terminals_at,
         **{name: getattr(table, name) for name in TABLE},
+        **{f"reach_{name}": getattr(reach, name) for name in Reach.names()},
     }

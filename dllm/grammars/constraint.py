@@ -19,6 +19,7 @@ from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.masks import Possible
+from dllm.grammars.refusals import Refusals
 from dllm.grammars.solve import UndecidedError, solve
 from dllm.grammars.thread import END, Thread, Ways
 
@@ -32,6 +33,7 @@ class GrammarConstraint:
         thread: a sentence that lies on it.
         offset: position of the first of them; what stands before is prompt.
         eos: ids that end the text.
+        refusals: what this canvas has refused; filled as it is found out.
     """
 
     compiled: Compiled
@@ -39,6 +41,7 @@ class GrammarConstraint:
     thread: Thread
     offset: int
     eos: frozenset[int]
+    refusals: Refusals
 
     @classmethod
     def start(cls, compiled: Compiled, canvas: Canvas, offset: int, eos: Iterable[int]) -> GrammarConstraint:
@@ -55,7 +58,7 @@ class GrammarConstraint:
             ) from None
         if thread is None:
             raise GrammarError("no text of the grammar fits this canvas")
-        return cls(compiled, canvas, thread, offset, frozenset(eos))
+        return cls(compiled, canvas, thread, offset, frozenset(eos), Refusals(compiled.table))
 
     def allowed(self, positions: Tensor, *, exact: bool = False) -> Tensor:
         """`[m, V]` bool for `[m]` canvas positions: no token that can be committed is left out; some may be in vain.
@@ -75,12 +78,16 @@ class GrammarConstraint:
             if not self._masked(position):
                 continue
             gap = next(gap for gap in self.canvas.gaps if gap.start <= position < gap.stop)
-            masks = self._possible(gap)
-            groups = masks.groups[position - gap.start]
-            if id(groups) not in made:
-                made[id(groups)] = groups[group_of]
-            found[row] = made[id(groups)]
-            found[row, eos] = masks.ends[position - gap.start]
+            masks, number = self._possible(gap), position - gap.start
+            self.refusals.learn(position, masks.states[number])
+            refused, groups = self.refusals.groups(position), masks.groups[number]
+            if refused is not None:
+                found[row] = (groups & ~refused)[group_of]
+            else:
+                if id(groups) not in made:
+                    made[id(groups)] = groups[group_of]
+                found[row] = made[id(groups)]
+            found[row, eos] = masks.ends[number] and not self.refusals.holds_end(position)
             found[row, self.witness(position + self.offset)] = True
             if exact:
                 found[row] &= self._committable(position, found[row])
@@ -128,10 +135,12 @@ class GrammarConstraint:
         for position, token in sorted(tokens.items()):
             at = position - self.offset
             if token in self.eos:
-                if at < self.canvas.tail:
+                if at < self.canvas.tail or self.refusals.holds_end(at):
                     return None
                 stop = at
                 break
+            if self.refusals.holds(at, token):
+                return None
             ids[at] = token
         # masks before an end may still turn out to be behind an earlier one
         canvas = Canvas(tuple(ids[:stop]), self.canvas.ends)
@@ -139,8 +148,20 @@ class GrammarConstraint:
             return None
         witness = self.thread.witness
         if stop is None and all(witness[position - self.offset] == token for position, token in tokens.items()):
-            return replace(self, canvas=canvas)  # the thread may say more than this canvas allows, its witness stands
-        return self._on(canvas)
+            # the thread may say more than this canvas allows, its witness stands
+            return replace(self, canvas=canvas, refusals=self.refusals.copy())
+        after = self._on(canvas)
+        if after is None and len(tokens) == 1:
+            self._refuse(*tokens.items())
+        return after
+
+    def _refuse(self, commit: tuple[int, int]) -> None:
+        """Keep in mind that this commit (position, id) cannot be made."""
+        position, token = commit
+        if token in self.eos:
+            self.refusals.add_end(position - self.offset)
+        else:
+            self.refusals.add(position - self.offset, token)
 
     def _on(self, canvas: Canvas) -> GrammarConstraint | None:
         """On another canvas, or None if no text fits. Raises UndecidedError."""
@@ -152,7 +173,7 @@ class GrammarConstraint:
                 thread = self._same(canvas, Ways.EXACT)
                 if thread is None:
                     raise
-        return None if thread is None else replace(self, canvas=canvas, thread=thread)
+        return None if thread is None else replace(self, canvas=canvas, thread=thread, refusals=self.refusals.copy())
 
     def _same(self, canvas: Canvas, ways: Ways) -> Thread | None:
         """The same sentence on another canvas, if it fits."""
@@ -168,14 +189,15 @@ class GrammarConstraint:
         canvas = Canvas(tuple(ids), self.canvas.ends)
         thread = self._same(canvas, self.thread.ways) or self._same(canvas, Ways.EXACT)
         assert thread is not None, "what lay on the canvas lies on it with fewer tokens given"
-        return replace(self, canvas=canvas, thread=thread)
+        return replace(self, canvas=canvas, thread=thread, refusals=Refusals(self.compiled.table))
 
     def cut(self, length: int) -> GrammarConstraint | None:
         """With the canvas ending before position `length`, or None if the text could not be completed then."""
         try:
-            return self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends))
+            after = self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends))
         except UndecidedError:
             return None
+        return None if after is None else replace(after, refusals=Refusals(self.compiled.table))
 
     def _masked(self, at: int) -> bool:
         return 0 <= at < len(self.canvas.ids) and self.canvas.ids[at] == MASK

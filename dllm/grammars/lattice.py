@@ -10,19 +10,19 @@ ways:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.chart import Lattice
-from dllm.grammars.flat import Ints, starts
-from dllm.grammars.nodes import Builder, Content, Nodes
+from dllm.grammars.flat import Ints
 from dllm.grammars.reach import Reach
-from dllm.grammars.steps import DEAD
 from dllm.grammars.table import TokenTable
+from dllm.grammars.weave import weave
 
 FEW = 3
 """Masks of a gap up to which it pays to count labels."""
@@ -47,17 +47,19 @@ class Layout:
     """A lattice and where its nodes come from.
 
     Attributes:
-        contents: of all nodes that were made; those that a text can come by are in the lattice.
+        ways, begins: of all nodes that were made; those of node x at `begins[x]` (`dllm.grammars.nodes`). Those that a
+            text can come by are in the lattice.
         number: of a node in the lattice, or DEAD.
-        places: position -> the nodes before it (at the end: behind the last token).
-        middles: start of a closed gap -> the node inside of it, behind at least one label.
+        places: `[n + 1, S]`, position and scanner state -> node before it (at the end: behind the last token), or DEAD.
+        middles: `[n]`, start of a closed gap -> the node inside of it, behind at least one label; else DEAD.
     """
 
     lattice: Lattice
-    contents: Sequence[Content]
+    ways: NDArray[np.int64]
+    begins: NDArray[np.int64]
     number: Ints
-    places: Mapping[int, Nodes]
-    middles: Mapping[int, int]
+    places: NDArray[np.int64]
+    middles: NDArray[np.int64]
 
 
 def build(
@@ -78,94 +80,22 @@ def build(
         view: what is taken to stand in gaps.
         limit: of nodes; None for a lattice that would need more.
     """
-    masks = {at for gap in opened for at in range(gap.start, gap.stop)}
-    closed = {gap.stop: gap for gap in canvas.gaps if gap.start not in masks}
-    states = _states(canvas, table, reach, masks, exact)
-    builder = Builder(table, reach)
-    at = len(canvas.ids)
-    nodes = builder.ends(states[at].tolist())
-    places, middles = {at: nodes}, dict[int, int]()
-    while at > 0:
-        ends = at > canvas.tail
-        if at in closed:
-            gap = closed[at]
-            at = gap.start
-            if ends:
-                stops = np.union1d(reach.after, states[at]).tolist()
-                nodes = builder.either(nodes, builder.ends(stops))
-            nodes, middles[at] = builder.closed(
-                *(states[at], nodes, gap.width if view < View.ANY and gap.width <= FEW else None),
-                calm=view == View.CALM,
-            )
-        elif at - 1 in masks:
-            at -= 1
-            nodes = builder.open(states[at], nodes, LABELS if view < View.ANY else len(table.labels))
-            if ends:
-                nodes = builder.either(nodes, builder.ends(states[at].tolist()))
-        else:
-            at -= 1
-            nodes = builder.fixed(states[at], nodes, canvas.ids[at])
-        places[at] = nodes
-        if len(builder.contents) > MADE * limit:
-            return None
-    layout = _layout(builder.contents, int(nodes[0]), places, middles)
-    return layout if len(layout.lattice.final) <= limit else None
-
-
-def _states(canvas: Canvas, table: TokenTable, reach: Reach, masks: set[int], exact: bool) -> list[Ints]:
-    """The scanner states that are possible before each position, and at the end, ascending."""
-    nothing = np.zeros(0, dtype=np.int32)
-    found = [nothing] * (len(canvas.ids) + 1)
-    found[0] = np.zeros(1, dtype=np.int32)
-    closed = {gap.start: gap for gap in canvas.gaps if gap.start not in masks}
-    begun = reach.plain
-    for at, token in enumerate(canvas.ids):
-        here = found[at]
-        if at in closed:
-            found[closed[at].stop] = np.unique(np.concatenate([reach.after, *(reach.silent[s] for s in here.tolist())]))
-        elif at in masks:
-            onward = [table.state[table.at[state] : table.at[state + 1]] for state in here.tolist()]
-            inside = np.unique(np.concatenate([nothing, *onward]))
-            if at == 0 or at - 1 not in masks:  # a lexeme that a given token began goes on in any way
-                begun = reach.plain.copy()
-                for state in here[here != 0].tolist():
-                    begun[reach.calm[state]] = True
-            found[at + 1] = inside if exact or at + 1 not in masks else inside[begun[inside]]
-        elif token != MASK:
-            outcome_of, outcomes = table.outcomes(token)
-            own = set(outcome_of[here].tolist()) - {DEAD}
-            found[at + 1] = np.array(sorted({outcomes[index][1] for index in own}), dtype=np.int32)
-    return found
-
-
-def _layout(contents: Sequence[Content], root: int, places: Mapping[int, Nodes], middles: Mapping[int, int]) -> Layout:
-    """Keep what a text can come by, in the same order."""
-    met = [False] * len(contents)
-    queue = [] if root == DEAD else [root]
-    while queue:
-        one = queue.pop()
-        if not met[one]:
-            met[one] = True
-            ways = (*contents[one].edges, *contents[one].inserted)
-            queue += [target for _, target in ways if not met[target]]
-            queue += [target for target in (*contents[one].silent, *contents[one].breaking) if not met[target]]
-    kept = np.flatnonzero(np.array(met, dtype=bool))
-    number = np.full(len(contents) + 1, DEAD, dtype=np.int32)  # the last is for DEAD
-    number[kept] = np.arange(len(kept))
-    own = [contents[one] for one in kept.tolist()]
-    edges = [(*content.edges, *content.inserted) for content in own]
-    flat = np.array([edge for own_edges in edges for edge in own_edges], dtype=np.int32).reshape(-1, 2)
-    silents = [(*content.silent, *content.breaking) for content in own]
-    silent = np.array([target for silently in silents for target in silently], dtype=np.int32)
-    lattice = Lattice(
-        label=np.ascontiguousarray(flat[:, 0]),
-        target=number[flat[:, 1]],
-        at=starts([len(own_edges) for own_edges in edges]),
-        given=np.array([len(content.edges) for content in own], dtype=np.int32),
-        silent=number[silent],
-        silent_at=starts([len(silently) for silently in silents]),
-        calm=np.array([len(content.silent) for content in own], dtype=np.int32),
-        final=np.array([content.final for content in own], dtype=bool),
-        root=int(number[root]),
+    length = len(canvas.ids)
+    masks, stops = np.zeros(length, dtype=np.bool_), np.full(length, -1, dtype=np.int64)
+    for gap in opened:
+        masks[gap.start : gap.stop] = True
+    for gap in canvas.gaps:
+        if not masks[gap.start]:
+            stops[gap.start] = gap.stop
+    (ways, begins, own, number, root), places, middles = weave(
+        np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32),
+        *(masks, stops, canvas.tail, exact, LABELS if view < View.ANY else len(table.labels)),
+        *(FEW if view < View.ANY else 0, view == View.CALM, MADE * limit),
+        (table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at, table.parent, *table.onward),
+        table.final,
+        reach.for_weaving,
     )
-    return Layout(lattice, contents, number, places, middles)
+    if root == -2 or len(own[-1]) > limit:
+        return None
+    lattice = Lattice(*own, root=int(number[root]))
+    return Layout(lattice, ways, begins, number, places, middles)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from dllm.grammars.canvas import Canvas, Gap
 from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.lattice import Layout, build
-from dllm.grammars.steps import DEAD
+from dllm.grammars.nodes import DEAD, SILENT, kind_of, label_of, target_of
 
 Bools = NDArray[np.bool_]
 
@@ -32,10 +31,12 @@ class Masks:
     Attributes:
         groups: mask of the gap -> `[G]` bool, groups of tokens (`TokenTable.group_of`).
         ends: mask of the gap -> whether the text may end there, or before it in the gap.
+        states: mask of the gap -> `[S]` bool, scanner states that may be before it.
     """
 
     groups: tuple[Bools, ...]
     ends: tuple[bool, ...]
+    states: tuple[Bools, ...]
 
 
 class Possible:
@@ -47,7 +48,8 @@ class Possible:
         assert layout is not None
         self._layout: Layout = layout
         lattice, live = layout.lattice, Chart.make(compiled.tables, layout.lattice).live
-        self._live = set(zip(lattice.label[live].tolist(), lattice.target[live].tolist(), strict=True))
+        self._live = np.zeros((len(lattice.final), len(compiled.scanner.labels)), dtype=bool)  # target x label
+        self._live[lattice.target[live], lattice.label[live]] = True
         # states from which most tokens go on first: what is found need not be looked for again
         self._order = np.argsort(-np.diff(compiled.table.at), kind="stable")
         self._found: dict[Gap, Masks] = {}
@@ -60,8 +62,7 @@ class Possible:
     def _masks(self, gap: Gap) -> Masks:
         table, layout = self._compiled.table, self._layout
         entries, exits = layout.places[gap.start], layout.places[gap.stop]
-        first = self._labels(entries.tolist())
-        later = self._labels([layout.middles[gap.start]])
+        first, later = self._labels(np.unique(entries)), self._labels(layout.middles[gap.start : gap.start + 1])
         allowed = _allowed(table.labels, table.labels_at, first, later)
         begins, stops = entries != DEAD, exits != DEAD
         ending = self._ending(allowed)
@@ -77,21 +78,14 @@ class Possible:
             groups.append(kept[key])
         ends = [at >= tail and bool((before[at] & ending).any()) for at in range(gap.stop - gap.start)]
         # where the text may end before, an end may be committed: it leaves the masks before it open
-        return Masks(tuple(groups), tuple(itertools.accumulate(ends, operator.or_)))
+        states = before[:-1].any(axis=1)
+        return Masks(tuple(groups), tuple(itertools.accumulate(ends, operator.or_)), tuple(states))
 
-    def _labels(self, nodes: Iterable[int]) -> Bools:
+    def _labels(self, nodes: NDArray[np.int64]) -> Bools:
         """`[labels]` bool: of live edges from any of these nodes, or like them: they may be live where they were copied
         to, because no label lies between."""
-        layout, found = self._layout, np.zeros(len(self._compiled.scanner.labels), dtype=bool)
-        queue = list(set(nodes) - {DEAD})
-        met = set(queue)
-        while queue:
-            content = layout.contents[queue.pop()]
-            for label, target in (*content.edges, *content.inserted):
-                found[label] |= (label, int(layout.number[target])) in self._live
-            silently = {*content.silent, *content.breaking} - met
-            queue += silently
-            met |= silently
+        layout = self._layout
+        found: Bools = _live_labels(layout.ways, layout.begins, layout.number, self._live, nodes)
         return found
 
     def _ending(self, allowed: tuple[Bools, Bools]) -> Bools:
@@ -101,6 +95,29 @@ class Possible:
         other = ending == len(allowed[0])  # a sequence that no token emits: nothing is known of it
         number = np.where(never | other, 0, ending)
         return np.stack([(one[number] | other) & ~never for one in allowed])
+
+
+@njit(cache=True)
+def _live_labels(ways, begins, number, live, nodes):  # type: ignore[no-untyped-def]
+    found = np.zeros(live.shape[1], dtype=np.bool_)
+    met = np.zeros(len(begins), dtype=np.bool_)  # the last is for DEAD
+    met[-1] = True
+    queue = [np.int64(0)]
+    queue.pop()
+    for node in nodes:
+        if not met[node]:
+            met[node] = True
+            queue.append(node)
+    while len(queue) > 0:
+        x = queue.pop()
+        for i in range(begins[x], begins[x + 1]):
+            target = target_of(ways[i])
+            if kind_of(ways[i]) < SILENT:
+                found[label_of(ways[i])] |= number[target] != DEAD and live[number[target], label_of(ways[i])]
+            elif not met[target]:
+                met[target] = True
+                queue.append(target)
+    return found
 
 
 @njit(cache=True)

@@ -1,196 +1,213 @@
-"""The nodes of a lattice, made once for each content, from the right end of a canvas on."""
+"""The nodes of a lattice, made once for each content, from the right end of a canvas on. Compiled.
+
+A node is an ascending row of ways on, each a number that holds its kind, where it leads, and its label if it has one.
+The nodes made so far are a tuple of lists, the *pool*: `ways` of all nodes end to end; `begins`, where each node's begin
+(and the end of the last); `finals`, whether the text may end there; `slots`, a hash table of node numbers; `stamps` and
+`clock`, to tell nodes that were met.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
+from numba import njit
 
-from dllm.grammars.flat import Ints
-from dllm.grammars.reach import Landings, Reach
-from dllm.grammars.steps import DEAD
-from dllm.grammars.table import TokenTable
-
+DEAD = -1
 SMALL = 4
-"""Ways on that are copied where nodes are united; to a node with more of them a silent edge leads."""
-Edge = tuple[int, int]
-"""Label, node."""
-Nodes = NDArray[np.int32]
-"""`[S]`, scanner state -> node, at a place between two tokens; DEAD where no text goes on."""
+"""Ways on that are copied where nodes are united; to a node with more of them a silent way leads."""
+GIVEN, INSERTED, SILENT, LATER, BREAKING = 0, 1, 2, 3, 4
+"""Kinds of ways: a lexeme that what is given asks for; one that a gap puts in; a node that leads on without a label; the
+same, where a gap puts lexemes in; the same, where free text is begun or ended. They are tried in this order."""
+_KIND, _TARGET = 60, 24
+"""Where in a way its kind and its target begin. What leads further to the right comes first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What leads on from a node.
-
-    Attributes:
-        final: whether the text may end there.
-        edges: (label, node) of lexemes that what is given asks for.
-        inserted: the same of lexemes that a gap puts in.
-        silent: nodes that lead on for it without a label.
-        breaking: the same, where free text is begun or ended.
-    """
-
-    final: bool
-    edges: tuple[tuple[int, int], ...]
-    inserted: tuple[tuple[int, int], ...] = ()
-    silent: tuple[int, ...] = ()
-    breaking: tuple[int, ...] = ()
-
-    @property
-    def ways(self) -> int:
-        return len(self.edges) + len(self.inserted) + len(self.silent) + len(self.breaking)
+@njit(cache=True)
+def pool():  # type: ignore[no-untyped-def]
+    """No nodes."""
+    ways, finals, stamps = [np.int64(0)], [False], [np.int64(0)]
+    ways.pop()
+    finals.pop()
+    stamps.pop()
+    return ways, [np.int64(0)], finals, [np.int64(DEAD)] * 1024, stamps, [np.int64(0)]
 
 
-class Builder:
-    """Nodes, made once for each content, from the right end of a canvas on."""
+@njit(cache=True)
+def size(nodes):  # type: ignore[no-untyped-def]
+    return len(nodes[2])
 
-    def __init__(self, table: TokenTable, reach: Reach) -> None:
-        self.table, self.reach = table, reach
-        self.contents: list[Content] = []
-        self._known: dict[Content, int] = {}
 
-    def node(
-        self,
-        final: bool,
-        edges: Iterable[Edge] = (),
-        inserted: Iterable[Edge] = (),
-        silent: Iterable[int] = (),
-        breaking: Iterable[int] = (),
-    ) -> int:
-        """The node of this content, or DEAD if nothing leads on from it."""
-        calm = set(silent)
-        content = Content(
-            final,
-            tuple(sorted(set(edges))),
-            tuple(dict.fromkeys(inserted)),
-            tuple(sorted(calm)),
-            tuple(sorted(set(breaking) - calm)),
-        )
-        if not final and len(content.silent) + len(content.breaking) == content.ways <= 1:
-            return (*content.silent, *content.breaking, DEAD)[0]
-        found = self._known.get(content)
-        if found is None:
-            found = self._known[content] = len(self.contents)
-            self.contents.append(content)
-        return found
+@njit(cache=True)
+def way(kind, target, label):  # type: ignore[no-untyped-def]
+    return np.int64(kind) << _KIND | np.int64(target) << _TARGET | np.int64(label)
 
-    def chain(self, labels: Sequence[int], target: int) -> int:
-        """The node from which `labels` lead to `target`."""
-        for label in reversed(labels):
-            target = self.node(False, [(label, target)])
-        return target
 
-    def tree(self, ways: Iterable[tuple[Sequence[int], int]]) -> int:
-        """The node from which any of these sequences of labels leads to its target."""
-        here, onward = list[int](), dict[int, list[tuple[Sequence[int], int]]]()
-        for labels, target in ways:
-            if labels:
-                onward.setdefault(labels[0], []).append((labels[1:], target))
-            else:
-                here.append(target)
-        return self.union(here, [(label, self.tree(rest)) for label, rest in onward.items()])
+@njit(cache=True)
+def kind_of(one):  # type: ignore[no-untyped-def]
+    return one >> _KIND
 
-    def union(self, nodes: Iterable[int], inserted: Sequence[Edge] = (), breaking: Iterable[int] = ()) -> int:
-        """The node that leads on as any of `nodes` and `breaking` does, and over `inserted`."""
-        found = set(nodes) - {DEAD}
-        late = set(breaking) - found - {DEAD}
-        if len(found) + len(late) == 1 and not inserted:
-            return (found | late).pop()
-        final, edges, own, silent, last = False, list[Edge](), list(inserted), list[int](), list[int]()
-        for one in (*sorted(found), *sorted(late)):
-            content = self.contents[one]
-            final = final or content.final
-            if content.ways > SMALL:
-                (silent if one in found else last).append(one)
-            else:
-                (edges if one in found else own).extend(content.edges)
-                own += content.inserted
-                (silent if one in found else last).extend(content.silent)
-                last += content.breaking
-        return self.node(final, edges, own, silent, last)
 
-    def nowhere(self) -> Nodes:
-        return np.full(len(self.table.scanner.next), DEAD, dtype=np.int32)
+@njit(cache=True)
+def target_of(one):  # type: ignore[no-untyped-def]
+    return one >> _TARGET & ((np.int64(1) << (_KIND - _TARGET)) - 1)
 
-    def ends(self, states: Iterable[int]) -> Nodes:
-        """Where the text ends."""
-        found, scanner = self.nowhere(), self.table.scanner
-        for state in states:
-            if scanner.final[state] != DEAD:
-                found[state] = self.chain(scanner.emissions[scanner.final[state]], self.node(True, []))
-        return found
 
-    def either(self, one: Nodes, other: Nodes) -> Nodes:
-        """By state, what leads on as in one or as in the other."""
-        found = np.maximum(one, other)
-        for state in np.flatnonzero((one != DEAD) & (other != DEAD)).tolist():
-            found[state] = self.union([int(one[state]), int(other[state])])
-        return found
+@njit(cache=True)
+def label_of(one):  # type: ignore[no-untyped-def]
+    return one & ((np.int64(1) << _TARGET) - 1)
 
-    def fixed(self, states: Ints, after: Nodes, token: int) -> Nodes:
-        """Before a token that is given."""
-        found = self.nowhere()
-        outcome_of, outcomes = self.table.outcomes(token)
-        nodes = np.full(len(outcomes) + 1, DEAD, dtype=np.int32)  # the last is for DEAD
-        for index in set(outcome_of[states].tolist()):
-            if index != DEAD and after[outcomes[index][1]] != DEAD:
-                nodes[index] = self.chain(outcomes[index][0], int(after[outcomes[index][1]]))
-        found[states] = nodes[outcome_of[states]]
-        return found
 
-    def open(self, states: Ints, after: Nodes, most: int) -> Nodes:
-        """Before one mask, whose token emits at most so many labels."""
-        found, table = self.nowhere(), self.table
-        short = table.lengths <= most
-        for state in states.tolist():
-            own = slice(table.at[state], table.at[state + 1])
-            reached, emitted = after[table.state[own]], table.emitted[own]
-            fine = (reached != DEAD) & short[emitted]
-            pairs = np.unique(emitted[fine].astype(np.int64) << 32 | reached[fine])
-            found[state] = self.tree([(table.emissions[pair >> 32], pair & 0xFFFFFFFF) for pair in pairs.tolist()])
-        return found
+@njit(cache=True)
+def order(values):  # type: ignore[no-untyped-def]
+    """Sort a list in place, each value once."""
+    count = len(values)
+    gap = 1
+    while gap < count // 3:
+        gap = 3 * gap + 1
+    while gap:
+        for i in range(gap, count):
+            one, j = values[i], i
+            while j >= gap and values[j - gap] > one:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = one
+        gap //= 3
+    kept = min(1, count)
+    for i in range(1, count):
+        if values[i] != values[kept - 1]:
+            values[kept] = values[i]
+            kept += 1
+    while len(values) > kept:
+        values.pop()
 
-    def closed(self, states: Ints, after: Nodes, most: int | None, calm: bool) -> tuple[Nodes, int]:
-        """Before a closed gap, and the node inside of it, behind the first label.
 
-        Args:
-            most: labels that the gap may hold; None: any number.
-            calm: no free text is begun in the gap that goes on behind it.
-        """
-        free = self.reach.free
-        outs: dict[int, int] = {}  # where the gap may end, by the set of states it may end in
+@njit(cache=True)
+def _same(nodes, node, row, final):  # type: ignore[no-untyped-def]
+    ways, begins, finals = nodes[0], nodes[1], nodes[2]
+    if finals[node] != final or begins[node + 1] - begins[node] != len(row):
+        return False
+    for i in range(len(row)):  # noqa: SIM110 (compiled)
+        if ways[begins[node] + i] != row[i]:
+            return False
+    return True
 
-        def onward(landings: Landings, middle: int) -> list[Edge]:
-            """Out of the gap first: what is put in is to be short."""
-            for _, landed in landings:
-                if landed not in outs:
-                    own = self.reach.landed[landed]
-                    quiet, loud = own[~free[own]], own[free[own]]
-                    outs[landed] = self.union(
-                        np.unique(after[quiet]).tolist(), breaking=[] if calm else np.unique(after[loud]).tolist()
-                    )
-            out = [(label, outs[landed]) for label, landed in landings if outs[landed] != DEAD]
-            return [*out, *((label, middle) for label, _ in landings if middle != DEAD)]
 
-        onward(self.reach.any, DEAD)  # makes the nodes to the right of the middle
-        for state in states.tolist():
-            onward(self.reach.first[state], DEAD)
-        middle = DEAD
-        if most is None:
-            middle = len(self.contents)
-            self.contents.append(Content(False, (), tuple(onward(self.reach.any, middle))))
-        for _ in range((most or 1) - 1):
-            middle = self.node(False, inserted=onward(self.reach.any, middle))
-        found = self.nowhere()
-        for state in states.tolist():
-            own = self.reach.silent[state]
-            others = own[~free[own]] if calm and not free[state] else own
-            found[state] = self.union(
-                np.unique(after[self.reach.calm[state]]).tolist(),
-                onward(self.reach.first[state], middle),
-                np.unique(after[others]).tolist(),
-            )
-        return found, middle
+@njit(cache=True)
+def _hash(ways, low, high, final):  # type: ignore[no-untyped-def]
+    found = np.uint64(1469598103934665603) + np.uint64(final)
+    for i in range(low, high):
+        found = (found ^ np.uint64(ways[i])) * np.uint64(0x9E3779B97F4A7C15)
+        found ^= found >> np.uint64(32)
+    return found
+
+
+@njit(cache=True)
+def _grow(nodes):  # type: ignore[no-untyped-def]
+    ways, begins, finals, slots = nodes[0], nodes[1], nodes[2], nodes[3]
+    for _ in range(3 * len(slots)):
+        slots.append(DEAD)
+    for i in range(len(slots)):
+        slots[i] = DEAD
+    mask = np.uint64(len(slots) - 1)
+    for node in range(len(finals)):
+        at = _hash(ways, begins[node], begins[node + 1], finals[node]) & mask
+        while slots[at] != DEAD:
+            at = (at + np.uint64(1)) & mask
+        slots[at] = node
+
+
+@njit(cache=True)
+def append(nodes, row, final):  # type: ignore[no-untyped-def]
+    """A new node; the only way to have one that leads to itself."""
+    for one in row:
+        nodes[0].append(one)
+    nodes[1].append(len(nodes[0]))
+    nodes[2].append(final)
+    nodes[4].append(0)
+    return size(nodes) - 1
+
+
+@njit(cache=True)
+def put(nodes, row, final):  # type: ignore[no-untyped-def]
+    """The node with these ways on (a list, which is sorted), or DEAD if nothing leads on from it."""
+    order(row)
+    if not final:
+        if len(row) == 0:
+            return DEAD
+        if len(row) == 1 and kind_of(row[0]) >= SILENT:
+            return target_of(row[0])
+    if 2 * size(nodes) > len(nodes[3]):
+        _grow(nodes)
+    slots, mask = nodes[3], np.uint64(len(nodes[3]) - 1)
+    at = _hash(row, 0, len(row), final) & mask
+    while slots[at] != DEAD:
+        if _same(nodes, slots[at], row, final):
+            return slots[at]
+        at = (at + np.uint64(1)) & mask
+    slots[at] = append(nodes, row, final)
+    return slots[at]
+
+
+@njit(cache=True)
+def chain(nodes, labels, low, high, target):  # type: ignore[no-untyped-def]
+    """The node from which `labels[low:high]` lead to `target`."""
+    for i in range(high - 1, low - 1, -1):
+        target = put(nodes, [way(GIVEN, target, labels[i])], False)
+    return target
+
+
+@njit(cache=True)
+def tick(nodes):  # type: ignore[no-untyped-def]
+    """Forget which nodes were met."""
+    nodes[5][0] += 1
+
+
+@njit(cache=True)
+def met(nodes, node):  # type: ignore[no-untyped-def]
+    """Whether the node was met since the last tick; from now on it was."""
+    if nodes[4][node] == nodes[5][0]:
+        return True
+    nodes[4][node] = nodes[5][0]
+    return False
+
+
+@njit(cache=True)
+def union(nodes, here, later, breaking, row):  # type: ignore[no-untyped-def]
+    """The node that leads on as any of these lists of nodes do, and over the ways in `row`, which is used up."""
+    ways, begins, finals = nodes[0], nodes[1], nodes[2]
+    final, count, only, own = False, 0, DEAD, len(row)
+    tick(nodes)
+    for part, edge, silent in ((here, GIVEN, SILENT), (later, INSERTED, LATER), (breaking, INSERTED, BREAKING)):
+        for node in part:
+            if node == DEAD or met(nodes, node):
+                continue
+            count, only = count + 1, node
+            final = final or finals[node]
+            if begins[node + 1] - begins[node] > SMALL:
+                row.append(way(silent, node, 0))
+                continue
+            for i in range(begins[node], begins[node + 1]):
+                kind, rest = kind_of(ways[i]), ways[i] & ((np.int64(1) << _KIND) - 1)
+                row.append(np.int64(max(kind, edge if kind < SILENT else silent)) << _KIND | rest)
+    if count == 1 and own == 0:
+        return only
+    _once(row)
+    return put(nodes, row, final)
+
+
+@njit(cache=True)
+def _once(row):  # type: ignore[no-untyped-def]
+    """To a node that leads on silently, one way only."""
+    order(row)
+    kept, first = 0, 0
+    for i in range(len(row)):
+        double = False
+        if kind_of(row[i]) >= SILENT:
+            for j in range(first, kept):
+                double = double or target_of(row[j]) == target_of(row[i])
+        else:
+            first = kept + 1
+        if not double:
+            row[kept] = row[i]
+            kept += 1
+    while len(row) > kept:
+        row.pop()

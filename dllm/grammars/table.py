@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.flat import Ints, ragged, unragged
+from dllm.grammars.flat import Ints, ragged, starts, unragged
 from dllm.grammars.scanner import Scanner
 from dllm.grammars.steps import DEAD
 from dllm.grammars.vocabulary import Vocabulary
@@ -33,6 +34,7 @@ class TokenTable:
         state: the state after it.
         first: the lowest id of the class.
         labels, labels_at: of emission e, the labels `labels[labels_at[e]:labels_at[e + 1]]`.
+        parent: `[emissions]`, the emission that is shorter by the last label; it has a lower number.
     """
 
     scanner: Scanner
@@ -45,21 +47,24 @@ class TokenTable:
     first: Ints
     labels: Ints
     labels_at: Ints
+    parent: Ints
 
     @classmethod
     def make(cls, scanner: Scanner, vocabulary: Vocabulary) -> TokenTable:
-        starts, flat = ragged(scanner.emissions)
+        flat_at, flat = ragged(scanner.emissions)
         ids = np.full((1 << 10, 2), DEAD, dtype=np.int64)
         class_of = np.full((len(scanner.next), len(vocabulary)), DEAD, dtype=np.int16)
         at, columns, emissions = [0], list[tuple[Ints, Ints, Ints]](), list[Labels]([()])
+        parent = [0]
         for state in range(len(scanner.next)):
             own = np.full(len(vocabulary), DEAD, dtype=np.int32)
             *found, new, ids = _row(
-                *(scanner.next, scanner.emits, starts, flat, vocabulary.parent, vocabulary.byte, vocabulary.node),
+                *(scanner.next, scanner.emits, flat_at, flat, vocabulary.parent, vocabulary.byte, vocabulary.node),
                 *(state, ids, len(emissions), own),
             )
             for before, label in new:
                 emissions.append((*emissions[before], int(label)))
+                parent.append(int(before))
             order = np.lexsort((found[1], found[0]))
             place = np.append(np.argsort(order), DEAD).astype(np.int32)
             if len(order) > np.iinfo(class_of.dtype).max:
@@ -81,7 +86,14 @@ class TokenTable:
             first=first,
             labels=labels,
             labels_at=labels_at,
+            parent=np.array(parent, dtype=np.int32),
         )
+
+    @cached_property
+    def onward(self) -> tuple[Ints, Ints]:
+        """State -> the states that one token leads to, end to end; and where those of each state begin."""
+        rows = [np.unique(self.state[low:high]) for low, high in pairwise(self.at.tolist())]
+        return np.concatenate(rows).astype(np.int32), starts([len(row) for row in rows])
 
     @cached_property
     def emissions(self) -> tuple[Labels, ...]:

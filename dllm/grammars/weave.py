@@ -1,0 +1,310 @@
+"""From a canvas to the nodes of its lattice: the compiled part of `lattice`.
+
+Scanner states from the left, then nodes from the right end on. What stands before a position is a row `[S]`: scanner
+state -> node, or DEAD where no text goes on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from dllm.grammars.nodes import (
+    DEAD,
+    GIVEN,
+    INSERTED,
+    SILENT,
+    append,
+    chain,
+    kind_of,
+    label_of,
+    met,
+    order,
+    pool,
+    put,
+    size,
+    target_of,
+    tick,
+    union,
+    way,
+)
+
+
+@njit(cache=True)
+def _nothing():  # type: ignore[no-untyped-def]
+    """An empty list of numbers."""
+    found = [np.int64(0)]
+    found.pop()
+    return found
+
+
+@njit(cache=True)
+def _states(ids, opened, stops, exact, class_of, at, state, onward, onward_at, reach):  # type: ignore[no-untyped-def]
+    """`[n + 1, S]` bool: the scanner states that are possible before each position, and at the end."""
+    silent, silent_at, calm, calm_at, after, plain = reach
+    n, count = len(ids), len(class_of)
+    found = np.zeros((n + 1, count), dtype=np.bool_)
+    found[0, 0] = True
+    begun = plain.copy()
+    for p in range(n):
+        if stops[p] >= 0:  # a closed gap
+            found[stops[p]][after] = True
+            for s in range(count):
+                if found[p, s]:
+                    for i in range(silent_at[s], silent_at[s + 1]):
+                        found[stops[p], silent[i]] = True
+        elif opened[p]:
+            if p == 0 or not opened[p - 1]:  # a lexeme that a given token began goes on in any way
+                begun = plain.copy()
+                for s in range(1, count):
+                    if found[p, s]:
+                        for i in range(calm_at[s], calm_at[s + 1]):
+                            begun[calm[i]] = True
+            every = exact or p + 1 == n or not opened[p + 1]
+            for s in range(count):
+                if found[p, s]:
+                    for i in range(onward_at[s], onward_at[s + 1]):
+                        if every or begun[onward[i]]:
+                            found[p + 1, onward[i]] = True
+        elif ids[p] >= 0:
+            for s in range(count):
+                if found[p, s] and class_of[s, ids[p]] >= 0:
+                    found[p + 1, state[at[s] + class_of[s, ids[p]]]] = True
+    return found
+
+
+@njit(cache=True)
+def _ends(nodes, inside, final, final_at, final_labels, found):  # type: ignore[no-untyped-def]
+    """Where the text ends; added to what is `found` already."""
+    end = put(nodes, _nothing(), True)
+    for s in range(len(inside)):
+        if inside[s] and final[s] >= 0:
+            node = chain(nodes, final_labels, final_at[final[s]], final_at[final[s] + 1], end)
+            found[s] = union(nodes, [np.int64(found[s]), node], _nothing(), _nothing(), _nothing())
+
+
+@njit(cache=True)
+def _fixed(nodes, inside, after, group, class_of, at, emitted, state, labels, labels_at, found):  # type: ignore[no-untyped-def]
+    """Before a token that is given."""
+    known, made = _nothing(), _nothing()
+    for s in range(len(inside)):
+        if not inside[s] or class_of[s, group] < 0:
+            continue
+        c = at[s] + class_of[s, group]
+        e, node = emitted[c], after[state[c]]
+        if node == DEAD or e == 0:
+            found[s] = node
+            continue
+        key, k = np.int64(e) << 32 | np.int64(node), 0
+        while k < len(known) and known[k] != key:
+            k += 1
+        if k == len(known):
+            known.append(key)
+            made.append(chain(nodes, labels, labels_at[e], labels_at[e + 1], node))
+        found[s] = made[k]
+
+
+@njit(cache=True)
+def _open(nodes, inside, after, most, at, emitted, state, labels, labels_at, parent, slot_of, found):  # type: ignore[no-untyped-def]
+    """Before one mask, whose token emits at most so many labels.
+
+    The emissions of a state are a tree, by their common beginnings; a node is made for each branch, the leaves first.
+    `slot_of`: scratch, `[emissions]` of -1.
+    """
+    for s in range(len(inside)):
+        if not inside[s]:
+            continue
+        targets, touched, low, high, kid = _nothing(), _nothing(), _nothing(), _nothing(), _nothing()
+        kid_way, kid_next = _nothing(), _nothing()
+        c = at[s]
+        while c < at[s + 1]:
+            e, begin = emitted[c], len(targets)
+            fine = labels_at[e + 1] - labels_at[e] <= most
+            tick(nodes)
+            while c < at[s + 1] and emitted[c] == e:
+                node = after[state[c]]
+                if fine and node != DEAD and not met(nodes, node):
+                    targets.append(node)
+                c += 1
+            if len(targets) == begin:
+                continue
+            up = e
+            while slot_of[up] < 0:
+                slot_of[up] = len(touched)
+                touched.append(up)
+                low.append(0)
+                high.append(0)
+                kid.append(-1)
+                if up != 0:
+                    up = parent[up]
+            low[slot_of[e]], high[slot_of[e]] = begin, len(targets)
+        order(touched)
+        for i in range(len(touched) - 1, -1, -1):
+            e = touched[i]
+            k = slot_of[e]
+            row, j = _nothing(), kid[k]
+            while j >= 0:
+                row.append(kid_way[j])
+                j = kid_next[j]
+            node = union(nodes, targets[low[k] : high[k]], _nothing(), _nothing(), row)
+            if e == 0:
+                found[s] = node
+            else:
+                k = slot_of[parent[e]]
+                kid_way.append(way(INSERTED, node, labels[labels_at[e + 1] - 1]))
+                kid_next.append(kid[k])
+                kid[k] = len(kid_way) - 1
+        for e in touched:
+            slot_of[e] = -1
+
+
+@njit(cache=True)
+def _onward(steps, row, outs, middle):  # type: ignore[no-untyped-def]
+    """The ways on over a row of steps: out of the gap, or to its middle."""
+    step_label, step_landed, step_at = steps
+    found = _nothing()
+    for i in range(step_at[row], step_at[row + 1]):
+        if outs[step_landed[i]] != DEAD:
+            found.append(way(INSERTED, outs[step_landed[i]], step_label[i]))
+        if middle != DEAD:
+            found.append(way(INSERTED, middle, step_label[i]))
+    return found
+
+
+@njit(cache=True)
+def _closed(nodes, inside, after, most, calm_only, reach, first, later, steps, landings, free, found):  # type: ignore[no-untyped-def]
+    """Before a closed gap; and the node inside of it, behind the first label.
+
+    most: labels that the gap may hold; -1: any number. calm_only: no free text is begun in it that goes on behind it.
+    """
+    silent, silent_at, calm, calm_at = reach
+    landed, landed_at = landings
+    outs = np.empty(len(landed_at) - 1, dtype=np.int64)  # where the gap may end, by the set of states it may end in
+    for k in range(len(outs)):
+        quiet, loud = _nothing(), _nothing()
+        for i in range(landed_at[k], landed_at[k + 1]):
+            if not free[landed[i]]:
+                quiet.append(after[landed[i]])
+            elif not calm_only:
+                loud.append(after[landed[i]])
+        outs[k] = union(nodes, quiet, _nothing(), loud, _nothing())
+    middle = DEAD
+    if most < 0:
+        row = _onward(steps, later, outs, size(nodes))
+        order(row)
+        middle = append(nodes, row, False)
+    for _ in range(most - 1):
+        middle = put(nodes, _onward(steps, later, outs, middle), False)
+    made = np.full(len(steps[2]) - 1, -2, dtype=np.int64)
+    for s in range(len(inside)):
+        if not inside[s]:
+            continue
+        if made[first[s]] == -2:
+            made[first[s]] = put(nodes, _onward(steps, first[s], outs, middle), False)
+        here, loud = _nothing(), _nothing()
+        for i in range(calm_at[s], calm_at[s + 1]):
+            here.append(after[calm[i]])
+        for i in range(silent_at[s], silent_at[s + 1]):
+            if free[s] or not (calm_only and free[silent[i]]):
+                loud.append(after[silent[i]])
+        found[s] = union(nodes, here, [made[first[s]]], loud, _nothing())
+    return middle
+
+
+@njit(cache=True)
+def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, table, final, reach):  # type: ignore[no-untyped-def]
+    """The nodes of a canvas.
+
+    ids: `[n]` groups of tokens, or -1. opened: `[n]` bool, masks of open gaps. stops: `[n]`, at the start of a closed
+    gap where it stops, else -1. tail: where an end may stand. labels_in: labels that the token of an open mask emits,
+    at most. few: masks up to which a closed gap holds no more labels than masks. limit: nodes, beyond which it ends.
+
+    Returns:
+        nodes; places `[n + 1, S]`; middles `[n]`, the node inside of a closed gap, by where it starts.
+    """
+    class_of, at, emitted, state, labels, labels_at, parent, onward, onward_at = table
+    silent, silent_at, calm, calm_at, first, later, step_label, step_landed, step_at, landed, landed_at = reach[:11]
+    after, free, plain = reach[11:]
+    n, count = len(ids), len(class_of)
+    near = (silent, silent_at, calm, calm_at, after, plain)
+    states = _states(ids, opened, stops, exact, class_of, at, state, onward, onward_at, near)
+    nodes = pool()
+    places = np.full((n + 1, count), DEAD, dtype=np.int64)
+    middles = np.full(n, DEAD, dtype=np.int64)
+    slot_of = np.full(len(parent), -1, dtype=np.int64)
+    begins = np.full(n + 1, -1, dtype=np.int64)
+    for p in range(n):
+        if stops[p] >= 0:
+            begins[stops[p]] = p
+    _ends(nodes, states[n], *final, places[n])
+    p = n
+    while p > 0 and size(nodes) <= limit:
+        after_row = places[p]
+        if begins[p] >= 0:
+            width, p = p - begins[p], begins[p]
+            most = width if width <= few else -1
+            steps, landings = (step_label, step_landed, step_at), (landed, landed_at)
+            middles[p] = _closed(
+                *(nodes, states[p], after_row, most, calm_only, (silent, silent_at, calm, calm_at)),
+                *(first, later[0], steps, landings, free, places[p]),
+            )
+            continue
+        p -= 1
+        if opened[p]:
+            own = (at, emitted, state, labels, labels_at, parent, slot_of)
+            _open(nodes, states[p], after_row, labels_in, *own, places[p])
+            if p >= tail:
+                _ends(nodes, states[p], *final, places[p])
+        else:
+            _fixed(nodes, states[p], after_row, ids[p], class_of, at, emitted, state, labels, labels_at, places[p])
+    return _flat(nodes, places[0, 0] if p == 0 else -2), places, middles
+
+
+@njit(cache=True)
+def _flat(nodes, root):  # type: ignore[no-untyped-def]
+    """All ways and where each node's begin, as arrays; and what a text can come by from the root: `dllm.grammars.chart`.
+
+    Of that come, in the same order: label and target of the edges, where each node's begin, how many of them are given;
+    the silent ways, where each node's begin, how many of them are calm; whether the text may end; the number of each
+    node, or DEAD. A root of -2 says that the nodes are not complete.
+    """
+    ways, begins, finals = np.array(nodes[0] + _nothing()), np.array(nodes[1]), nodes[2]
+    number = np.full(len(finals) + 1, DEAD, dtype=np.int32)  # the last is for DEAD
+    if root >= 0:
+        number[root] = 0
+    for x in range(root, -1, -1):
+        if number[x] == 0:
+            for i in range(begins[x], begins[x + 1]):
+                number[target_of(ways[i])] = 0
+    count, edges, silents = 0, 0, 0
+    for x in range(root + 1):
+        if number[x] == 0:
+            number[x] = count
+            count += 1
+            for i in range(begins[x], begins[x + 1]):
+                if kind_of(ways[i]) < SILENT:
+                    edges += 1
+                else:
+                    silents += 1
+    label, target = np.empty(edges, dtype=np.int32), np.empty(edges, dtype=np.int32)
+    silent, final = np.empty(silents, dtype=np.int32), np.zeros(count, dtype=np.bool_)
+    at, silent_at = np.zeros(count + 1, dtype=np.int32), np.zeros(count + 1, dtype=np.int32)
+    given, calm = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
+    edges, silents = 0, 0
+    for x in range(root + 1):
+        own = number[x]
+        if own < 0:
+            continue
+        final[own] = finals[x]
+        for i in range(begins[x], begins[x + 1]):
+            kind, onward = kind_of(ways[i]), number[target_of(ways[i])]
+            if kind < SILENT:
+                label[edges], target[edges] = label_of(ways[i]), onward
+                given[own] += kind == GIVEN
+                edges += 1
+            else:
+                silent[silents] = onward
+                calm[own] += kind == SILENT
+                silents += 1
+        at[own + 1], silent_at[own + 1] = edges, silents
+    return ways, begins, (label, target, at, given, silent, silent_at, calm, final), number, root
