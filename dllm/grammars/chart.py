@@ -1,13 +1,13 @@
 """Which symbols derive which stretches of a lattice: a bottom-up chart whose rows are bitsets.
 
 A lattice is a graph of nodes with edges that carry labels (what a lexeme may be). Edges lead to nodes of lower number,
-or back to the node itself where a gap may hold anything any number of times. `spans[x, A]` has bit y where symbol A
+or back to the node itself where a gap may hold anything any number of times. The row of (x, A) has bit y where symbol A
 derives the labels of some path from x to y. Nodes are worked through by number, so everything to their right is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dllm.grammars import spans as kernels
 from dllm.grammars.cfg import Cfg
 from dllm.grammars.flat import Ints, starts
-from dllm.grammars.reasons import NONE, SILENT, UNIT, reasons
+from dllm.grammars.reasons import SILENT, UNIT, reasons
 
 Words = NDArray[np.uint64]
 
@@ -32,6 +32,7 @@ class Tables:
         right, right_at: (head, left) of `head -> left b`, by b.
         body, body_at: (left, right) of `head -> left right`, and (b, -1) of `head -> b`, by head.
         symbols, symbols_at: terminals of a label.
+        rank, by_rank: an order of the symbols, nearly so that what a head begins with comes before it.
         count: of symbols.
         start: the symbol of a whole text.
         may_be_empty: whether a text without lexemes is one.
@@ -47,6 +48,8 @@ class Tables:
     body_at: Ints
     symbols: Ints
     symbols_at: Ints
+    rank: Ints
+    by_rank: Ints
     count: int
     start: int
     may_be_empty: bool
@@ -61,8 +64,11 @@ class Tables:
         body, body_at = _grouped(bodies, count, 2)
         pairs = [(label, (symbol,)) for label, symbols in enumerate(labels) for symbol in symbols]
         symbols, symbols_at = _grouped(pairs, len(labels), 1)
+        rank = _ranks(count, [*grammar.unit, *((head, b) for head, b, _ in grammar.binary)])
         return cls(
             *(unit, unit_at, left, left_at, right, right_at, body, body_at, symbols, symbols_at),
+            rank=rank,
+            by_rank=np.argsort(rank).astype(np.int32),
             count=count,
             start=grammar.start,
             may_be_empty=grammar.may_be_empty,
@@ -75,6 +81,29 @@ def _grouped(pairs: Sequence[tuple[int, tuple[int, ...]]], count: int, width: in
     values = np.array([value for _, value in ordered], dtype=np.int32).reshape(-1, width)
     sizes = np.bincount([key for key, _ in ordered], minlength=count) if ordered else np.zeros(count, dtype=int)
     return values, starts(sizes)
+
+
+def _ranks(count: int, begun: Iterable[tuple[int, int]]) -> Ints:
+    """By symbol. `begun`: (head, what it begins with). The order in which a search from below leaves them, reversed."""
+    heads: list[list[int]] = [[] for _ in range(count)]
+    for head, body in begun:
+        heads[body].append(head)
+    met, found = [False] * count, [0] * count
+    left = count
+    for first in range(count):
+        stack = [] if met[first] else [(first, iter(heads[first]))]
+        met[first] = True
+        while stack:
+            symbol, onward = stack[-1]
+            above = next((head for head in onward if not met[head]), None)
+            if above is None:
+                left -= 1
+                found[symbol] = left
+                stack.pop()
+            else:
+                met[above] = True
+                stack.append((above, iter(heads[above])))
+    return np.array(found, dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -103,22 +132,37 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Chart:
-    """What was found in a lattice. `spans`: `[n, symbols, words]` uint64."""
+    """What was found in a lattice.
+
+    Attributes:
+        rows: `[n, symbols]`, where in `bits` the row of a node and a symbol begins, or -1 for nothing.
+        bits: rows of words, those of node x are `(x >> 6) + 1` long.
+        has: `[symbols, words]`, bit x where node x has a row.
+    """
 
     tables: Tables
     lattice: Lattice
-    spans: Words
+    rows: NDArray[np.int64]
+    bits: Words
+    has: Words
 
     @classmethod
     def make(cls, tables: Tables, lattice: Lattice) -> Chart:
-        return cls(tables, lattice, kernels.inside(*_arrays(tables), *_edges(lattice), tables.count))
+        made = kernels.inside(*_arrays(tables), tables.by_rank, tables.rank, *_edges(lattice))
+        return cls(tables, lattice, *made)
+
+    def spans(self, x: int, symbol: int, y: int) -> bool:
+        """Whether the symbol derives the labels of some path from x to y."""
+        return bool(kernels.within(self.bits, self.rows[x, symbol], y))
 
     @cached_property
     def ends(self) -> list[int]:
         """Nodes where a sentence that begins at the root may end the text."""
-        if self.lattice.root < 0:
+        root = self.lattice.root
+        row = self.rows[root, self.tables.start] if root >= 0 else -1
+        if row < 0:
             return []
-        bits = np.unpackbits(self.spans[self.lattice.root, self.tables.start].view(np.uint8), bitorder="little")
+        bits = np.unpackbits(self.bits[row : row + (root >> 6) + 1].view(np.uint8), bitorder="little")
         return [int(y) for y in np.flatnonzero(bits) if self.lattice.final[y]]
 
     @property
@@ -138,10 +182,11 @@ class Chart:
             return np.zeros(len(self.lattice.label), dtype=bool)
         tables, lattice = self.tables, self.lattice
         used = kernels.outside(
-            *(tables.body, tables.body_at, self.spans, tables.start, lattice.root, np.array(self.ends, dtype=np.int32)),
-            *(lattice.silent, lattice.silent_at),
+            *(tables.body, tables.body_at, tables.by_rank, tables.rank, self.rows, self.bits, self.has),
+            *(tables.start, lattice.root, np.array(self.ends, dtype=np.int32), lattice.silent, lattice.silent_at),
         )
-        found: NDArray[np.bool_] = kernels.live_edges(used, tables.symbols, tables.symbols_at, *_edges(lattice)[:3])
+        edges = (tables.symbols, tables.symbols_at, *_edges(lattice)[:3])
+        found: NDArray[np.bool_] = kernels.live_edges(self.rows, used, *edges)
         return found
 
     def sentence(self) -> list[int]:
@@ -151,19 +196,22 @@ class Chart:
         """
         if self.empty_text:
             return []
+        lattice = self.lattice
+        edges = (*_edges(lattice), lattice.given, lattice.calm)
+        why = np.empty((self.tables.count, lattice.root + 1, 3), dtype=np.int32)
+        met = np.zeros(why.shape[:2], dtype=np.int32)
         found: list[int] = []
-        stack = [(self.lattice.root, self.tables.start, self.ends[0])]
-        at, why = -1, np.zeros((0, 0, 0), dtype=np.int32)
+        stack = [(lattice.root, self.tables.start, self.ends[0])]
+        at, tick = -1, 0
         while stack:  # leftmost first, so that a node is not met again once it is left
             x, symbol, y = stack.pop()
             onward = self._silently(x, symbol, y)
             if onward is not None:
                 stack.append((onward, symbol, y))
                 continue
-            if x != at or why[symbol, y, 2] == NONE:
-                lattice = self.lattice
-                edges = (*_edges(lattice), lattice.given, lattice.calm)
-                at, why = x, reasons(*_arrays(self.tables), *edges, self.spans, x, symbol, y)
+            if x != at or met[symbol, y] != tick:
+                at, tick = x, tick + 1
+                reasons(*_arrays(self.tables), *edges, self.rows, self.bits, x, symbol, y, why, met, tick)
             one, other, middle = why[symbol, y].tolist()
             if other == SILENT:
                 stack.append((one, symbol, y))
@@ -179,7 +227,7 @@ class Chart:
         """A node reached silently and calmly from x where the symbol leads to y too."""
         lattice = self.lattice
         for z in lattice.silent[lattice.silent_at[x] : lattice.silent_at[x] + lattice.calm[x]].tolist():
-            if self.spans[z, symbol, y >> 6] >> np.uint64(y & 63) & np.uint64(1):
+            if y <= z and self.spans(z, symbol, y):
                 return int(z)
         return None
 

@@ -47,8 +47,8 @@ class Layout:
     """A lattice and where its nodes come from.
 
     Attributes:
-        ways, begins: of all nodes that were made; those of node x at `begins[x]` (`dllm.grammars.nodes`). Those that a
-            text can come by are in the lattice.
+        ways, begins, finals: of all nodes that were made; the ways of node x are at `begins[x]`, as
+            `dllm.grammars.nodes` says. Those that a text can come by are in the lattice.
         number: of a node in the lattice, or DEAD.
         places: `[n + 1, S]`, position and scanner state -> node before it (at the end: behind the last token), or DEAD.
         middles: `[n]`, start of a closed gap -> the node inside of it, behind at least one label; else DEAD.
@@ -57,6 +57,7 @@ class Layout:
     lattice: Lattice
     ways: NDArray[np.int64]
     begins: NDArray[np.int64]
+    finals: NDArray[np.bool_]
     number: Ints
     places: NDArray[np.int64]
     middles: NDArray[np.int64]
@@ -87,15 +88,24 @@ def build(
     for gap in canvas.gaps:
         if not masks[gap.start]:
             stops[gap.start] = gap.stop
-    (ways, begins, own, number, root), places, middles = weave(
+    (ways, begins, finals, own, number, root), places, middles = weave(
         np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32),
         *(masks, stops, canvas.tail, exact, LABELS if view < View.ANY else len(table.labels)),
         *(FEW if view < View.ANY else 0, view == View.CALM, MADE * limit),
-        (table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at, table.parent, *table.onward),
+        (
+            table.class_of,
+            table.at,
+            table.emitted,
+            table.state,
+            table.labels,
+            table.labels_at,
+            table.parent,
+            *table.onward,
+        ),
         table.final,
         reach.for_weaving,
     )
     if root == -2 or len(own[-1]) > limit:
         return None
-    lattice = Lattice(*own, root=int(number[root]))
-    return Layout(lattice, ways, begins, number, places, middles)
+    lattice = Lattice(*own, int(number[root]))
+    return Layout(lattice, ways, begins, finals, number, places, middles)

@@ -57,6 +57,32 @@ def _ends(s, i, final, final_at, final_labels, sentence):  # type: ignore[no-unt
 
 
 @njit(cache=True)
+def _rest(ids, class_of, at, emitted, state, labels_at):  # type: ignore[no-untyped-def]
+    """`[n + 1]`: how many labels the given tokens from a position on emit, at least, whatever stands in the gaps."""
+    n, count = len(ids), len(class_of)
+    never = np.int32(1 << 30)
+    found = np.zeros(n + 1, dtype=np.int32)
+    own, after = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)  # by the scanner state
+    for p in range(n - 1, -1, -1):
+        if ids[p] < 0:
+            own[:] = found[p + 1]
+            found[p] = found[p + 1]
+            continue
+        own, after = after, own
+        least = never
+        for s in range(count):
+            c = class_of[s, ids[p]]
+            if c < 0:
+                own[s] = never
+                continue
+            e = emitted[at[s] + c]
+            own[s] = min(never, after[state[at[s] + c]] + labels_at[e + 1] - labels_at[e])
+            least = min(least, own[s])
+        found[p] = least
+    return found
+
+
+@njit(cache=True)
 def lay(  # type: ignore[no-untyped-def]
     ids,
     tail,
@@ -87,6 +113,7 @@ def lay(  # type: ignore[no-untyped-def]
     starts = np.zeros(n + 2, dtype=np.int32)
     starts[1] = 1
     seen = np.full((len(final), size), -1, dtype=np.int32)  # number of the last pair there
+    rest = _rest(ids, class_of, at, emitted, state, labels_at)
     ended = n  # where the sentence is first complete and may end
     for p in range(n):
         if p > ended + BEYOND:
@@ -110,6 +137,8 @@ def lay(  # type: ignore[no-untyped-def]
             for m in range(matches_at[i] - 1, matches_at[i + 1]):
                 e = matches[m] if m >= matches_at[i] else 0
                 j = i + labels_at[e + 1] - labels_at[e]
+                if j + rest[p + 1] > size - 1:
+                    continue
                 low, high = _range(emitted, at[s], at[s + 1], e)
                 ahead = sentence[j] if j < size - 1 else leads.shape[1] - 1
                 for c in range(low, high):
@@ -161,3 +190,34 @@ def lay(  # type: ignore[no-untyped-def]
     states = np.array([pair[0] for pair in pairs])
     indices = np.array([pair[1] for pair in pairs])
     return starts, states, indices, alive
+
+
+@njit(cache=True)
+def read(  # type: ignore[no-untyped-def]
+    ids, tail, class_of, at, emitted, state, first, labels, labels_at, final, sentence, matches_at, matches, laid
+):
+    """`[n]`, tokens for the masks with which the sentence lies on the canvas, else -1; and where the text ends."""
+    starts, states, indices, alive = laid
+    found = np.full(len(ids), -1, dtype=np.int32)
+    good = np.full((len(final[0]), len(sentence) + 1), -1, dtype=np.int32)
+    s, i = 0, 0
+    for p in range(len(ids)):
+        if ids[p] >= 0:
+            c = at[s] + class_of[s, ids[p]]
+            s, i = state[c], i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]
+            continue
+        if p >= tail and _ends(s, i, *final, sentence):
+            return found, p
+        for number in range(starts[p + 1], starts[p + 2]):
+            if alive[number]:
+                good[states[number], indices[number]] = p
+        for m in range(matches_at[i] - 1, matches_at[i + 1]):
+            e = matches[m] if m >= matches_at[i] else 0
+            j = i + labels_at[e + 1] - labels_at[e]
+            low, high = _range(emitted, at[s], at[s + 1], e)
+            while low < high and good[state[low], j] != p:
+                low += 1
+            if low < high:
+                found[p], s, i = first[low], state[low], j
+                break
+    return found, len(ids)

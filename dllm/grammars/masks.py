@@ -64,7 +64,7 @@ class Possible:
         entries, exits = layout.places[gap.start], layout.places[gap.stop]
         first, later = self._labels(np.unique(entries)), self._labels(layout.middles[gap.start : gap.start + 1])
         allowed = _allowed(table.labels, table.labels_at, first, later)
-        begins, stops = entries != DEAD, exits != DEAD
+        begins, stops = self._alive(entries), self._alive(exits)
         ending = self._ending(allowed)
         tail = max(0, self._canvas.tail - gap.start)
         arrays = (table.at, table.emitted, table.state, *allowed)
@@ -87,6 +87,16 @@ class Possible:
         layout = self._layout
         found: Bools = _live_labels(layout.ways, layout.begins, layout.number, self._live, nodes)
         return found
+
+    def _alive(self, nodes: NDArray[np.int64]) -> Bools:
+        """`[S]` bool: states before which a sentence goes on over some label, or may end."""
+        distinct, number = np.unique(nodes, return_inverse=True)
+        layout = self._layout
+        fine = [
+            node != DEAD and (bool(layout.finals[node]) or self._labels(distinct[k : k + 1]).any())
+            for k, node in enumerate(distinct.tolist())
+        ]
+        return np.array(fine, dtype=bool)[number]
 
     def _ending(self, allowed: tuple[Bools, Bools]) -> Bools:
         """`[2, S]` bool: whether the text may end in a state, before any label of the gap and behind one."""

@@ -1,9 +1,9 @@
 """The nodes of a lattice, made once for each content, from the right end of a canvas on. Compiled.
 
 A node is an ascending row of ways on, each a number that holds its kind, where it leads, and its label if it has one.
-The nodes made so far are a tuple of lists, the *pool*: `ways` of all nodes end to end; `begins`, where each node's begin
-(and the end of the last); `finals`, whether the text may end there; `slots`, a hash table of node numbers; `stamps` and
-`clock`, to tell nodes that were met.
+The nodes made so far are a tuple of lists, the *pool*: `ways` of all nodes end to end; `begins`, where each node's
+begin (and the end of the last); `finals`, whether the text may end there; `slots`, a hash table of node numbers;
+`stamps` and `clock`, to tell nodes that were met.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ DEAD = -1
 SMALL = 4
 """Ways on that are copied where nodes are united; to a node with more of them a silent way leads."""
 GIVEN, INSERTED, SILENT, LATER, BREAKING = 0, 1, 2, 3, 4
-"""Kinds of ways: a lexeme that what is given asks for; one that a gap puts in; a node that leads on without a label; the
-same, where a gap puts lexemes in; the same, where free text is begun or ended. They are tried in this order."""
+"""Kinds of ways: a lexeme that what is given asks for; one that a gap puts in; a node that leads on without a label;
+the same, where a gap puts lexemes in; the same, where free text is begun or ended. They are tried in this order."""
 _KIND, _TARGET = 60, 24
 """Where in a way its kind and its target begin. What leads further to the right comes first."""
 

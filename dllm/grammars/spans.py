@@ -1,7 +1,7 @@
 """The loops of the chart, compiled. What the arrays are is said in `dllm.grammars.chart`.
 
-A set of nodes is a row of 64-bit words, one bit a node. A node leads to none of a higher number than its own, so of its
-row only the first words count.
+A set of nodes is a row of 64-bit words, one bit a node. A node leads to none of a higher number than its own, so its
+rows are that long and no longer; rows of nothing are not kept.
 """
 
 from __future__ import annotations
@@ -9,185 +9,231 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+ONE = np.uint64(1)
+
 
 @njit(cache=True)
 def lowest(word):  # type: ignore[no-untyped-def]
     """Index of the lowest bit that is set."""
     found = 0
     for width in (32, 16, 8, 4, 2, 1):
-        if word & ((np.uint64(1) << np.uint64(width)) - np.uint64(1)) == 0:
+        if word & ((ONE << np.uint64(width)) - ONE) == 0:
             word >>= np.uint64(width)
             found += width
     return found
 
 
 @njit(cache=True)
-def _or(into, bits, words):  # type: ignore[no-untyped-def]
-    """`into |= bits`; whether that changed it."""
-    changed = False
-    for w in range(words):
-        more = into[w] | bits[w]
-        if more != into[w]:
-            into[w] = more
-            changed = True
-    return changed
+def within(bits, row, y):  # type: ignore[no-untyped-def]
+    """Whether node y is in the row that begins at `row`; a row of -1 is nothing."""
+    return row >= 0 and (bits[row + (y >> 6)] >> np.uint64(y & 63)) & ONE != 0
 
 
 @njit(cache=True)
-def _push(queue, queued, size, symbol):  # type: ignore[no-untyped-def]
-    """Queue a symbol once; the new size of the queue."""
-    if queued[symbol]:
-        return size
-    queued[symbol] = True
-    queue[size] = symbol
-    return size + 1
+def _or(into, bits, words):  # type: ignore[no-untyped-def]
+    """`into |= bits`; whether that changed it."""
+    changed = np.uint64(0)
+    for w in range(words):
+        changed |= bits[w] & ~into[w]
+        into[w] |= bits[w]
+    return changed != 0
+
+
+@njit(cache=True)
+def _push(pending, rank):  # type: ignore[no-untyped-def]
+    pending[rank >> 6] |= ONE << np.uint64(rank & 63)
+
+
+@njit(cache=True)
+def _pop(pending):  # type: ignore[no-untyped-def]
+    """The lowest rank, or -1."""
+    for w in range(len(pending)):
+        if pending[w]:
+            found = (w << 6) + lowest(pending[w])
+            pending[w] &= pending[w] - ONE
+            return found
+    return -1
 
 
 @njit(cache=True)
 def _take(waiting, known, new, words):  # type: ignore[no-untyped-def]
     """Move what is `waiting` and not `known` to `new` and to `known`; whether there was any."""
-    fresh = False
+    fresh = np.uint64(0)
     for w in range(words):
         new[w] = waiting[w] & ~known[w]
         known[w] |= new[w]
         waiting[w] = 0
-        fresh = fresh or new[w] != 0
-    return fresh
+        fresh |= new[w]
+    return fresh != 0
+
+
+@njit(cache=True)
+def _keep(x, known, rows, bits, size, has):  # type: ignore[no-untyped-def]
+    """Put what node x spans behind the rows there are, and clear `known`; the rows, perhaps in a larger array."""
+    words = (x >> 6) + 1
+    for a in range(len(known)):
+        some = False
+        for w in range(words):
+            some = some or known[a, w] != 0
+        if not some:
+            continue
+        if size + words > len(bits):
+            larger = np.zeros(2 * len(bits) + words, dtype=np.uint64)
+            larger[:size] = bits[:size]
+            bits = larger
+        rows[x, a] = size
+        for w in range(words):
+            bits[size + w] = known[a, w]
+            known[a, w] = 0
+        size += words
+        has[a, x >> 6] |= ONE << np.uint64(x & 63)
+    return bits, size
 
 
 @njit(cache=True)
 def inside(  # type: ignore[no-untyped-def]
-    unit, unit_at, left, left_at, right, right_at, symbols, symbols_at, label, target, at, silent, silent_at, count
+    unit,
+    unit_at,
+    left,
+    left_at,
+    right,
+    right_at,
+    symbols,
+    symbols_at,
+    by_rank,
+    rank,
+    label,
+    target,
+    at,
+    silent,
+    silent_at,
 ):
-    n = len(at) - 1
-    spans = np.zeros((n, count, (n + 63) // 64), dtype=np.uint64)
-    some = np.zeros((n, count), dtype=np.bool_)
-    waiting = np.zeros((count, spans.shape[2]), dtype=np.uint64)
-    new = np.zeros(spans.shape[2], dtype=np.uint64)
-    queued = np.zeros(count, dtype=np.bool_)
-    queue = np.empty(count, dtype=np.int32)
-    one = np.uint64(1)
+    """Rows `[n, symbols]`, where each begins in the bits or -1; the bits; `[symbols, words]`, nodes that have a row."""
+    n, count, width = len(at) - 1, len(rank), (len(at) + 62) >> 6
+    rows = np.full((n, count), -1, dtype=np.int64)
+    bits, size = np.zeros(1 << 12, dtype=np.uint64), 0
+    has = np.zeros((count, width), dtype=np.uint64)
+    known = np.zeros((count, width), dtype=np.uint64)
+    waiting = np.zeros((count, width), dtype=np.uint64)
+    new = np.zeros(width, dtype=np.uint64)
+    pending = np.zeros((count + 63) >> 6, dtype=np.uint64)
     for x in range(n):
-        words = (x >> 6) + 1
-        size, loops = 0, False
+        words, loops = (x >> 6) + 1, False
         for e in range(silent_at[x], silent_at[x + 1]):
             z = silent[e]
             for a in range(count):
-                if some[z, a] and _or(waiting[a], spans[z, a], (z >> 6) + 1):
-                    size = _push(queue, queued, size, a)
+                if rows[z, a] >= 0 and _or(waiting[a], bits[rows[z, a] :], (z >> 6) + 1):
+                    _push(pending, rank[a])
         for e in range(at[x], at[x + 1]):
             y = target[e]
             loops = loops or y == x
             for k in range(symbols_at[label[e]], symbols_at[label[e] + 1]):
                 t = symbols[k, 0]
-                waiting[t, y >> 6] |= one << np.uint64(y & 63)
-                size = _push(queue, queued, size, t)
-        while size:
-            size -= 1
-            b = queue[size]
-            queued[b] = False
-            if not _take(waiting[b], spans[x, b], new, words):
+                waiting[t, y >> 6] |= ONE << np.uint64(y & 63)
+                _push(pending, rank[t])
+        while True:
+            r = _pop(pending)
+            if r < 0:
+                break
+            b = by_rank[r]
+            if not _take(waiting[b], known[b], new, words):
                 continue
-            some[x, b] = True
             for k in range(unit_at[b], unit_at[b + 1]):
                 a = unit[k, 0]
                 if _or(waiting[a], new, words):
-                    size = _push(queue, queued, size, a)
+                    _push(pending, rank[a])
             for k in range(left_at[b], left_at[b + 1]):
                 a, c = left[k, 0], left[k, 1]
                 changed = False
                 for w in range(words):
-                    bits = new[w]
-                    while bits:
-                        low = lowest(bits)
-                        bits &= bits - one
-                        z = (w << 6) + low
-                        if some[z, c]:
-                            changed = _or(waiting[a], spans[z, c], (z >> 6) + 1) or changed
+                    some = new[w] & has[c, w]
+                    while some:
+                        z = (w << 6) + lowest(some)
+                        some &= some - ONE
+                        changed = _or(waiting[a], bits[rows[z, c] :], (z >> 6) + 1) or changed
+                if loops and (new[x >> 6] >> np.uint64(x & 63)) & ONE:
+                    changed = _or(waiting[a], known[c], words) or changed
                 if changed:
-                    size = _push(queue, queued, size, a)
+                    _push(pending, rank[a])
             if loops:
                 for k in range(right_at[b], right_at[b + 1]):
                     a, c = right[k, 0], right[k, 1]
-                    if spans[x, c, x >> 6] >> np.uint64(x & 63) & one and _or(waiting[a], new, words):
-                        size = _push(queue, queued, size, a)
-    return spans
+                    if known[c, x >> 6] >> np.uint64(x & 63) & ONE and _or(waiting[a], new, words):
+                        _push(pending, rank[a])
+        bits, size = _keep(x, known, rows, bits, size, has)
+    return rows, bits[:size].copy(), has
 
 
 @njit(cache=True)
-def outside(body, body_at, spans, start, root, ends, silent, silent_at):  # type: ignore[no-untyped-def]
-    """Of the spans, those that are part of a sentence from the root to one of `ends`; shaped like `spans`."""
-    count = spans.shape[1]
-    used = np.zeros_like(spans)
-    waiting = np.zeros((count, spans.shape[2]), dtype=np.uint64)
-    new = np.zeros(spans.shape[2], dtype=np.uint64)
-    queued = np.zeros(count, dtype=np.bool_)
-    queue = np.empty(count, dtype=np.int32)
-    one = np.uint64(1)
+def outside(body, body_at, by_rank, rank, rows, bits, has, start, root, ends, silent, silent_at):  # type: ignore[no-untyped-def]
+    """Of the spans, those that are part of a sentence from the root to one of `ends`; laid out like `bits`."""
+    count, width = rows.shape[1], has.shape[1]
+    used = np.zeros_like(bits)
+    waiting = np.zeros((count, width), dtype=np.uint64)
+    new = np.zeros(width, dtype=np.uint64)
+    pending = np.zeros((count + 63) >> 6, dtype=np.uint64)
     for y in ends:
-        used[root, start, y >> 6] |= one << np.uint64(y & 63)
-    for back in range(root + 1):
-        x = root - back
+        used[rows[root, start] + (y >> 6)] |= ONE << np.uint64(y & 63)
+    for x in range(root, -1, -1):
         words = (x >> 6) + 1
-        size = 0
         for a in range(count):  # what the nodes to the left have asked for
-            for w in range(words):
-                waiting[a, w] = used[x, a, w]
-                used[x, a, w] = 0
+            for w in range(words if rows[x, a] >= 0 else 0):
+                waiting[a, w] = used[rows[x, a] + w]
+                used[rows[x, a] + w] = 0
                 if waiting[a, w]:
-                    size = _push(queue, queued, size, a)
-        while size:
-            size -= 1
-            a = queue[size]
-            queued[a] = False
-            if not _take(waiting[a], used[x, a], new, words):
+                    _push(pending, count - 1 - rank[a])
+        while True:
+            r = _pop(pending)
+            if r < 0:
+                break
+            a = by_rank[count - 1 - r]
+            if not _take(waiting[a], used[rows[x, a] :], new, words):
                 continue
             for e in range(silent_at[x], silent_at[x + 1]):
                 z = silent[e]
-                for w in range((z >> 6) + 1):
-                    used[z, a, w] |= new[w] & spans[z, a, w]
+                for w in range((z >> 6) + 1 if rows[z, a] >= 0 else 0):
+                    used[rows[z, a] + w] |= new[w] & bits[rows[z, a] + w]
             for k in range(body_at[a], body_at[a + 1]):
                 b, c = body[k, 0], body[k, 1]
+                own = rows[x, b]
+                if own < 0:
+                    continue
                 changed = False
-                if c < 0:
-                    for w in range(words):
-                        more = new[w] & spans[x, b, w]
-                        if more & ~waiting[b, w]:
-                            waiting[b, w] |= more
+                for w in range(words):
+                    if c < 0:
+                        more = new[w] & bits[own + w] & ~used[own + w]
+                        changed = changed or more & ~waiting[b, w] != 0
+                        waiting[b, w] |= more
+                        continue
+                    some = bits[own + w] & has[c, w]
+                    while some:
+                        z = (w << 6) + lowest(some)
+                        bit = some & ~(some - ONE)
+                        some &= some - ONE
+                        that, fits = rows[z, c], False
+                        for u in range((z >> 6) + 1):
+                            more = new[u] & bits[that + u]
+                            if more:
+                                fits = True
+                                if z < x:
+                                    used[that + u] |= more
+                                elif more & ~(waiting[c, u] | used[that + u]):
+                                    waiting[c, u] |= more & ~used[that + u]
+                                    _push(pending, count - 1 - rank[c])
+                        if fits and not (waiting[b, w] | used[own + w]) & bit:
+                            waiting[b, w] |= bit
                             changed = True
-                else:
-                    for w in range(words):
-                        bits = spans[x, b, w]
-                        while bits:
-                            low = lowest(bits)
-                            bits &= bits - one
-                            z = (w << 6) + low
-                            right = False
-                            for u in range((z >> 6) + 1):
-                                more = new[u] & spans[z, c, u]
-                                if more:
-                                    right = True
-                                    if z < x:
-                                        used[z, c, u] |= more
-                                    elif more & ~(waiting[c, u] | used[x, c, u]):
-                                        waiting[c, u] |= more
-                                        size = _push(queue, queued, size, c)
-                            if right and not (waiting[b, w] | used[x, b, w]) >> np.uint64(low) & one:
-                                waiting[b, w] |= one << np.uint64(low)
-                                changed = True
                 if changed:
-                    size = _push(queue, queued, size, b)
+                    _push(pending, count - 1 - rank[b])
     return used
 
 
 @njit(cache=True)
-def live_edges(used, symbols, symbols_at, label, target, at):  # type: ignore[no-untyped-def]
+def live_edges(rows, used, symbols, symbols_at, label, target, at):  # type: ignore[no-untyped-def]
     """`[edges]` bool: which edges are a terminal that is used."""
     found = np.zeros(len(label), dtype=np.bool_)
     for x in range(len(at) - 1):
         for e in range(at[x], at[x + 1]):
-            y = target[e]
             for k in range(symbols_at[label[e]], symbols_at[label[e] + 1]):
-                if used[x, symbols[k, 0], y >> 6] >> np.uint64(y & 63) & np.uint64(1):
-                    found[e] = True
+                found[e] = found[e] or within(used, rows[x, symbols[k, 0]], target[e])
     return found

@@ -96,6 +96,12 @@ class TokenTable:
         return np.concatenate(rows).astype(np.int32), starts([len(row) for row in rows])
 
     @cached_property
+    def for_weaving(self) -> tuple[NDArray[np.integer], ...]:
+        """What `dllm.grammars.weave` takes, in its order."""
+        own = (self.class_of, self.at, self.emitted, self.state, self.labels, self.labels_at, self.parent)
+        return (*own, *self.onward)
+
+    @cached_property
     def emissions(self) -> tuple[Labels, ...]:
         """Emission -> its labels."""
         return unragged(self.labels, self.labels_at)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.flat import Ints
-from dllm.grammars.laying import lay
+from dllm.grammars.laying import lay, read
 from dllm.grammars.reach import Reach
 from dllm.grammars.table import TokenTable
 
@@ -43,6 +43,7 @@ class Thread:
     """How a sentence lies on a canvas.
 
     Attributes:
+        matches: for each place in the sentence, the emissions that stand there; see `lay`.
         at: `[n + 2]`; the pairs before position p are `at[p]:at[p + 1]` of the next three.
         state, index: scanner state, and labels emitted so far.
         alive: whether the sentence can be completed from there.
@@ -52,6 +53,7 @@ class Thread:
     canvas: Canvas
     table: TokenTable
     sentence: tuple[int, ...]
+    matches: tuple[Ints, Ints]
     at: Ints
     state: Ints
     index: Ints
@@ -62,16 +64,15 @@ class Thread:
     def make(
         cls, canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[int], ways: Ways = Ways.EXACT
     ) -> Thread:
-        matches_at, matches = _matches(table, sentence)
+        matches = _matches(table, sentence)
         at, state, index, alive = lay(
-            np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32),
-            canvas.tail,
+            *(_groups(canvas, table), canvas.tail),
             *(table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at),
             *table.final,
-            np.array(sentence, dtype=np.int32),
-            *(matches_at, matches, reach.leads, reach.plain | (ways == Ways.EXACT), reach.free, int(ways)),
+            *(np.array(sentence, dtype=np.int32), *matches),
+            *(reach.leads, reach.plain | (ways == Ways.EXACT), reach.free, int(ways)),
         )
-        return cls(canvas, table, tuple(sentence), at, state, index, alive, ways)
+        return cls(canvas, table, tuple(sentence), matches, at, state, index, alive, ways)
 
     @property
     def fits(self) -> bool:
@@ -86,34 +87,19 @@ class Thread:
     @cached_property
     def witness(self) -> list[int]:
         """A token for every position, or END from some position on; only where the sentence fits."""
-        found: list[int] = []
-        state, index = 0, 0
-        for position, token in enumerate(self.canvas.ids):
-            if token == MASK and position >= self.canvas.tail and self._ends(state, index):
-                return found + [END] * (len(self.canvas.ids) - position)
-            token, state, index = self._onward(position, state, index)
-            found.append(token)
-        return found
+        table, ids = self.table, self.canvas.ids
+        found, stop = read(
+            *(_groups(self.canvas, table), self.canvas.tail, table.class_of, table.at, table.emitted, table.state),
+            *(table.first, table.labels, table.labels_at, table.final, np.array(self.sentence, dtype=np.int32)),
+            *(*self.matches, (self.at, self.state, self.index, self.alive)),
+        )
+        tokens = [own if token == MASK else token for own, token in zip(found.tolist(), ids, strict=True)]
+        return tokens[:stop] + [END] * (len(ids) - stop)
 
-    def _onward(self, position: int, state: int, index: int) -> tuple[int, int, int]:
-        """A token after which the sentence can still be completed, the new state and number of labels."""
-        own = slice(self.at[position + 1], self.at[position + 2])
-        alive = self.alive[own]
-        goals = set(zip(self.state[own][alive].tolist(), self.index[own][alive].tolist(), strict=True))
-        fixed = self.canvas.ids[position]
-        if fixed != MASK:
-            labels, after = self.table.step(state, fixed)
-            return fixed, after, index + len(labels)
-        for number in range(self.table.at[state], self.table.at[state + 1]):
-            labels = self.table.emissions[self.table.emitted[number]]
-            goal = (int(self.table.state[number]), index + len(labels))
-            if goal in goals and self.sentence[index : goal[1]] == labels:
-                return int(self.table.first[number]), *goal
-        raise AssertionError("a pair that is alive leads on")
 
-    def _ends(self, state: int, index: int) -> bool:
-        final = int(self.table.scanner.final[state])
-        return final >= 0 and self.table.scanner.emissions[final] == self.sentence[index:]
+def _groups(canvas: Canvas, table: TokenTable) -> Ints:
+    """The canvas in groups of tokens."""
+    return np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32)
 
 
 def _matches(table: TokenTable, sentence: Sequence[int]) -> tuple[Ints, Ints]:

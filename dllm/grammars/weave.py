@@ -262,13 +262,13 @@ def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, tab
 
 @njit(cache=True)
 def _flat(nodes, root):  # type: ignore[no-untyped-def]
-    """All ways and where each node's begin, as arrays; and what a text can come by from the root: `dllm.grammars.chart`.
+    """All ways, where each node's begin, and whether it is final; and what a text can come by: `dllm.grammars.chart`.
 
     Of that come, in the same order: label and target of the edges, where each node's begin, how many of them are given;
     the silent ways, where each node's begin, how many of them are calm; whether the text may end; the number of each
     node, or DEAD. A root of -2 says that the nodes are not complete.
     """
-    ways, begins, finals = np.array(nodes[0] + _nothing()), np.array(nodes[1]), nodes[2]
+    ways, begins, finals = np.array(nodes[0] + _nothing()), np.array(nodes[1]), np.array(nodes[2])
     number = np.full(len(finals) + 1, DEAD, dtype=np.int32)  # the last is for DEAD
     if root >= 0:
         number[root] = 0
@@ -307,4 +307,4 @@ def _flat(nodes, root):  # type: ignore[no-untyped-def]
                 calm[own] += kind == SILENT
                 silents += 1
         at[own + 1], silent_at[own + 1] = edges, silents
-    return ways, begins, (label, target, at, given, silent, silent_at, calm, final), number, root
+    return ways, begins, finals, (label, target, at, given, silent, silent_at, calm, final), number, root
