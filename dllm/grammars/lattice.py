@@ -88,7 +88,7 @@ def build(
     for gap in canvas.gaps:
         if not masks[gap.start]:
             stops[gap.start] = gap.stop
-    (ways, begins, finals, own, number, root), places, middles = weave(
+    (ways, begins, finals, arrays, number, root), places, middles = weave(
         np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32),
         *(masks, stops, canvas.tail, exact, LABELS if view < View.ANY else len(table.labels)),
         *(FEW if view < View.ANY else 0, view == View.CALM, MADE * limit),
@@ -105,7 +105,7 @@ def build(
         table.final,
         reach.for_weaving,
     )
-    if root == -2 or len(own[-1]) > limit:
+    if root == -2 or len(arrays[-1]) > limit:
         return None
-    lattice = Lattice(*own, int(number[root]))
+    lattice = Lattice(*arrays, int(number[root]))  # type: ignore[call-arg]
     return Layout(lattice, ways, begins, finals, number, places, middles)

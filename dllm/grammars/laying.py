@@ -57,28 +57,27 @@ def _ends(s, i, final, final_at, final_labels, sentence):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def _rest(ids, class_of, at, emitted, state, labels_at):  # type: ignore[no-untyped-def]
-    """`[n + 1]`: how many labels the given tokens from a position on emit, at least, whatever stands in the gaps."""
+def _rest(ids, class_of, at, emitted, state, labels_at, final, final_at):  # type: ignore[no-untyped-def]
+    """`[n + 1]`: how many labels come from a position on, at least, whatever stands in the gaps."""
     n, count = len(ids), len(class_of)
     never = np.int32(1 << 30)
-    found = np.zeros(n + 1, dtype=np.int32)
-    own, after = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)  # by the scanner state
+    found = np.full(n + 1, never, dtype=np.int32)
+    own, after = np.full(count, never, dtype=np.int32), np.zeros(count, dtype=np.int32)  # by the scanner state
+    for s in range(count):
+        if final[s] >= 0:
+            own[s] = final_at[final[s] + 1] - final_at[final[s]]
+            found[n] = min(found[n], own[s])
     for p in range(n - 1, -1, -1):
         if ids[p] < 0:
-            own[:] = found[p + 1]
-            found[p] = found[p + 1]
+            own[:] = found[p] = found[p + 1]
             continue
         own, after = after, own
-        least = never
         for s in range(count):
-            c = class_of[s, ids[p]]
-            if c < 0:
-                own[s] = never
-                continue
-            e = emitted[at[s] + c]
-            own[s] = min(never, after[state[at[s] + c]] + labels_at[e + 1] - labels_at[e])
-            least = min(least, own[s])
-        found[p] = least
+            c, own[s] = class_of[s, ids[p]], never
+            if c >= 0:
+                e = emitted[at[s] + c]
+                own[s] = min(never, after[state[at[s] + c]] + labels_at[e + 1] - labels_at[e])
+                found[p] = min(found[p], own[s])
     return found
 
 
@@ -113,7 +112,7 @@ def lay(  # type: ignore[no-untyped-def]
     starts = np.zeros(n + 2, dtype=np.int32)
     starts[1] = 1
     seen = np.full((len(final), size), -1, dtype=np.int32)  # number of the last pair there
-    rest = _rest(ids, class_of, at, emitted, state, labels_at)
+    rest = _rest(ids, class_of, at, emitted, state, labels_at, final, final_at)
     ended = n  # where the sentence is first complete and may end
     for p in range(n):
         if p > ended + BEYOND:

@@ -205,21 +205,17 @@ def _groups(class_of, at, emitted, state, one, other, before, after, order):  # 
             break
         if not (before[0, s] or before[1, s]):
             continue
-        fine = np.zeros(at[s + 1] - at[s] + 1, dtype=np.bool_)  # the last is for DEAD
-        any_fine = False
-        for c in range(at[s], at[s + 1]):
-            e = emitted[c]
-            if before[0, s] and (after[0, state[c]] if e == 0 else one[e] and after[1, state[c]]):
-                fine[c - at[s]] = True
-            if before[1, s] and (e == 0 or other[e]) and after[1, state[c]]:
-                fine[c - at[s]] = True
-            any_fine = any_fine or fine[c - at[s]]
-        if not any_fine:
-            continue
         left = 0
         for i in range(len(missing)):
             g = missing[i]
-            if fine[class_of[s, g]]:
+            c, fine = at[s] + class_of[s, g], False
+            if class_of[s, g] >= 0:
+                e, t = emitted[c], state[c]
+                if before[0, s]:
+                    fine = after[0, t] if e == 0 else one[e] and after[1, t]
+                if before[1, s] and not fine:
+                    fine = (e == 0 or other[e]) and after[1, t]
+            if fine:
                 found[g] = True
             else:
                 missing[left] = g

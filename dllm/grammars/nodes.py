@@ -211,3 +211,53 @@ def _once(row):  # type: ignore[no-untyped-def]
             kept += 1
     while len(row) > kept:
         row.pop()
+
+
+@njit(cache=True)
+def flat(nodes, root):  # type: ignore[no-untyped-def]
+    """All ways, where each node's begin, and whether it is final; and what a text can come by: `dllm.grammars.chart`.
+
+    Of that come, in the same order: label and target of the edges, where each node's begin, how many of them are given;
+    the silent ways, where each node's begin, how many of them are calm; whether the text may end; the number of each
+    node, or DEAD. A root of -2 says that the nodes are not complete.
+    """
+    ways, begins, finals = np.array(nodes[0]), np.array(nodes[1]), np.array(nodes[2])
+    number = np.full(len(finals) + 1, DEAD, dtype=np.int32)  # the last is for DEAD
+    if root >= 0:
+        number[root] = 0
+    for x in range(root, -1, -1):
+        if number[x] == 0:
+            for i in range(begins[x], begins[x + 1]):
+                number[target_of(ways[i])] = 0
+    count, edges, silents = 0, 0, 0
+    for x in range(root + 1):
+        if number[x] == 0:
+            number[x] = count
+            count += 1
+            for i in range(begins[x], begins[x + 1]):
+                if kind_of(ways[i]) < SILENT:
+                    edges += 1
+                else:
+                    silents += 1
+    label, target = np.empty(edges, dtype=np.int32), np.empty(edges, dtype=np.int32)
+    silent, final = np.empty(silents, dtype=np.int32), np.zeros(count, dtype=np.bool_)
+    at, silent_at = np.zeros(count + 1, dtype=np.int32), np.zeros(count + 1, dtype=np.int32)
+    given, calm = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
+    edges, silents = 0, 0
+    for x in range(root + 1):
+        own = number[x]
+        if own < 0:
+            continue
+        final[own] = finals[x]
+        for i in range(begins[x], begins[x + 1]):
+            kind, onward = kind_of(ways[i]), number[target_of(ways[i])]
+            if kind < SILENT:
+                label[edges], target[edges] = label_of(ways[i]), onward
+                given[own] += kind == GIVEN
+                edges += 1
+            else:
+                silent[silents] = onward
+                calm[own] += kind == SILENT
+                silents += 1
+        at[own + 1], silent_at[own + 1] = edges, silents
+    return ways, begins, finals, (label, target, at, given, silent, silent_at, calm, final), number, root

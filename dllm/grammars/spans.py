@@ -40,6 +40,15 @@ def _or(into, bits, words):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _adds(bits, one, other, words):  # type: ignore[no-untyped-def]
+    """Whether `bits` hold anything that neither of the two holds."""
+    for w in range(words):  # noqa: SIM110 (compiled)
+        if bits[w] & ~(one[w] | other[w]):
+            return True
+    return False
+
+
+@njit(cache=True)
 def _push(pending, rank):  # type: ignore[no-untyped-def]
     pending[rank >> 6] |= ONE << np.uint64(rank & 63)
 
@@ -68,7 +77,7 @@ def _take(waiting, known, new, words):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _keep(x, known, rows, bits, size, has):  # type: ignore[no-untyped-def]
+def _keep(x, known, rows, bits, size, has, most):  # type: ignore[no-untyped-def]
     """Put what node x spans behind the rows there are, and clear `known`; the rows, perhaps in a larger array."""
     words = (x >> 6) + 1
     for a in range(len(known)):
@@ -84,6 +93,7 @@ def _keep(x, known, rows, bits, size, has):  # type: ignore[no-untyped-def]
         rows[x, a] = size
         for w in range(words):
             bits[size + w] = known[a, w]
+            most[a, w] |= known[a, w]
             known[a, w] = 0
         size += words
         has[a, x >> 6] |= ONE << np.uint64(x & 63)
@@ -115,6 +125,7 @@ def inside(  # type: ignore[no-untyped-def]
     has = np.zeros((count, width), dtype=np.uint64)
     known = np.zeros((count, width), dtype=np.uint64)
     waiting = np.zeros((count, width), dtype=np.uint64)
+    most = np.zeros((count, width), dtype=np.uint64)  # of any row of the symbol: what it can add at most
     new = np.zeros(width, dtype=np.uint64)
     pending = np.zeros((count + 63) >> 6, dtype=np.uint64)
     for x in range(n):
@@ -145,8 +156,10 @@ def inside(  # type: ignore[no-untyped-def]
             for k in range(left_at[b], left_at[b + 1]):
                 a, c = left[k, 0], left[k, 1]
                 changed = False
-                for w in range(words):
+                for w in range(words - 1, -1, -1):  # long rows first
                     some = new[w] & has[c, w]
+                    if some and not _adds(most[c], known[a], waiting[a], words):
+                        break
                     while some:
                         z = (w << 6) + lowest(some)
                         some &= some - ONE
@@ -160,7 +173,7 @@ def inside(  # type: ignore[no-untyped-def]
                     a, c = right[k, 0], right[k, 1]
                     if known[c, x >> 6] >> np.uint64(x & 63) & ONE and _or(waiting[a], new, words):
                         _push(pending, rank[a])
-        bits, size = _keep(x, known, rows, bits, size, has)
+        bits, size = _keep(x, known, rows, bits, size, has, most)
     return rows, bits[:size].copy(), has
 
 
