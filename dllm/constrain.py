@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dllm.row import Row
     from dllm.views import StepView
 
-TRIES = 16
+TRIES = 8
 """Proposals tried at a position, in the order of the draw, before the constraint's own token is taken."""
 
 

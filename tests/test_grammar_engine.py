@@ -414,5 +414,28 @@ def test_a_constraint_is_not_changed_by_what_is_asked_of_it():
     assert torch.equal(held.allowed(torch.arange(6), exact=True), exact)
 
 
+def test_what_is_refused_is_searched_for_once_and_answers_for_all_alike(monkeypatch: pytest.MonkeyPatch):
+    rules = rules_from_lark('start: NAME "=" NUMBER\nNAME: /[a-c]+/\nNUMBER: /[0-9]+/')
+    compiled = Compiled.make(rules, vocabulary([b"a", b"b", b"c", b"1", b"="]))
+    held = GrammarConstraint.start(compiled, Canvas((MASK, 4, MASK)), 0, [])
+    searched: list[Canvas] = []
+
+    def counted(compiled: Compiled, canvas: Canvas) -> Thread | None:
+        searched.append(canvas)
+        return solve(compiled, canvas)
+
+    monkeypatch.setattr(constraint_module, "solve", counted)
+    assert held.commit({2: 0}) is None and len(searched) == 1
+    assert held.commit({2: 1}) is None and len(searched) == 1
+    after = held.commit({0: 2})
+    assert after is not None
+    asked = len(searched)
+    assert after.commit({2: 1}) is None and len(searched) == asked
+    assert after.allowed(torch.tensor([2]))[0].tolist() == [False, False, False, True, False]
+    # with more free, more may be possible: it is asked again
+    assert after.release([0]).commit({2: 1}) is None and len(searched) == asked + 1
+    assert held.commit({2: 3}) is not None
+
+
 def witness_of(held: GrammarConstraint) -> list[int]:
     return [held.witness(held.offset + at) for at in range(len(held.canvas.ids))]
