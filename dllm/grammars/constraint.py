@@ -146,10 +146,6 @@ class GrammarConstraint:
         canvas = Canvas(tuple(ids[:stop]), self.canvas.ends)
         if any(token != MASK and self.compiled.vocabulary.node[token] < 0 for token in canvas.ids):
             return None
-        witness = self.thread.witness
-        if stop is None and all(witness[position - self.offset] == token for position, token in tokens.items()):
-            # the thread may say more than this canvas allows, its witness stands
-            return replace(self, canvas=canvas, refusals=self.refusals.copy())
         after = self._on(canvas)
         if after is None and len(tokens) == 1:
             self._refuse(*tokens.items())
@@ -177,6 +173,10 @@ class GrammarConstraint:
 
     def _same(self, canvas: Canvas, ways: Ways) -> Thread | None:
         """The same sentence on another canvas, if it fits."""
+        if len(canvas.ids) == len(self.canvas.ids):
+            near = self.thread.moved(canvas)
+            if near is not None:
+                return near
         thread = Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, ways)
         return thread if thread.fits else None
 
@@ -187,9 +187,8 @@ class GrammarConstraint:
             if 0 <= position - self.offset < len(ids):
                 ids[position - self.offset] = MASK
         canvas = Canvas(tuple(ids), self.canvas.ends)
-        thread = self._same(canvas, self.thread.ways) or self._same(canvas, Ways.EXACT)
-        assert thread is not None, "what lay on the canvas lies on it with fewer tokens given"
-        return replace(self, canvas=canvas, thread=thread, refusals=Refusals(self.compiled.table))
+        # what lay on the canvas lies on it with fewer tokens given
+        return replace(self, canvas=canvas, refusals=Refusals(self.compiled.table))
 
     def cut(self, length: int) -> GrammarConstraint | None:
         """With the canvas ending before position `length`, or None if the text could not be completed then."""

@@ -57,14 +57,16 @@ def _ends(s, i, final, final_at, final_labels, sentence):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def _rest(ids, class_of, at, emitted, state, labels_at, final, final_at):  # type: ignore[no-untyped-def]
+def _rest(ids, class_of, at, emitted, state, labels_at, final, final_at, goal):  # type: ignore[no-untyped-def]
     """`[n + 1]`: how many labels come from a position on, at least, whatever stands in the gaps."""
     n, count = len(ids), len(class_of)
     never = np.int32(1 << 30)
     found = np.full(n + 1, never, dtype=np.int32)
     own, after = np.full(count, never, dtype=np.int32), np.zeros(count, dtype=np.int32)  # by the scanner state
     for s in range(count):
-        if final[s] >= 0:
+        if s == goal:
+            own[s] = found[n] = 0
+        elif goal < 0 and final[s] >= 0:
             own[s] = final_at[final[s] + 1] - final_at[final[s]]
             found[n] = min(found[n], own[s])
     for p in range(n - 1, -1, -1):
@@ -85,6 +87,8 @@ def _rest(ids, class_of, at, emitted, state, labels_at, final, final_at):  # typ
 def lay(  # type: ignore[no-untyped-def]
     ids,
     tail,
+    begin,
+    goal,
     class_of,
     at,
     emitted,
@@ -104,15 +108,17 @@ def lay(  # type: ignore[no-untyped-def]
 ):
     """Pairs before each position, found from the left; then which of them are alive, from the right.
 
-    `ids` are groups of tokens, or MASK.
+    `ids` are groups of tokens, or MASK. `begin`: the pair before the first. `goal`: the pair behind the last; with a
+    state of -1 the text ends there, or from `tail` on.
     """
-    n, size = len(ids), len(sentence) + 1
-    pairs = [(np.int32(0), np.int32(0))]
-    begun = [False]  # whether the pair is inside a lexeme that a given token began
+    n, size, last = len(ids), len(sentence) + 1, goal[1]
+    pairs = [(np.int32(begin[0]), np.int32(begin[1]))]
+    begun = [begin[0] != 0]  # whether the pair is inside a lexeme that a given token began
     starts = np.zeros(n + 2, dtype=np.int32)
     starts[1] = 1
     seen = np.full((len(final), size), -1, dtype=np.int32)  # number of the last pair there
-    rest = _rest(ids, class_of, at, emitted, state, labels_at, final, final_at)
+    led = np.full((len(final), size), -1, dtype=np.int32)  # the last mask from which the token behind it led there
+    rest = _rest(ids, class_of, at, emitted, state, labels_at, final, final_at, goal[0])
     ended = n  # where the sentence is first complete and may end
     for p in range(n):
         if p > ended + BEYOND:
@@ -121,7 +127,7 @@ def lay(  # type: ignore[no-untyped-def]
         inner = p + 1 < n and ids[p + 1] < 0
         for number in range(starts[p], starts[p + 1]):
             s, i = pairs[number]
-            may_end = p >= tail and ended == n and i >= size - 2
+            may_end = goal[0] < 0 and p >= tail and ended == n and i >= size - 2
             if may_end and _ends(s, i, final, final_at, final_labels, sentence):
                 ended = p
             if ids[p] >= 0:
@@ -136,7 +142,7 @@ def lay(  # type: ignore[no-untyped-def]
             for m in range(matches_at[i] - 1, matches_at[i + 1]):
                 e = matches[m] if m >= matches_at[i] else 0
                 j = i + labels_at[e + 1] - labels_at[e]
-                if j + rest[p + 1] > size - 1:
+                if j + rest[p + 1] > last:
                     continue
                 low, high = _range(emitted, at[s], at[s + 1], e)
                 ahead = sentence[j] if j < size - 1 else leads.shape[1] - 1
@@ -144,21 +150,27 @@ def lay(  # type: ignore[no-untyped-def]
                     t = state[c]
                     if not leads[t, ahead]:
                         continue
-                    # where the next token is given, it must go on from there
-                    given = not inner and p + 1 < n
-                    if given and _given(ids[p + 1], t, j, class_of, at, emitted, labels, labels_at, sentence) < 0:
-                        continue
                     goes_on = begun[number] and e == 0 and t != 0 and (free[t] or not free[s])
                     if seen[t, j] >= starts[p + 1]:
                         begun[seen[t, j]] = begun[seen[t, j]] or goes_on
                         continue
-                    opens = ways < 2 and e == 0 and free[t] and not free[s] and not goes_on
-                    if opens and (inner or ways == 0):
-                        continue
-                    if plain[t] or goes_on or not inner:
-                        seen[t, j] = len(pairs)
-                        pairs.append((t, np.int32(j)))
-                        begun.append(goes_on)
+                    if not goes_on:
+                        opens = ways < 2 and e == 0 and free[t] and not free[s]
+                        if (inner and not plain[t]) or (opens and (inner or ways == 0)):
+                            continue
+                    if not inner and p + 1 < n:
+                        # the next token is given: it must go on from there, and one way is as good as another to where
+                        # it leads
+                        g = _given(ids[p + 1], t, j, class_of, at, emitted, labels, labels_at, sentence)
+                        if g < 0:
+                            continue
+                        beyond = j + labels_at[emitted[g] + 1] - labels_at[emitted[g]]
+                        if led[state[g], beyond] == p:
+                            continue
+                        led[state[g], beyond] = p
+                    seen[t, j] = len(pairs)
+                    pairs.append((t, np.int32(j)))
+                    begun.append(goes_on)
         starts[p + 2] = len(pairs)
     alive = np.zeros(len(pairs), dtype=np.bool_)
     good = np.full((len(final), size), -1, dtype=np.int32)
@@ -166,7 +178,10 @@ def lay(  # type: ignore[no-untyped-def]
         p = n - back
         for number in range(starts[p], starts[p + 1]):
             s, i = pairs[number]
-            fine = (p >= tail or p == n) and _ends(s, i, final, final_at, final_labels, sentence)
+            if goal[0] >= 0:
+                fine = p == n and s == goal[0] and i == last
+            else:
+                fine = (p >= tail or p == n) and _ends(s, i, final, final_at, final_labels, sentence)
             if not fine and p < n:
                 if ids[p] >= 0:
                     c = _given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
@@ -193,20 +208,23 @@ def lay(  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def read(  # type: ignore[no-untyped-def]
-    ids, tail, class_of, at, emitted, state, first, labels, labels_at, final, sentence, matches_at, matches, laid
+    ids, tail, begin, goal, class_of, at, emitted, state, first, labels_at, final, sentence, matches_at, matches, laid
 ):
-    """`[n]`, tokens for the masks with which the sentence lies on the canvas, else -1; and where the text ends."""
+    """`[n]`, tokens for the masks with which the sentence lies on the canvas, else -1; `[n + 1, 2]`, the pairs that
+    they go through; and where the text ends."""
     starts, states, indices, alive = laid
     found = np.full(len(ids), -1, dtype=np.int32)
+    path = np.full((len(ids) + 1, 2), -1, dtype=np.int32)
     good = np.full((len(final[0]), len(sentence) + 1), -1, dtype=np.int32)
-    s, i = 0, 0
+    s, i = begin
     for p in range(len(ids)):
+        path[p, 0], path[p, 1] = s, i
         if ids[p] >= 0:
             c = at[s] + class_of[s, ids[p]]
             s, i = state[c], i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]
             continue
-        if p >= tail and _ends(s, i, *final, sentence):
-            return found, p
+        if goal[0] < 0 and p >= tail and _ends(s, i, *final, sentence):
+            return found, path, p
         for number in range(starts[p + 1], starts[p + 2]):
             if alive[number]:
                 good[states[number], indices[number]] = p
@@ -219,4 +237,5 @@ def read(  # type: ignore[no-untyped-def]
             if low < high:
                 found[p], s, i = first[low], state[low], j
                 break
-    return found, len(ids)
+    path[len(ids), 0], path[len(ids), 1] = s, i
+    return found, path, len(ids)

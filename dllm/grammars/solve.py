@@ -19,20 +19,21 @@ FEW_MASKS = 40
 them by chance."""
 PATIENCE = 2
 """Sentences that do not fit, before gaps are taken to hold more."""
-LIMIT = 4000
-"""Nodes of a lattice, beyond which the search is given up."""
+MEMORY = 256 << 20
+"""Bytes that the chart of a search may take; one that could take more is not made, and the search is given up."""
 
 
 class UndecidedError(Exception):
     """The search was given up: it says neither that the canvas can be completed nor that it cannot."""
 
 
-def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | None:
+def solve(compiled: Compiled, canvas: Canvas, memory: int = MEMORY) -> Thread | None:
     """A sentence and how it lies on the canvas; None if no completion of the canvas is a sentence. Exact both ways.
 
     Raises:
-        UndecidedError: the lattice outgrew `limit` nodes.
+        UndecidedError: a chart might outgrow `memory` bytes.
     """
+    limit = int((16 * memory / compiled.tables.count) ** 0.5)  # nodes: each has a row a symbol, on average half as long
     few = canvas.ids.count(MASK) <= FEW_MASKS
     opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
     view, exact, failed = View.CALM, False, 0

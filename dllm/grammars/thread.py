@@ -11,9 +11,9 @@ Nothing is followed far behind a place where the text can end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,68 +38,91 @@ class Ways(IntEnum):
     CALM, PLAIN, EXACT = 0, 1, 2
 
 
+AROUND = (6, 24)
+"""Positions on either side of a change within which a sentence is laid anew, before the whole is."""
+
+
 @dataclass(frozen=True)
 class Thread:
     """How a sentence lies on a canvas.
 
     Attributes:
-        matches: for each place in the sentence, the emissions that stand there; see `lay`.
-        at: `[n + 2]`; the pairs before position p are `at[p]:at[p + 1]` of the next three.
-        state, index: scanner state, and labels emitted so far.
-        alive: whether the sentence can be completed from there.
         ways: what was followed.
+        reached: how many positions, from the left, the sentence can be laid on.
+        fits: whether it lies on the canvas, with a token for every mask.
+        witness: a token for every position, or END from some position on; empty where the sentence does not fit.
+        path: `[n + 1, 2]`, before each position: the scanner state, and how many labels were emitted; -1 behind an end.
     """
 
-    canvas: Canvas
     table: TokenTable
+    reach: Reach
     sentence: tuple[int, ...]
     matches: tuple[Ints, Ints]
-    at: Ints
-    state: Ints
-    index: Ints
-    alive: NDArray[np.bool_]
     ways: Ways
+    reached: int
+    fits: bool
+    witness: tuple[int, ...] = ()
+    path: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))
 
     @classmethod
     def make(
         cls, canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[int], ways: Ways = Ways.EXACT
     ) -> Thread:
-        matches = _matches(table, sentence)
-        at, state, index, alive = lay(
-            *(_groups(canvas, table), canvas.tail),
-            *(table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at),
-            *table.final,
-            *(np.array(sentence, dtype=np.int32), *matches),
-            *(reach.leads, reach.plain | (ways == Ways.EXACT), reach.free, int(ways)),
+        start = cls(table, reach, tuple(sentence), _matches(table, sentence), ways, 0, fits=False)
+        return start._laid(canvas.ids, canvas.tail, (0, 0), (-1, len(sentence)))
+
+    def _laid(self, ids: Sequence[int], tail: int, begin: tuple[int, int], goal: tuple[int, int]) -> Thread:
+        """From a pair to another, or to the end of the text where the goal's state is -1."""
+        table, reach = self.table, self.reach
+        canvas = (_groups(ids, table), tail, begin, goal)
+        tokens = (table.class_of, table.at, table.emitted, table.state)
+        sentence = (np.array(self.sentence, dtype=np.int32), *self.matches)
+        plain = reach.plain | (self.ways == Ways.EXACT)
+        laid = lay(
+            *(*canvas, *tokens, table.labels, table.labels_at, *table.final, *sentence),
+            *(reach.leads, plain, reach.free, int(self.ways)),
         )
-        return cls(canvas, table, tuple(sentence), matches, at, state, index, alive, ways)
+        reached = int(np.flatnonzero(np.diff(laid[0]))[-1])
+        if not laid[3][0]:
+            return replace(self, reached=reached, fits=False)
+        found, path, stop = read(*canvas, *tokens, table.first, table.labels_at, table.final, *sentence, laid)
+        witness = [own if token == MASK else token for own, token in zip(found.tolist(), ids, strict=True)]
+        witness[stop:] = [END] * (len(ids) - stop)
+        return replace(self, reached=reached, fits=True, witness=tuple(witness), path=path)
 
-    @property
-    def fits(self) -> bool:
-        """Whether the sentence lies on the canvas, with a token for every mask."""
-        return bool(self.alive[0])
+    def moved(self, canvas: Canvas) -> Thread | None:
+        """The same sentence on another canvas of this length, laid anew only around what has changed.
 
-    @property
-    def reached(self) -> int:
-        """How many positions, from the left, the sentence can be laid on."""
-        return int(np.flatnonzero(np.diff(self.at))[-1])
+        None says nothing: it may still lie there in another way. Only for a thread that fits.
+        """
+        changed = [
+            at for at, (own, token) in enumerate(zip(self.witness, canvas.ids, strict=True)) if MASK != token != own
+        ]
+        if not changed:
+            return self
+        for around in AROUND:
+            low, high = self._window(changed[0] - around, changed[-1] + 1 + around)
+            goal = (-1, len(self.sentence)) if high == len(canvas.ids) else self._pair(high)
+            part = self._laid(canvas.ids[low:high], max(0, canvas.tail - low), self._pair(low), goal)
+            if part.fits:
+                path = np.concatenate([self.path[:low], part.path, self.path[high + 1 :]])
+                return replace(part, witness=(*self.witness[:low], *part.witness, *self.witness[high:]), path=path)
+        return None
 
-    @cached_property
-    def witness(self) -> list[int]:
-        """A token for every position, or END from some position on; only where the sentence fits."""
-        table, ids = self.table, self.canvas.ids
-        found, stop = read(
-            *(_groups(self.canvas, table), self.canvas.tail, table.class_of, table.at, table.emitted, table.state),
-            *(table.first, table.labels, table.labels_at, table.final, np.array(self.sentence, dtype=np.int32)),
-            *(*self.matches, (self.at, self.state, self.index, self.alive)),
-        )
-        tokens = [own if token == MASK else token for own, token in zip(found.tolist(), ids, strict=True)]
-        return tokens[:stop] + [END] * (len(ids) - stop)
+    def _window(self, low: int, high: int) -> tuple[int, int]:
+        """Widened to where there are pairs: from before the end of the text, and to the canvas's end if beyond it."""
+        stop = self.witness.index(END) if END in self.witness else len(self.witness)
+        return max(0, min(low, stop)), high if high <= stop and high < len(self.witness) else len(self.witness)
+
+    def _pair(self, at: int) -> tuple[int, int]:
+        state, index = self.path[at].tolist()
+        return state, index
 
 
-def _groups(canvas: Canvas, table: TokenTable) -> Ints:
-    """The canvas in groups of tokens."""
-    return np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32)
+def _groups(ids: Sequence[int], table: TokenTable) -> NDArray[Any]:
+    """Tokens as their groups."""
+    own = np.array(ids, dtype=np.int32)
+    return np.where(own == MASK, MASK, table.group_of[own])
 
 
 def _matches(table: TokenTable, sentence: Sequence[int]) -> tuple[Ints, Ints]:
