@@ -2,8 +2,8 @@
 
 A lattice with closed gaps holds every completion and more, so if it has no sentence there is none. If it has one, its
 labels are threaded through the canvas with the exact number of tokens. Where they do not fit, the gap in which they
-fail is opened, and the search goes on: each round holds less that is wrong, until a sentence fits or none is left.
-Gaps of few masks are first taken to hold less than they can (`View`), which is nearly always enough.
+fail is opened, and a few before it; the search goes on, each round with less that is wrong, until a sentence fits or
+none is left. Gaps are first taken to hold less than they can (`View`), which is nearly always enough.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dllm.grammars.thread import Thread, Ways
 FEW_MASKS = 40
 """Masks up to which gaps of one are open from the start: then the lattice stays small, and most sentences do not fit
 them by chance."""
-PATIENCE = 2
-"""Sentences that do not fit, before gaps are taken to hold more."""
+AT_ONCE = 5
+"""Gaps that are opened where a sentence does not fit."""
 MEMORY = 256 << 20
 """Bytes that the chart of a search may take; one that could take more is not made, and the search is given up."""
 
@@ -36,7 +36,7 @@ def solve(compiled: Compiled, canvas: Canvas, memory: int = MEMORY) -> Thread | 
     limit = int((16 * memory / compiled.tables.count) ** 0.5)  # nodes: each has a row a symbol, on average half as long
     few = canvas.ids.count(MASK) <= FEW_MASKS
     opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
-    view, exact, failed = View.CALM, False, 0
+    view, exact = View.CALM, False
     while True:
         layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=limit)
         if layout is None:
@@ -55,9 +55,8 @@ def solve(compiled: Compiled, canvas: Canvas, memory: int = MEMORY) -> Thread | 
             thread = Thread.make(canvas, compiled.table, compiled.reach, sentence, ways)
             if thread.fits:
                 return thread
-        failed += 1
-        if failed > PATIENCE and view < View.ANY:
-            view, failed = View(view + 1), 0
+        view = max(view, View.FEW)
         closed = [gap for gap in canvas.gaps if gap not in opened]
+        assert closed, "with all gaps open, what is found fits"
         before = [gap for gap in closed if gap.start <= thread.reached]
-        opened.append((before or closed)[-1])
+        opened += (before or closed)[-AT_ONCE:]

@@ -38,7 +38,7 @@ class Ways(IntEnum):
     CALM, PLAIN, EXACT = 0, 1, 2
 
 
-AROUND = (6, 24)
+AROUND = (6, 15, 30, 45, 60, 90, 120)
 """Positions on either side of a change within which a sentence is laid anew, before the whole is."""
 
 
