@@ -148,8 +148,15 @@ class Chart:
 
     @classmethod
     def make(cls, tables: Tables, lattice: Lattice) -> Chart:
-        made = kernels.inside(*_arrays(tables), tables.by_rank, tables.rank, *_edges(lattice))
-        return cls(tables, lattice, *made)
+        made = cls.within(tables, lattice, 1 << 62)
+        assert made is not None
+        return made
+
+    @classmethod
+    def within(cls, tables: Tables, lattice: Lattice, memory: int) -> Chart | None:
+        """None if its bits would take more than `memory` bytes."""
+        rows, *made = kernels.inside(*_arrays(tables), tables.by_rank, tables.rank, *_edges(lattice), memory // 8)
+        return cls(tables, lattice, rows, *made) if len(rows) == len(lattice.final) else None
 
     def spans(self, x: int, symbol: int, y: int) -> bool:
         """Whether the symbol derives the labels of some path from x to y."""

@@ -19,29 +19,30 @@ FEW_MASKS = 40
 them by chance."""
 AT_ONCE = 5
 """Gaps that are opened where a sentence does not fit."""
+LIMIT = 16_000
+"""Nodes of a lattice, beyond which the search is given up."""
 MEMORY = 256 << 20
-"""Bytes that the chart of a search may take; one that could take more is not made, and the search is given up."""
+"""Bytes of a chart, beyond which the search is given up."""
 
 
 class UndecidedError(Exception):
     """The search was given up: it says neither that the canvas can be completed nor that it cannot."""
 
 
-def solve(compiled: Compiled, canvas: Canvas, memory: int = MEMORY) -> Thread | None:
+def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | None:
     """A sentence and how it lies on the canvas; None if no completion of the canvas is a sentence. Exact both ways.
 
     Raises:
-        UndecidedError: a chart might outgrow `memory` bytes.
+        UndecidedError: the lattice outgrew `limit` nodes, or the chart its memory.
     """
-    limit = int((16 * memory / compiled.tables.count) ** 0.5)  # nodes: each has a row a symbol, on average half as long
     few = canvas.ids.count(MASK) <= FEW_MASKS
     opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
     view, exact = View.CALM, False
     while True:
         layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=limit)
-        if layout is None:
+        chart = None if layout is None else Chart.within(compiled.tables, layout.lattice, MEMORY)
+        if chart is None:
             raise UndecidedError
-        chart = Chart.make(compiled.tables, layout.lattice)
         if not chart.possible:
             if view < View.ANY:
                 view = View(view + 1)

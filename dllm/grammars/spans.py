@@ -117,8 +117,12 @@ def inside(  # type: ignore[no-untyped-def]
     at,
     silent,
     silent_at,
+    room,
 ):
-    """Rows `[n, symbols]`, where each begins in the bits or -1; the bits; `[symbols, words]`, nodes that have a row."""
+    """Rows `[n, symbols]`, where each begins in the bits or -1; the bits; `[symbols, words]`, nodes that have a row.
+
+    With more than `room` words of bits it stops: then there are no rows.
+    """
     n, count, width = len(at) - 1, len(rank), (len(at) + 62) >> 6
     rows = np.full((n, count), -1, dtype=np.int64)
     bits, size = np.zeros(1 << 12, dtype=np.uint64), 0
@@ -174,6 +178,8 @@ def inside(  # type: ignore[no-untyped-def]
                     if known[c, x >> 6] >> np.uint64(x & 63) & ONE and _or(waiting[a], new, words):
                         _push(pending, rank[a])
         bits, size = _keep(x, known, rows, bits, size, has, most)
+        if size > room:
+            return rows[:0], bits[:0], has
     return rows, bits[:size].copy(), has
 
 
