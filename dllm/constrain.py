@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from dllm.sampling import probability, ranked
+from dllm.sampling import draw, probability
 
 if TYPE_CHECKING:
     from dllm.row import Row
@@ -115,10 +115,10 @@ def _another(row: Row, view: StepView, index: int) -> StepView:
     for _ in range(TRIES):
         left = left.masked_fill(~row.constraint.allowed(at).to(left.device), -torch.inf)  # it may know more by now
         left[:, token] = -torch.inf
-        drawn = ranked(left, row.banned, row.shape, seed=row.seed, step=row.step, positions=at, k=1)
-        if not drawn:
+        drawn = draw(left, row.banned, row.shape, seed=row.seed, step=row.step, positions=at)
+        if drawn is None:
             break
-        token = drawn[0]
+        token = drawn
         after = row.constraint.commit({position: token})
         if after is not None:
             break

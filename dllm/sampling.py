@@ -90,17 +90,14 @@ def propose(
     return torch.stack(rows)
 
 
-def ranked(
-    logits: Tensor, banned: Tensor, shape: Shape, *, seed: int, step: int, positions: Tensor, k: int
-) -> list[int]:
-    """At one position (`[1, V]` logits), the ids that the draw of `propose` gives, and would give without those before.
+def draw(logits: Tensor, banned: Tensor, shape: Shape, *, seed: int, step: int, positions: Tensor) -> int | None:
+    """At one position (`[1, V]` logits), the id that `propose` gives, or None if nothing may be proposed.
 
-    To take the largest of perturbed scores, then the next, is to draw without replacement. At most `k`; top_p and top_k
-    hold for all of them.
+    With the ids drawn before at -inf, it is the next of a draw without replacement: the noise of an id stays the same.
     """
     scores = _drawn(_shape(logits.float(), banned, shape), shape, seed, step, positions)[0]
-    best = torch.sort(scores, descending=True, stable=True)
-    return [int(token) for score, token in zip(best.values[:k], best.indices[:k], strict=True) if score > -torch.inf]
+    best = scores.argmax()
+    return int(best) if scores[best] > -torch.inf else None
 
 
 def _drawn(shaped: Tensor, shape: Shape, seed: int, step: int, positions: Tensor) -> Tensor:

@@ -544,7 +544,7 @@ def test_a_grammar_needs_a_tokenizer_and_text(core):
 PROBE = """
 import json, sys
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.lattice import MASK, Canvas
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.masks import Possible
 from dllm.grammars.solve import solve
 from dllm.grammars.vocabulary import vocabulary

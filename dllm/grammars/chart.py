@@ -148,14 +148,14 @@ class Chart:
 
     @classmethod
     def make(cls, tables: Tables, lattice: Lattice) -> Chart:
-        made = cls.within(tables, lattice, 1 << 62)
+        made = cls.bounded(tables, lattice, 1 << 62)
         assert made is not None
         return made
 
     @classmethod
-    def within(cls, tables: Tables, lattice: Lattice, memory: int) -> Chart | None:
+    def bounded(cls, tables: Tables, lattice: Lattice, memory: int) -> Chart | None:
         """None if its bits would take more than `memory` bytes."""
-        rows, *made = kernels.inside(*_arrays(tables), tables.by_rank, tables.rank, *_edges(lattice), memory // 8)
+        rows, *made = kernels.inside(_grammar(tables), _ranked(tables), _edges(lattice), memory // 8)
         return cls(tables, lattice, rows, *made) if len(rows) == len(lattice.final) else None
 
     def spans(self, x: int, symbol: int, y: int) -> bool:
@@ -189,11 +189,10 @@ class Chart:
             return np.zeros(len(self.lattice.label), dtype=bool)
         tables, lattice = self.tables, self.lattice
         used = kernels.outside(
-            *(tables.body, tables.body_at, tables.by_rank, tables.rank, self.rows, self.bits, self.has),
-            *(tables.start, lattice.root, np.array(self.ends, dtype=np.int32), lattice.silent, lattice.silent_at),
+            *((tables.body, tables.body_at), _ranked(tables), _edges(lattice), (self.rows, self.bits, self.has)),
+            *(tables.start, lattice.root, np.array(self.ends, dtype=np.int32)),
         )
-        edges = (tables.symbols, tables.symbols_at, *_edges(lattice)[:3])
-        found: NDArray[np.bool_] = kernels.live_edges(self.rows, used, *edges)
+        found: NDArray[np.bool_] = kernels.live_edges(_grammar(tables), _edges(lattice), self.rows, used)
         return found
 
     def sentence(self) -> list[int]:
@@ -204,7 +203,7 @@ class Chart:
         if self.empty_text:
             return []
         lattice = self.lattice
-        edges = (*_edges(lattice), lattice.given, lattice.calm)
+        what = (_grammar(self.tables), _edges(lattice), (lattice.given, lattice.calm), self.rows, self.bits)
         why = np.empty((self.tables.count, lattice.root + 1, 3), dtype=np.int32)
         met = np.zeros(why.shape[:2], dtype=np.int32)
         found: list[int] = []
@@ -218,7 +217,7 @@ class Chart:
                 continue
             if x != at or met[symbol, y] != tick:
                 at, tick = x, tick + 1
-                reasons(*_arrays(self.tables), *edges, self.rows, self.bits, x, symbol, y, why, met, tick)
+                reasons(*what, x, symbol, y, why, met, tick)
             one, other, middle = why[symbol, y].tolist()
             if other == SILENT:
                 stack.append((one, symbol, y))
@@ -239,11 +238,15 @@ class Chart:
         return None
 
 
-def _arrays(tables: Tables) -> tuple[Ints, ...]:
+def _grammar(tables: Tables) -> tuple[Ints, ...]:
     return (
         *(tables.unit, tables.unit_at, tables.left, tables.left_at),
         *(tables.right, tables.right_at, tables.symbols, tables.symbols_at),
     )
+
+
+def _ranked(tables: Tables) -> tuple[Ints, Ints]:
+    return tables.by_rank, tables.rank
 
 
 def _edges(lattice: Lattice) -> tuple[Ints, ...]:

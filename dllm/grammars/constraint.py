@@ -161,22 +161,19 @@ class GrammarConstraint:
 
     def _on(self, canvas: Canvas) -> GrammarConstraint | None:
         """On another canvas, or None if no text fits. Raises UndecidedError."""
-        thread = self._same(canvas, self.thread.ways)
+        same = len(canvas.ids) == len(self.canvas.ids)
+        thread = self.thread.moved(canvas) if same else self._laid(canvas, self.thread.ways)
         if thread is None:
             try:
                 thread = solve(self.compiled, canvas)
             except UndecidedError:
-                thread = self._same(canvas, Ways.EXACT)
+                thread = self._laid(canvas, Ways.EXACT)
                 if thread is None:
                     raise
         return None if thread is None else replace(self, canvas=canvas, thread=thread, refusals=self.refusals.copy())
 
-    def _same(self, canvas: Canvas, ways: Ways) -> Thread | None:
+    def _laid(self, canvas: Canvas, ways: Ways) -> Thread | None:
         """The same sentence on another canvas, if it fits."""
-        if len(canvas.ids) == len(self.canvas.ids):
-            near = self.thread.moved(canvas)
-            if near is not None:
-                return near
         thread = Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, ways)
         return thread if thread.fits else None
 

@@ -17,7 +17,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from dllm.grammars.canvas import MASK, Canvas, Gap
+from dllm.grammars.canvas import Canvas, Gap
 from dllm.grammars.chart import Lattice
 from dllm.grammars.flat import Ints
 from dllm.grammars.reach import Reach
@@ -88,8 +88,8 @@ def build(
     for gap in canvas.gaps:
         if not masks[gap.start]:
             stops[gap.start] = gap.stop
-    (ways, begins, finals, arrays, number, root), places, middles = weave(
-        np.array([MASK if token == MASK else table.group_of[token] for token in canvas.ids], dtype=np.int32),
+    (ways, begins, finals, arrays, number), places, middles, complete = weave(
+        table.groups(canvas.ids),
         *(masks, stops, canvas.tail, exact, LABELS if view < View.ANY else len(table.labels)),
         *(FEW if view < View.ANY else 0, view == View.CALM, MADE * limit),
         (
@@ -105,7 +105,7 @@ def build(
         table.final,
         reach.for_weaving,
     )
-    if root == -2 or len(arrays[-1]) > limit:
+    lattice = Lattice(*arrays)
+    if not complete or len(lattice.final) > limit:
         return None
-    lattice = Lattice(*arrays, int(number[root]))  # type: ignore[call-arg]
     return Layout(lattice, ways, begins, finals, number, places, middles)

@@ -84,33 +84,18 @@ def _rest(ids, class_of, at, emitted, state, labels_at, final, final_at, goal): 
 
 
 @njit(cache=True)
-def lay(  # type: ignore[no-untyped-def]
-    ids,
-    tail,
-    begin,
-    goal,
-    class_of,
-    at,
-    emitted,
-    state,
-    labels,
-    labels_at,
-    final,
-    final_at,
-    final_labels,
-    sentence,
-    matches_at,
-    matches,
-    leads,
-    plain,
-    free,
-    ways,
-):
+def lay(canvas, tokens, endings, own, near, ways):  # type: ignore[no-untyped-def]
     """Pairs before each position, found from the left; then which of them are alive, from the right.
 
     `ids` are groups of tokens, or MASK. `begin`: the pair before the first. `goal`: the pair behind the last; with a
-    state of -1 the text ends there, or from `tail` on.
+    state of -1 the text ends there, or from `tail` on. `matches`: for each place in the sentence, the emissions that
+    stand there. The other arrays are those of `TokenTable` and `Reach`.
     """
+    ids, tail, begin, goal = canvas
+    class_of, at, emitted, state, labels, labels_at = tokens
+    final, final_at, final_labels = endings
+    sentence, matches_at, matches = own
+    leads, plain, free = near
     n, size, last = len(ids), len(sentence) + 1, goal[1]
     pairs = [(np.int32(begin[0]), np.int32(begin[1]))]
     begun = [begin[0] != 0]  # whether the pair is inside a lexeme that a given token began
@@ -207,15 +192,16 @@ def lay(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def read(  # type: ignore[no-untyped-def]
-    ids, tail, begin, goal, class_of, at, emitted, state, first, labels_at, final, sentence, matches_at, matches, laid
-):
+def read(canvas, tokens, endings, own, first, laid):  # type: ignore[no-untyped-def]
     """`[n]`, tokens for the masks with which the sentence lies on the canvas, else -1; `[n + 1, 2]`, the pairs that
     they go through; and where the text ends."""
+    ids, tail, begin, goal = canvas
+    class_of, at, emitted, state, _, labels_at = tokens
+    sentence, matches_at, matches = own
     starts, states, indices, alive = laid
     found = np.full(len(ids), -1, dtype=np.int32)
     path = np.full((len(ids) + 1, 2), -1, dtype=np.int32)
-    good = np.full((len(final[0]), len(sentence) + 1), -1, dtype=np.int32)
+    good = np.full((len(endings[0]), len(sentence) + 1), -1, dtype=np.int32)
     s, i = begin
     for p in range(len(ids)):
         path[p, 0], path[p, 1] = s, i
@@ -223,7 +209,7 @@ def read(  # type: ignore[no-untyped-def]
             c = at[s] + class_of[s, ids[p]]
             s, i = state[c], i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]
             continue
-        if goal[0] < 0 and p >= tail and _ends(s, i, *final, sentence):
+        if goal[0] < 0 and p >= tail and _ends(s, i, *endings, sentence):
             return found, path, p
         for number in range(starts[p + 1], starts[p + 2]):
             if alive[number]:

@@ -19,7 +19,8 @@ from dllm.grammars.canvas import Canvas, Gap
 from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.lattice import Layout, build
-from dllm.grammars.nodes import DEAD, SILENT, kind_of, label_of, target_of
+from dllm.grammars.nodes import SILENT, kind_of, label_of, nothing, target_of
+from dllm.grammars.steps import DEAD
 
 Bools = NDArray[np.bool_]
 
@@ -50,6 +51,7 @@ class Possible:
         lattice, live = layout.lattice, Chart.make(compiled.tables, layout.lattice).live
         self._live = np.zeros((len(lattice.final), len(compiled.scanner.labels)), dtype=bool)  # target x label
         self._live[lattice.target[live], lattice.label[live]] = True
+        self._alive = _alive(layout.ways, layout.begins, layout.finals, layout.number, self._live)
         # states from which most tokens go on first: what is found need not be looked for again
         self._order = np.argsort(-np.diff(compiled.table.at), kind="stable")
         self._found: dict[Gap, Masks] = {}
@@ -64,7 +66,7 @@ class Possible:
         entries, exits = layout.places[gap.start], layout.places[gap.stop]
         first, later = self._labels(np.unique(entries)), self._labels(layout.middles[gap.start : gap.start + 1])
         allowed = _allowed(table.labels, table.labels_at, first, later)
-        begins, stops = self._alive(entries), self._alive(exits)
+        begins, stops = self._alive[entries], self._alive[exits]
         ending = self._ending(allowed)
         tail = max(0, self._canvas.tail - gap.start)
         arrays = (table.at, table.emitted, table.state, *allowed)
@@ -88,16 +90,6 @@ class Possible:
         found: Bools = _live_labels(layout.ways, layout.begins, layout.number, self._live, nodes)
         return found
 
-    def _alive(self, nodes: NDArray[np.int64]) -> Bools:
-        """`[S]` bool: states before which a sentence goes on over some label, or may end."""
-        distinct, number = np.unique(nodes, return_inverse=True)
-        layout = self._layout
-        fine = [
-            node != DEAD and (bool(layout.finals[node]) or self._labels(distinct[k : k + 1]).any())
-            for k, node in enumerate(distinct.tolist())
-        ]
-        return np.array(fine, dtype=bool)[number]
-
     def _ending(self, allowed: tuple[Bools, Bools]) -> Bools:
         """`[2, S]` bool: whether the text may end in a state, before any label of the gap and behind one."""
         ending = self._compiled.table.ending
@@ -108,12 +100,26 @@ class Possible:
 
 
 @njit(cache=True)
+def _alive(ways, begins, finals, number, live):  # type: ignore[no-untyped-def]
+    """`[nodes + 1]` bool: nodes from which a sentence goes on over some label, or may end; the last is for DEAD."""
+    found = np.zeros(len(begins), dtype=np.bool_)
+    for x in range(len(finals)):
+        found[x] = finals[x]
+        for i in range(begins[x], begins[x + 1]):
+            target = target_of(ways[i])
+            if kind_of(ways[i]) < SILENT:
+                found[x] |= number[target] != DEAD and live[number[target], label_of(ways[i])]
+            else:
+                found[x] |= found[target]
+    return found
+
+
+@njit(cache=True)
 def _live_labels(ways, begins, number, live, nodes):  # type: ignore[no-untyped-def]
     found = np.zeros(live.shape[1], dtype=np.bool_)
     met = np.zeros(len(begins), dtype=np.bool_)  # the last is for DEAD
     met[-1] = True
-    queue = [np.int64(0)]
-    queue.pop()
+    queue = nothing()
     for node in nodes:
         if not met[node]:
             met[node] = True

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-DEAD = -1
+from dllm.grammars.steps import DEAD
+
 SMALL = 4
 """Ways on that are copied where nodes are united; to a node with more of them a silent way leads."""
 GIVEN, INSERTED, SILENT, LATER, BREAKING = 0, 1, 2, 3, 4
@@ -22,13 +23,19 @@ _KIND, _TARGET = 60, 24
 
 
 @njit(cache=True)
+def nothing():  # type: ignore[no-untyped-def]
+    """An empty list of numbers."""
+    found = [np.int64(0)]
+    found.pop()
+    return found
+
+
+@njit(cache=True)
 def pool():  # type: ignore[no-untyped-def]
     """No nodes."""
-    ways, finals, stamps = [np.int64(0)], [False], [np.int64(0)]
-    ways.pop()
+    finals = [False]
     finals.pop()
-    stamps.pop()
-    return ways, [np.int64(0)], finals, [np.int64(DEAD)] * 1024, stamps, [np.int64(0)]
+    return nothing(), [np.int64(0)], finals, [np.int64(DEAD)] * 1024, nothing(), [np.int64(0)]
 
 
 @njit(cache=True)
@@ -130,6 +137,12 @@ def append(nodes, row, final):  # type: ignore[no-untyped-def]
 def put(nodes, row, final):  # type: ignore[no-untyped-def]
     """The node with these ways on (a list, which is sorted), or DEAD if nothing leads on from it."""
     order(row)
+    return _found(nodes, row, final)
+
+
+@njit(cache=True)
+def _found(nodes, row, final):  # type: ignore[no-untyped-def]
+    """The same, of a list that is in order."""
     if not final:
         if len(row) == 0:
             return DEAD
@@ -190,14 +203,14 @@ def union(nodes, here, later, breaking, row):  # type: ignore[no-untyped-def]
                 row.append(np.int64(max(kind, edge if kind < SILENT else silent)) << _KIND | rest)
     if count == 1 and own == 0:
         return only
+    order(row)
     _once(row)
-    return put(nodes, row, final)
+    return _found(nodes, row, final)
 
 
 @njit(cache=True)
 def _once(row):  # type: ignore[no-untyped-def]
-    """To a node that leads on silently, one way only."""
-    order(row)
+    """To a node that leads on silently, one way only; of a list that is in order, and stays so."""
     kept, first = 0, 0
     for i in range(len(row)):
         double = False
@@ -218,8 +231,8 @@ def flat(nodes, root):  # type: ignore[no-untyped-def]
     """All ways, where each node's begin, and whether it is final; and what a text can come by: `dllm.grammars.chart`.
 
     Of that come, in the same order: label and target of the edges, where each node's begin, how many of them are given;
-    the silent ways, where each node's begin, how many of them are calm; whether the text may end; the number of each
-    node, or DEAD. A root of -2 says that the nodes are not complete.
+    the silent ways, where each node's begin, how many of them are calm; whether the text may end; the root. Then the
+    number of each node, or DEAD.
     """
     ways, begins, finals = np.array(nodes[0]), np.array(nodes[1]), np.array(nodes[2])
     number = np.full(len(finals) + 1, DEAD, dtype=np.int32)  # the last is for DEAD
@@ -260,4 +273,4 @@ def flat(nodes, root):  # type: ignore[no-untyped-def]
                 calm[own] += kind == SILENT
                 silents += 1
         at[own + 1], silent_at[own + 1] = edges, silents
-    return ways, begins, finals, (label, target, at, given, silent, silent_at, calm, final), number, root
+    return ways, begins, finals, (label, target, at, given, silent, silent_at, calm, final, number[root]), number

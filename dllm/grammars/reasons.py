@@ -45,31 +45,7 @@ def _silent(found, met, tick, queue, rows, bits, silent, low, high):  # type: ig
 
 
 @njit(cache=True)
-def reasons(  # type: ignore[no-untyped-def]
-    unit,
-    unit_at,
-    left,
-    left_at,
-    right,
-    right_at,
-    symbols,
-    symbols_at,
-    label,
-    target,
-    at,
-    silent,
-    silent_at,
-    given,
-    calm,
-    rows,
-    bits,
-    x,
-    goal,
-    end,
-    found,
-    met,
-    tick,
-):
+def reasons(grammar, edges, tried, rows, bits, x, goal, end, found, met, tick):  # type: ignore[no-untyped-def]
     """How each symbol over x ... y first came about, into `found[symbol, y]`: (left, right, middle); (body, UNIT, -1);
     (label, EDGE, -1); or (node, SILENT, -1). Where there is one, `met[symbol, y]` is `tick`.
 
@@ -77,6 +53,9 @@ def reasons(  # type: ignore[no-untyped-def]
     there is one for `goal` over x ... `end`. The edges that a gap puts in come last, and then what begins or ends
     free text.
     """
+    unit, unit_at, left, left_at, right, right_at, symbols, symbols_at = grammar
+    label, target, at, silent, silent_at = edges
+    given, calm = tried
     queue = [(np.int32(0), np.int32(0))]
     _seed(found, met, tick, queue, symbols, symbols_at, label, target, at[x], at[x] + given[x])
     _silent(found, met, tick, queue, rows, bits, silent, silent_at[x], silent_at[x] + calm[x])

@@ -40,7 +40,7 @@ def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | No
     view, exact = View.CALM, False
     while True:
         layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=limit)
-        chart = None if layout is None else Chart.within(compiled.tables, layout.lattice, MEMORY)
+        chart = None if layout is None else Chart.bounded(compiled.tables, layout.lattice, MEMORY)
         if chart is None:
             raise UndecidedError
         if not chart.possible:

@@ -101,28 +101,14 @@ def _keep(x, known, rows, bits, size, has, most):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
-def inside(  # type: ignore[no-untyped-def]
-    unit,
-    unit_at,
-    left,
-    left_at,
-    right,
-    right_at,
-    symbols,
-    symbols_at,
-    by_rank,
-    rank,
-    label,
-    target,
-    at,
-    silent,
-    silent_at,
-    room,
-):
+def inside(grammar, ranks, edges, room):  # type: ignore[no-untyped-def]
     """Rows `[n, symbols]`, where each begins in the bits or -1; the bits; `[symbols, words]`, nodes that have a row.
 
     With more than `room` words of bits it stops: then there are no rows.
     """
+    unit, unit_at, left, left_at, right, right_at, symbols, symbols_at = grammar
+    label, target, at, silent, silent_at = edges
+    by_rank, rank = ranks
     n, count, width = len(at) - 1, len(rank), (len(at) + 62) >> 6
     rows = np.full((n, count), -1, dtype=np.int64)
     bits, size = np.zeros(1 << 12, dtype=np.uint64), 0
@@ -184,8 +170,10 @@ def inside(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def outside(body, body_at, by_rank, rank, rows, bits, has, start, root, ends, silent, silent_at):  # type: ignore[no-untyped-def]
+def outside(bodies, ranks, edges, spans, start, root, ends):  # type: ignore[no-untyped-def]
     """Of the spans, those that are part of a sentence from the root to one of `ends`; laid out like `bits`."""
+    (body, body_at), (by_rank, rank), (rows, bits, has) = bodies, ranks, spans
+    silent, silent_at = edges[3:]
     count, width = rows.shape[1], has.shape[1]
     used = np.zeros_like(bits)
     waiting = np.zeros((count, width), dtype=np.uint64)
@@ -248,8 +236,9 @@ def outside(body, body_at, by_rank, rank, rows, bits, has, start, root, ends, si
 
 
 @njit(cache=True)
-def live_edges(rows, used, symbols, symbols_at, label, target, at):  # type: ignore[no-untyped-def]
+def live_edges(grammar, edges, rows, used):  # type: ignore[no-untyped-def]
     """`[edges]` bool: which edges are a terminal that is used."""
+    (symbols, symbols_at), (label, target, at) = grammar[6:], edges[:3]
     found = np.zeros(len(label), dtype=np.bool_)
     for x in range(len(at) - 1):
         for e in range(at[x], at[x + 1]):

@@ -6,6 +6,7 @@ every state are one group. There are few classes and groups and many tokens, so 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dllm.grammars.canvas import MASK
 from dllm.grammars.flat import Ints, ragged, starts, unragged
 from dllm.grammars.scanner import Scanner
 from dllm.grammars.steps import DEAD
@@ -107,11 +109,6 @@ class TokenTable:
         return unragged(self.labels, self.labels_at)
 
     @cached_property
-    def lengths(self) -> Ints:
-        """Emission -> how many labels."""
-        return np.diff(self.labels_at)
-
-    @cached_property
     def _numbers(self) -> dict[Labels, int]:
         return {labels: number for number, labels in enumerate(self.emissions)}
 
@@ -132,26 +129,10 @@ class TokenTable:
         """Per state, the number of what the end of the text emits, or DEAD; and the labels of those, as `ragged`."""
         return (self.scanner.final, *ragged(self.scanner.emissions))
 
-    def outcomes(self, token: int) -> tuple[Ints, tuple[tuple[Labels, int], ...]]:
-        """One token from every state: `[S]` the outcome of each, or DEAD; and the outcomes, (labels, state after)."""
-        group = int(self.group_of[token])
-        found = self._outcomes.get(group)
-        if found is None:
-            classes = self.class_of[:, group].astype(np.int64)
-            number = np.where(classes == DEAD, DEAD, classes + self.at[:-1])
-            alive = number[number != DEAD]
-            keys = self.emitted[alive].astype(np.int64) << 32 | self.state[alive]
-            distinct, inverse = np.unique(keys, return_inverse=True)
-            outcome_of = np.full(len(number), DEAD, dtype=np.int32)
-            outcome_of[number != DEAD] = inverse
-            outcomes = tuple((self.emissions[key >> 32], key & 0xFFFFFFFF) for key in distinct.tolist())
-            found = self._outcomes[group] = (outcome_of, outcomes)
-        return found
-
-    @cached_property
-    def _outcomes(self) -> dict[int, tuple[Ints, tuple[tuple[Labels, int], ...]]]:
-        """Those of the groups that were asked about."""
-        return {}
+    def groups(self, ids: Sequence[int]) -> Ints:
+        """Tokens as their groups; MASK stays."""
+        own = np.array(ids, dtype=np.int32)
+        return np.where(own == MASK, own, self.group_of[own])
 
     def step(self, state: int, token: int) -> tuple[Labels, int]:
         """One token from one state: the labels emitted, and the state after it or DEAD."""

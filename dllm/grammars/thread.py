@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.flat import Ints
@@ -39,7 +37,7 @@ class Ways(IntEnum):
 
 
 AROUND = (6, 15, 30, 45, 60, 90, 120)
-"""Positions on either side of a change within which a sentence is laid anew, before the whole is."""
+"""Positions on either side of a change within which a sentence is laid anew, before it is on the whole canvas."""
 
 
 @dataclass(frozen=True)
@@ -74,39 +72,38 @@ class Thread:
     def _laid(self, ids: Sequence[int], tail: int, begin: tuple[int, int], goal: tuple[int, int]) -> Thread:
         """From a pair to another, or to the end of the text where the goal's state is -1."""
         table, reach = self.table, self.reach
-        canvas = (_groups(ids, table), tail, begin, goal)
-        tokens = (table.class_of, table.at, table.emitted, table.state)
+        canvas = (table.groups(ids), tail, begin, goal)
+        tokens = (table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at)
         sentence = (np.array(self.sentence, dtype=np.int32), *self.matches)
-        plain = reach.plain | (self.ways == Ways.EXACT)
-        laid = lay(
-            *(*canvas, *tokens, table.labels, table.labels_at, *table.final, *sentence),
-            *(reach.leads, plain, reach.free, int(self.ways)),
-        )
+        near = (reach.leads, reach.plain | (self.ways == Ways.EXACT), reach.free)
+        laid = lay(canvas, tokens, table.final, sentence, near, int(self.ways))
         reached = int(np.flatnonzero(np.diff(laid[0]))[-1])
         if not laid[3][0]:
             return replace(self, reached=reached, fits=False)
-        found, path, stop = read(*canvas, *tokens, table.first, table.labels_at, table.final, *sentence, laid)
+        found, path, stop = read(canvas, tokens, table.final, sentence, table.first, laid)
         witness = [own if token == MASK else token for own, token in zip(found.tolist(), ids, strict=True)]
         witness[stop:] = [END] * (len(ids) - stop)
         return replace(self, reached=reached, fits=True, witness=tuple(witness), path=path)
 
     def moved(self, canvas: Canvas) -> Thread | None:
-        """The same sentence on another canvas of this length, laid anew only around what has changed.
+        """The same sentence on another canvas of this length, laid anew around what has changed, as little as will do.
 
-        None says nothing: it may still lie there in another way. Only for a thread that fits.
+        None if it does not lie there in these ways. Only for a thread that fits.
         """
         changed = [
             at for at, (own, token) in enumerate(zip(self.witness, canvas.ids, strict=True)) if MASK != token != own
         ]
         if not changed:
             return self
-        for around in AROUND:
+        for around in (*AROUND, len(canvas.ids)):
             low, high = self._window(changed[0] - around, changed[-1] + 1 + around)
             goal = (-1, len(self.sentence)) if high == len(canvas.ids) else self._pair(high)
             part = self._laid(canvas.ids[low:high], max(0, canvas.tail - low), self._pair(low), goal)
             if part.fits:
                 path = np.concatenate([self.path[:low], part.path, self.path[high + 1 :]])
                 return replace(part, witness=(*self.witness[:low], *part.witness, *self.witness[high:]), path=path)
+            if (low, high) == (0, len(canvas.ids)):
+                break
         return None
 
     def _window(self, low: int, high: int) -> tuple[int, int]:
@@ -117,12 +114,6 @@ class Thread:
     def _pair(self, at: int) -> tuple[int, int]:
         state, index = self.path[at].tolist()
         return state, index
-
-
-def _groups(ids: Sequence[int], table: TokenTable) -> NDArray[Any]:
-    """Tokens as their groups."""
-    own = np.array(ids, dtype=np.int32)
-    return np.where(own == MASK, MASK, table.group_of[own])
 
 
 def _matches(table: TokenTable, sentence: Sequence[int]) -> tuple[Ints, Ints]:

@@ -10,12 +10,12 @@ import numpy as np
 from numba import njit
 
 from dllm.grammars.nodes import (
-    DEAD,
     INSERTED,
     append,
     chain,
     flat,
     met,
+    nothing,
     order,
     pool,
     put,
@@ -24,14 +24,7 @@ from dllm.grammars.nodes import (
     union,
     way,
 )
-
-
-@njit(cache=True)
-def _nothing():  # type: ignore[no-untyped-def]
-    """An empty list of numbers."""
-    found = [np.int64(0)]
-    found.pop()
-    return found
+from dllm.grammars.steps import DEAD
 
 
 @njit(cache=True)
@@ -72,17 +65,17 @@ def _states(ids, opened, stops, exact, class_of, at, state, onward, onward_at, r
 @njit(cache=True)
 def _ends(nodes, inside, final, final_at, final_labels, found):  # type: ignore[no-untyped-def]
     """Where the text ends; added to what is `found` already."""
-    end = put(nodes, _nothing(), True)
+    end = put(nodes, nothing(), True)
     for s in range(len(inside)):
         if inside[s] and final[s] >= 0:
             node = chain(nodes, final_labels, final_at[final[s]], final_at[final[s] + 1], end)
-            found[s] = union(nodes, [np.int64(found[s]), node], _nothing(), _nothing(), _nothing())
+            found[s] = union(nodes, [np.int64(found[s]), node], nothing(), nothing(), nothing())
 
 
 @njit(cache=True)
 def _fixed(nodes, inside, after, group, class_of, at, emitted, state, labels, labels_at, found):  # type: ignore[no-untyped-def]
     """Before a token that is given."""
-    known, made = _nothing(), _nothing()
+    known, made = nothing(), nothing()
     for s in range(len(inside)):
         if not inside[s] or class_of[s, group] < 0:
             continue
@@ -110,8 +103,8 @@ def _open(nodes, inside, after, most, at, emitted, state, labels, labels_at, par
     for s in range(len(inside)):
         if not inside[s]:
             continue
-        targets, touched, low, high, kid = _nothing(), _nothing(), _nothing(), _nothing(), _nothing()
-        kid_way, kid_next = _nothing(), _nothing()
+        targets, touched, low, high, kid = nothing(), nothing(), nothing(), nothing(), nothing()
+        kid_way, kid_next = nothing(), nothing()
         c = at[s]
         while c < at[s + 1]:
             e, begin = emitted[c], len(targets)
@@ -138,11 +131,11 @@ def _open(nodes, inside, after, most, at, emitted, state, labels, labels_at, par
         for i in range(len(touched) - 1, -1, -1):
             e = touched[i]
             k = slot_of[e]
-            row, j = _nothing(), kid[k]
+            row, j = nothing(), kid[k]
             while j >= 0:
                 row.append(kid_way[j])
                 j = kid_next[j]
-            node = union(nodes, targets[low[k] : high[k]], _nothing(), _nothing(), row)
+            node = union(nodes, targets[low[k] : high[k]], nothing(), nothing(), row)
             if e == 0:
                 found[s] = node
             else:
@@ -158,7 +151,7 @@ def _open(nodes, inside, after, most, at, emitted, state, labels, labels_at, par
 def _onward(steps, row, outs, middle):  # type: ignore[no-untyped-def]
     """The ways on over a row of steps: out of the gap, or to its middle."""
     step_label, step_landed, step_at = steps
-    found = _nothing()
+    found = nothing()
     for i in range(step_at[row], step_at[row + 1]):
         if outs[step_landed[i]] != DEAD:
             found.append(way(INSERTED, outs[step_landed[i]], step_label[i]))
@@ -177,13 +170,13 @@ def _closed(nodes, inside, after, most, calm_only, reach, first, later, steps, l
     landed, landed_at = landings
     outs = np.empty(len(landed_at) - 1, dtype=np.int64)  # where the gap may end, by the set of states it may end in
     for k in range(len(outs)):
-        quiet, loud = _nothing(), _nothing()
+        quiet, loud = nothing(), nothing()
         for i in range(landed_at[k], landed_at[k + 1]):
             if not free[landed[i]]:
                 quiet.append(after[landed[i]])
             elif not calm_only:
                 loud.append(after[landed[i]])
-        outs[k] = union(nodes, quiet, _nothing(), loud, _nothing())
+        outs[k] = union(nodes, quiet, nothing(), loud, nothing())
     middle = DEAD
     if most < 0:
         row = _onward(steps, later, outs, size(nodes))
@@ -197,13 +190,13 @@ def _closed(nodes, inside, after, most, calm_only, reach, first, later, steps, l
             continue
         if made[first[s]] == -2:
             made[first[s]] = put(nodes, _onward(steps, first[s], outs, middle), False)
-        here, loud = _nothing(), _nothing()
+        here, loud = nothing(), nothing()
         for i in range(calm_at[s], calm_at[s + 1]):
             here.append(after[calm[i]])
         for i in range(silent_at[s], silent_at[s + 1]):
             if free[s] or not (calm_only and free[silent[i]]):
                 loud.append(after[silent[i]])
-        found[s] = union(nodes, here, [made[first[s]]], loud, _nothing())
+        found[s] = union(nodes, here, [made[first[s]]], loud, nothing())
     return middle
 
 
@@ -216,7 +209,8 @@ def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, tab
     at most. few: masks up to which a closed gap holds no more labels than masks. limit: nodes, beyond which it ends.
 
     Returns:
-        nodes; places `[n + 1, S]`; middles `[n]`, the node inside of a closed gap, by where it starts.
+        the nodes, as `flat` gives them; places `[n + 1, S]`; middles `[n]`, the node inside of a closed gap, by where
+        it starts; whether it came to the start.
     """
     class_of, at, emitted, state, labels, labels_at, parent, onward, onward_at = table
     silent, silent_at, calm, calm_at, first, later, step_label, step_landed, step_at, landed, landed_at = reach[:11]
@@ -253,4 +247,4 @@ def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, tab
                 _ends(nodes, states[p], *final, places[p])
         else:
             _fixed(nodes, states[p], after_row, ids[p], class_of, at, emitted, state, labels, labels_at, places[p])
-    return flat(nodes, places[0, 0] if p == 0 else -2), places, middles
+    return flat(nodes, places[0, 0]), places, middles, p == 0
