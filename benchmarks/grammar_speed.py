@@ -147,7 +147,7 @@ def main() -> None:
     """Read the options, measure, print Markdown tables (and a JSON object with --json)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", type=Path, help="lines of base64(token) rank")
-    parser.add_argument("--count", type=int, default=20, help="canvases a pattern")
+    parser.add_argument("--count", type=int, default=40, help="canvases a pattern")
     parser.add_argument("--texts", nargs="+", choices=ALL, default=ALL, help="of benchmarks/texts")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

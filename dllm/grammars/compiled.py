@@ -48,7 +48,7 @@ class Compiled:
         return cls(vocabulary, grammar, found, table, Tables.make(grammar, found.labels), reach)
 
 
-TABLE = ("group_of", "class_of", "at", "emitted", "state", "first", "labels", "labels_at", "parent")
+TABLE = ("group_of", "class_of", "at", "emitted", "state", "first", "labels", "labels_at", "parent", "effort")
 
 
 def _arrays(found: Scanner, table: TokenTable, reach: Reach) -> Arrays:

@@ -6,7 +6,7 @@ there is a witness with it; so whatever is committed, in whatever order, the tex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,8 +20,9 @@ from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.masks import Possible
 from dllm.grammars.refusals import Refusals
+from dllm.grammars.repair import adapted
 from dllm.grammars.solve import UndecidedError, solve
-from dllm.grammars.thread import END, Thread, Ways
+from dllm.grammars.thread import END, ROOM, Thread, Ways
 
 
 @dataclass(frozen=True)
@@ -161,21 +162,22 @@ class GrammarConstraint:
 
     def _on(self, canvas: Canvas) -> GrammarConstraint | None:
         """On another canvas, or None if no text fits. Raises UndecidedError."""
-        same = len(canvas.ids) == len(self.canvas.ids)
-        thread = self.thread.moved(canvas) if same else self._laid(canvas, self.thread.ways)
+        if len(canvas.ids) == len(self.canvas.ids):
+            thread = adapted(self.compiled, canvas, self.thread)
+        else:
+            thread = self._laid(canvas, tuple(Ways), ROOM)
         if thread is None:
             try:
                 thread = solve(self.compiled, canvas)
             except UndecidedError:
-                thread = self._laid(canvas, Ways.EXACT)
+                thread = self._laid(canvas, (Ways.EXACT,))
                 if thread is None:
                     raise
         return None if thread is None else replace(self, canvas=canvas, thread=thread, refusals=self.refusals.copy())
 
-    def _laid(self, canvas: Canvas, ways: Ways) -> Thread | None:
+    def _laid(self, canvas: Canvas, ways: Sequence[Ways], room: int = 1 << 40) -> Thread | None:
         """The same sentence on another canvas, if it fits."""
-        thread = Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, ways)
-        return thread if thread.fits else None
+        return Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, ways, room)
 
     def release(self, positions: Iterable[int]) -> GrammarConstraint:
         """With these positions masked again: more can follow than before, so there is a way."""

@@ -63,6 +63,26 @@ class Layout:
     middles: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What stands on either side of a piece of a canvas.
+
+    Attributes:
+        begin: scanner state at its start.
+        before: labels emitted up to there.
+        end: scanner state at its end; -1: the text ends.
+        behind: labels emitted from there on.
+    """
+
+    begin: int = 0
+    before: tuple[int, ...] = ()
+    end: int = -1
+    behind: tuple[int, ...] = ()
+
+
+WHOLE = Frame()
+
+
 def build(
     canvas: Canvas,
     table: TokenTable,
@@ -71,7 +91,10 @@ def build(
     *,
     exact: bool = True,
     view: View = View.ANY,
+    labels: int | None = None,
     limit: int = 1 << 30,
+    made: int = 1 << 34,
+    frame: Frame = WHOLE,
 ) -> Layout | None:
     """The lattice of a canvas, with the gaps `opened` open and the others closed.
 
@@ -80,6 +103,7 @@ def build(
             `Reach.plain`): then the lattice may hold less than the canvas allows.
         view: what is taken to stand in gaps.
         limit: of nodes; None for a lattice that would need more.
+        frame: of the canvas, where it is a piece of a longer one.
     """
     length = len(canvas.ids)
     masks, stops = np.zeros(length, dtype=np.bool_), np.full(length, -1, dtype=np.int64)
@@ -88,10 +112,12 @@ def build(
     for gap in canvas.gaps:
         if not masks[gap.start]:
             stops[gap.start] = gap.stop
+    if labels is None:
+        labels = LABELS if view < View.ANY else len(table.labels)
     (ways, begins, finals, arrays, number), places, middles, complete = weave(
         table.groups(canvas.ids),
-        *(masks, stops, canvas.tail, exact, LABELS if view < View.ANY else len(table.labels)),
-        *(FEW if view < View.ANY else 0, view == View.CALM, MADE * limit),
+        *(masks, stops, canvas.tail, exact, labels),
+        *(FEW if view < View.ANY else 0, view == View.CALM, min(made, MADE * limit)),
         (
             table.class_of,
             table.at,
@@ -104,6 +130,7 @@ def build(
         ),
         table.final,
         reach.for_weaving,
+        (frame.begin, np.array(frame.before, dtype=np.int32), frame.end, np.array(frame.behind, dtype=np.int32)),
     )
     lattice = Lattice(*arrays)
     if not complete or len(lattice.final) > limit:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+CALM, PLAIN, NOISY, EXACT = 0, 1, 2, 3
+"""Which states are followed inside a gap: see `dllm.grammars.thread.Ways`."""
 BEYOND = 40
 """Positions that are followed behind the first where the text can end."""
 
@@ -84,12 +86,13 @@ def _rest(ids, class_of, at, emitted, state, labels_at, final, final_at, goal): 
 
 
 @njit(cache=True)
-def lay(canvas, tokens, endings, own, near, ways):  # type: ignore[no-untyped-def]
+def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-untyped-def]
     """Pairs before each position, found from the left; then which of them are alive, from the right.
 
     `ids` are groups of tokens, or MASK. `begin`: the pair before the first. `goal`: the pair behind the last; with a
     state of -1 the text ends there, or from `tail` on. `matches`: for each place in the sentence, the emissions that
-    stand there. The other arrays are those of `TokenTable` and `Reach`.
+    stand there. `room`: pairs, beyond which it is given up; then none is alive. The other arrays are those of
+    `TokenTable` and `Reach`.
     """
     ids, tail, begin, goal = canvas
     class_of, at, emitted, state, labels, labels_at = tokens
@@ -106,10 +109,11 @@ def lay(canvas, tokens, endings, own, near, ways):  # type: ignore[no-untyped-de
     rest = _rest(ids, class_of, at, emitted, state, labels_at, final, final_at, goal[0])
     ended = n  # where the sentence is first complete and may end
     for p in range(n):
-        if p > ended + BEYOND:
+        if p > ended + BEYOND or len(pairs) > room:
             starts[p + 2] = len(pairs)
             continue
         inner = p + 1 < n and ids[p + 1] < 0
+        any_state = ways == NOISY and inner and not (p + 2 < n and ids[p + 2] < 0)  # the last place between masks
         for number in range(starts[p], starts[p + 1]):
             s, i = pairs[number]
             may_end = goal[0] < 0 and p >= tail and ended == n and i >= size - 2
@@ -140,8 +144,8 @@ def lay(canvas, tokens, endings, own, near, ways):  # type: ignore[no-untyped-de
                         begun[seen[t, j]] = begun[seen[t, j]] or goes_on
                         continue
                     if not goes_on:
-                        opens = ways < 2 and e == 0 and free[t] and not free[s]
-                        if (inner and not plain[t]) or (opens and (inner or ways == 0)):
+                        opens = ways < NOISY and e == 0 and free[t] and not free[s]
+                        if (inner and not (plain[t] or any_state)) or (opens and (inner or ways == CALM)):
                             continue
                     if not inner and p + 1 < n:
                         # the next token is given: it must go on from there, and one way is as good as another to where
@@ -159,7 +163,7 @@ def lay(canvas, tokens, endings, own, near, ways):  # type: ignore[no-untyped-de
         starts[p + 2] = len(pairs)
     alive = np.zeros(len(pairs), dtype=np.bool_)
     good = np.full((len(final), size), -1, dtype=np.int32)
-    for back in range(n + 1):
+    for back in range(n + 1 if len(pairs) <= room else 0):
         p = n - back
         for number in range(starts[p], starts[p + 1]):
             s, i = pairs[number]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,14 +87,26 @@ class Reach:
             plain=_plain(loud, room, free, leads),
         )
 
+    @cached_property
+    def _sets(self) -> tuple[NDArray[np.uint64], ...]:
+        """`silent`, `calm`, `landed` and `free` as rows of bits."""
+        count = len(self.free)
+        return (
+            _bits(self.silent, self.silent_at, count),
+            _bits(self.calm, self.calm_at, count),
+            _bits(self.landed, self.landed_at, count),
+            _bits(np.flatnonzero(self.free), np.array([0, self.free.sum()]), count)[0],
+        )
+
+    @property
+    def for_leaping(self) -> tuple[NDArray[np.generic], ...]:
+        """What `dllm.grammars.drafting` takes, in its order."""
+        return (*self._sets, self.first, self.any, self.step_label, self.step_landed, self.step_at)
+
     @property
     def for_weaving(self) -> tuple[NDArray[np.generic], ...]:
         """What `dllm.grammars.weave` takes, in its order."""
-        return (
-            *(self.silent, self.silent_at, self.calm, self.calm_at, self.first, self.any),
-            *(self.step_label, self.step_landed, self.step_at, self.landed, self.landed_at),
-            *(self.after, self.free, self.plain),
-        )
+        return (*self.for_leaping, self.after, self.plain)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -187,6 +200,13 @@ class _Rows:
             if row.tobytes() not in made:
                 made[row.tobytes()] = self.of(steps[index] for index in np.flatnonzero(row).tolist())
         return [made[row.tobytes()] for row in reached]
+
+
+def _bits(values: NDArray[np.integer], at: NDArray[np.integer], count: int) -> NDArray[np.uint64]:
+    """Sets of numbers below `count`, those of x at `values[at[x]:at[x + 1]]`, as rows of words of 64 bits."""
+    found = np.zeros((len(at) - 1, (count + 63) // 64 * 64), dtype=bool)
+    found[np.repeat(np.arange(len(at) - 1), np.diff(at)), values] = True
+    return np.packbits(found, axis=1, bitorder="little").view(np.uint64)
 
 
 def _columns(table: Bools) -> tuple[Ints, Ints]:

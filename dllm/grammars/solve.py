@@ -8,11 +8,15 @@ none is left. Gaps are first taken to hold less than they can (`View`), which is
 
 from __future__ import annotations
 
-from dllm.grammars.canvas import MASK, Canvas
+from collections.abc import Sequence
+
+from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
+from dllm.grammars.draft import draft
 from dllm.grammars.lattice import View, build
-from dllm.grammars.thread import Thread, Ways
+from dllm.grammars.repair import repaired
+from dllm.grammars.thread import ROOM, Thread, Ways
 
 FEW_MASKS = 40
 """Masks up to which gaps of one are open from the start: then the lattice stays small, and most sentences do not fit
@@ -52,12 +56,33 @@ def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | No
                 exact = True  # what is open was taken in plain ways only
             continue
         sentence = chart.sentence()
-        for ways in (Ways.CALM if view == View.CALM else Ways.PLAIN, Ways.EXACT):
-            thread = Thread.make(canvas, compiled.table, compiled.reach, sentence, ways)
-            if thread.fits:
-                return thread
+        thread = draft(canvas, compiled.table, compiled.reach, sentence)
+        if thread is not None and not thread.loose:
+            return thread
+        whole = Thread.make(canvas, compiled.table, compiled.reach, sentence, tuple(Ways), ROOM)
+        if whole is not None:
+            return whole
+        thread = None if thread is None else _repaired(compiled, canvas, thread)
+        if thread is not None and not thread.loose:
+            return thread
+        whole = Thread.make(canvas, compiled.table, compiled.reach, sentence)
+        if whole is not None:
+            return whole
         view = max(view, View.FEW)
         closed = [gap for gap in canvas.gaps if gap not in opened]
         assert closed, "with all gaps open, what is found fits"
-        before = [gap for gap in closed if gap.start <= thread.reached]
-        opened += (before or closed)[-AT_ONCE:]
+        opened += _next(closed, canvas.gaps if thread is None else thread.loose)
+
+
+def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
+    """Gaps to open: those that are loose, or the one that is nearest to them."""
+    found = [gap for gap in closed if gap in loose]
+    return found[:AT_ONCE] or [min(closed, key=lambda gap: min(abs(gap.start - other.start) for other in loose))]
+
+
+def _repaired(compiled: Compiled, canvas: Canvas, thread: Thread) -> Thread:
+    """A thread with its loose gaps changed, perhaps not all of them."""
+    for gap in thread.loose:
+        found = repaired(compiled, canvas, thread, gap.start, gap.stop) if gap in thread.loose else None
+        thread = thread if found is None else found
+    return thread

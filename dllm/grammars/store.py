@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
-FORM = 2
+FORM = 5
 """Of the tables; another one makes all files unknown."""
 
 

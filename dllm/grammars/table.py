@@ -37,6 +37,8 @@ class TokenTable:
         first: the lowest id of the class.
         labels, labels_at: of emission e, the labels `labels[labels_at[e]:labels_at[e + 1]]`.
         parent: `[emissions]`, the emission that is shorter by the last label; it has a lower number.
+        effort: `[labels]`, tokens that lead from the start, without a label, to where the next token emits this one, at
+            least; what its lexeme takes if it begins with a token, at a guess.
     """
 
     scanner: Scanner
@@ -50,6 +52,7 @@ class TokenTable:
     labels: Ints
     labels_at: Ints
     parent: Ints
+    effort: Ints
 
     @classmethod
     def make(cls, scanner: Scanner, vocabulary: Vocabulary) -> TokenTable:
@@ -89,6 +92,7 @@ class TokenTable:
             labels=labels,
             labels_at=labels_at,
             parent=np.array(parent, dtype=np.int32),
+            effort=_effort(len(scanner.labels), np.array(at), emitted, states, labels, labels_at),
         )
 
     @cached_property
@@ -141,6 +145,22 @@ class TokenTable:
             return (), DEAD
         found += int(self.at[state])
         return self.emissions[self.emitted[found]], int(self.state[found])
+
+
+def _effort(count: int, at: Ints, emitted: Ints, state: Ints, labels: Ints, labels_at: Ints) -> Ints:
+    """By label; 1 where it is not known."""
+    found = np.full(count, 1 << 20, dtype=np.int32)
+    front, met, steps = [0], {0}, 0
+    while front:
+        after: set[int] = set()
+        for own in (slice(at[s], at[s + 1]) for s in front):
+            loud = np.unique(emitted[own][emitted[own] > 0])
+            heads = labels[labels_at[loud]]
+            found[heads] = np.minimum(found[heads], max(1, steps))
+            after.update(state[own][emitted[own] == 0].tolist())
+        front, steps = sorted(after - met), steps + 1
+        met |= after
+    return np.where(found == 1 << 20, 1, found).astype(np.int32)
 
 
 def _groups(class_of: NDArray[np.int16] | NDArray[np.int32]) -> tuple[Ints, Ints]:

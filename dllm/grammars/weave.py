@@ -24,31 +24,38 @@ from dllm.grammars.nodes import (
     union,
     way,
 )
+from dllm.grammars.spans import ONE
 from dllm.grammars.steps import DEAD
 
 
 @njit(cache=True)
-def _states(ids, opened, stops, exact, class_of, at, state, onward, onward_at, reach):  # type: ignore[no-untyped-def]
+def _mark(sets, chosen, low, found):  # type: ignore[no-untyped-def]
+    """What is in any of the chosen sets, from `low` on: into `found`."""
+    bits = np.zeros(sets.shape[1], dtype=np.uint64)
+    for s in range(low, len(chosen)):
+        if chosen[s]:
+            for w in range(len(bits)):
+                bits[w] |= sets[s, w]
+    for t in range(len(found)):
+        found[t] |= bits[t >> 6] >> np.uint64(t & 63) & ONE != 0
+
+
+@njit(cache=True)
+def _states(ids, opened, stops, exact, begin, class_of, at, state, onward, onward_at, reach):  # type: ignore[no-untyped-def]
     """`[n + 1, S]` bool: the scanner states that are possible before each position, and at the end."""
-    silent, silent_at, calm, calm_at, after, plain = reach
+    silent, calm, after, plain = reach
     n, count = len(ids), len(class_of)
     found = np.zeros((n + 1, count), dtype=np.bool_)
-    found[0, 0] = True
+    found[0, begin] = True
     begun = plain.copy()
     for p in range(n):
         if stops[p] >= 0:  # a closed gap
             found[stops[p]][after] = True
-            for s in range(count):
-                if found[p, s]:
-                    for i in range(silent_at[s], silent_at[s + 1]):
-                        found[stops[p], silent[i]] = True
+            _mark(silent, found[p], 0, found[stops[p]])
         elif opened[p]:
             if p == 0 or not opened[p - 1]:  # a lexeme that a given token began goes on in any way
                 begun = plain.copy()
-                for s in range(1, count):
-                    if found[p, s]:
-                        for i in range(calm_at[s], calm_at[s + 1]):
-                            begun[calm[i]] = True
+                _mark(calm, found[p], 1, begun)
             every = exact or p + 1 == n or not opened[p + 1]
             for s in range(count):
                 if found[p, s]:
@@ -161,29 +168,57 @@ def _onward(steps, row, outs, middle):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _closed(nodes, inside, after, most, calm_only, reach, first, later, steps, landings, free, found):  # type: ignore[no-untyped-def]
+def _distinct(after):  # type: ignore[no-untyped-def]
+    """The nodes of a row, each once, and from which states one comes to them, as bits."""
+    nodes, of = nothing(), np.full(len(after), -1, dtype=np.int64)
+    for s in range(len(after)):
+        k = 0
+        while after[s] != DEAD and k < len(nodes) and nodes[k] != after[s]:
+            k += 1
+        if after[s] != DEAD:
+            of[s] = k
+            if k == len(nodes):
+                nodes.append(after[s])
+    bits = np.zeros((len(nodes), (len(after) + 63) >> 6), dtype=np.uint64)
+    for s in range(len(after)):
+        if of[s] >= 0:
+            bits[of[s], s >> 6] |= ONE << np.uint64(s & 63)
+    return nodes, bits
+
+
+@njit(cache=True)
+def _among(nodes, bits, states, free, inside, outside, found):  # type: ignore[no-untyped-def]
+    """The nodes that one comes to from a set of states: those inside free text, and those outside; to those found."""
+    for k in range(len(nodes)):
+        for w in range(len(free)):
+            both = bits[k, w] & states[w]
+            if (inside and both & free[w]) or (outside and both & ~free[w]):
+                found.append(nodes[k])
+                break
+
+
+@njit(cache=True)
+def _closed(nodes, inside, after, most, calm_only, reach, found):  # type: ignore[no-untyped-def]
     """Before a closed gap; and the node inside of it, behind the first label.
 
     most: labels that the gap may hold; -1: any number. calm_only: no free text is begun in it that goes on behind it.
     """
-    silent, silent_at, calm, calm_at = reach
-    landed, landed_at = landings
-    outs = np.empty(len(landed_at) - 1, dtype=np.int64)  # where the gap may end, by the set of states it may end in
+    silent, calm, landed, free, first, later = reach[:6]
+    steps = reach[6:9]
+    beyond, bits = _distinct(after)
+    outs = np.empty(len(landed), dtype=np.int64)  # where the gap may end, by the set of states it may end in
     for k in range(len(outs)):
         quiet, loud = nothing(), nothing()
-        for i in range(landed_at[k], landed_at[k + 1]):
-            if not free[landed[i]]:
-                quiet.append(after[landed[i]])
-            elif not calm_only:
-                loud.append(after[landed[i]])
+        _among(beyond, bits, landed[k], free, False, True, quiet)
+        _among(beyond, bits, landed[k], free, not calm_only, False, loud)
         outs[k] = union(nodes, quiet, nothing(), loud, nothing())
     middle = DEAD
     if most < 0:
-        row = _onward(steps, later, outs, size(nodes))
+        row = _onward(steps, later[0], outs, size(nodes))
         order(row)
         middle = append(nodes, row, False)
     for _ in range(most - 1):
-        middle = put(nodes, _onward(steps, later, outs, middle), False)
+        middle = put(nodes, _onward(steps, later[0], outs, middle), False)
     made = np.full(len(steps[2]) - 1, -2, dtype=np.int64)
     for s in range(len(inside)):
         if not inside[s]:
@@ -191,33 +226,32 @@ def _closed(nodes, inside, after, most, calm_only, reach, first, later, steps, l
         if made[first[s]] == -2:
             made[first[s]] = put(nodes, _onward(steps, first[s], outs, middle), False)
         here, loud = nothing(), nothing()
-        for i in range(calm_at[s], calm_at[s + 1]):
-            here.append(after[calm[i]])
-        for i in range(silent_at[s], silent_at[s + 1]):
-            if free[s] or not (calm_only and free[silent[i]]):
-                loud.append(after[silent[i]])
+        _among(beyond, bits, calm[s], free, True, True, here)
+        was_free = free[s >> 6] >> np.uint64(s & 63) & ONE != 0
+        _among(beyond, bits, silent[s], free, was_free or not calm_only, True, loud)
         found[s] = union(nodes, here, [made[first[s]]], loud, nothing())
     return middle
 
 
 @njit(cache=True)
-def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, table, final, reach):  # type: ignore[no-untyped-def]
+def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, table, final, reach, frame):  # type: ignore[no-untyped-def]
     """The nodes of a canvas.
 
     ids: `[n]` groups of tokens, or -1. opened: `[n]` bool, masks of open gaps. stops: `[n]`, at the start of a closed
     gap where it stops, else -1. tail: where an end may stand. labels_in: labels that the token of an open mask emits,
     at most. few: masks up to which a closed gap holds no more labels than masks. limit: nodes, beyond which it ends.
+    frame: the scanner state at the start and the labels before it; the one at the end, -1 for the end of the text, and
+    the labels behind it.
 
     Returns:
         the nodes, as `flat` gives them; places `[n + 1, S]`; middles `[n]`, the node inside of a closed gap, by where
         it starts; whether it came to the start.
     """
     class_of, at, emitted, state, labels, labels_at, parent, onward, onward_at = table
-    silent, silent_at, calm, calm_at, first, later, step_label, step_landed, step_at, landed, landed_at = reach[:11]
-    after, free, plain = reach[11:]
     n, count = len(ids), len(class_of)
-    near = (silent, silent_at, calm, calm_at, after, plain)
-    states = _states(ids, opened, stops, exact, class_of, at, state, onward, onward_at, near)
+    near = (reach[0], reach[1], reach[9], reach[10])
+    begin, before, end, behind = frame
+    states = _states(ids, opened, stops, exact, begin, class_of, at, state, onward, onward_at, near)
     nodes = pool()
     places = np.full((n + 1, count), DEAD, dtype=np.int64)
     middles = np.full(n, DEAD, dtype=np.int64)
@@ -226,18 +260,17 @@ def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, tab
     for p in range(n):
         if stops[p] >= 0:
             begins[stops[p]] = p
-    _ends(nodes, states[n], *final, places[n])
+    if end < 0:
+        _ends(nodes, states[n], *final, places[n])
+    else:
+        places[n, end] = chain(nodes, behind, 0, len(behind), put(nodes, nothing(), True))
     p = n
     while p > 0 and size(nodes) <= limit:
         after_row = places[p]
         if begins[p] >= 0:
             width, p = p - begins[p], begins[p]
             most = width if width <= few else -1
-            steps, landings = (step_label, step_landed, step_at), (landed, landed_at)
-            middles[p] = _closed(
-                *(nodes, states[p], after_row, most, calm_only, (silent, silent_at, calm, calm_at)),
-                *(first, later[0], steps, landings, free, places[p]),
-            )
+            middles[p] = _closed(nodes, states[p], after_row, most, calm_only, reach, places[p])
             continue
         p -= 1
         if opened[p]:
@@ -247,4 +280,7 @@ def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, tab
                 _ends(nodes, states[p], *final, places[p])
         else:
             _fixed(nodes, states[p], after_row, ids[p], class_of, at, emitted, state, labels, labels_at, places[p])
-    return flat(nodes, places[0, 0]), places, middles, p == 0
+    root = places[0, begin]
+    if p == 0 and root != DEAD:
+        root = chain(nodes, before, 0, len(before), root)
+    return flat(nodes, root), places, middles, p == 0
