@@ -32,7 +32,7 @@ class Effort:
     made: int
 
 
-LITTLE = Effort(((2, 2), (6, 1), (6, 2), (12, 1)), masks=6, nodes=300, made=1500)
+LITTLE = Effort(((2, 2), (6, 1), (6, 2), (12, 1), (24, 1)), masks=6, nodes=300, made=1500)
 """Some milliseconds a window, at most."""
 MUCH = Effort(((2, 2), (6, 1), (6, 2), (12, 1), (24, 1), (48, 1)), masks=30, nodes=1000, made=5000)
 

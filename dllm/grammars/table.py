@@ -117,10 +117,18 @@ class TokenTable:
         return {labels: number for number, labels in enumerate(self.emissions)}
 
     @cached_property
-    def longer(self) -> dict[tuple[int, int], int]:
-        """(Emission, label) -> the emission longer by that label. Every beginning of an emission has a number."""
-        numbers = self._numbers
-        return {(numbers[labels[:-1]], labels[-1]): number for labels, number in numbers.items() if labels}
+    def longer(self) -> tuple[Ints, Ints, Ints]:
+        """The emissions longer than e by one label, ordered by it: at `[at[e]:at[e + 1]]` of the other two, the label and
+        the number. Every beginning of an emission has a number."""
+        last = self.labels[self.labels_at[2:] - 1]
+        order = np.lexsort((last, self.parent[1:]))
+        at = starts(np.bincount(self.parent[1:], minlength=len(self.parent)))
+        return at, last[order], (order + 1).astype(np.int32)
+
+    def matches(self, sentence: Ints) -> tuple[Ints, Ints]:
+        """For each place in a sentence, where those of each begin, and the emissions that stand there."""
+        found: tuple[Ints, Ints] = _matches(sentence, *self.longer)
+        return found
 
     @cached_property
     def ending(self) -> Ints:
@@ -173,6 +181,28 @@ def _groups(class_of: NDArray[np.int16] | NDArray[np.int32]) -> tuple[Ints, Ints
     if any((row[members][group_of] != row).any() for row in class_of):  # two columns with one digest
         members = group_of = np.arange(class_of.shape[1])
     return group_of.reshape(-1).astype(np.int32), members.astype(np.int32)
+
+
+@njit(cache=True)
+def _matches(sentence, at, last, number):  # type: ignore[no-untyped-def]
+    begins, found = np.zeros(len(sentence) + 2, dtype=np.int32), [np.int32(0)]
+    found.pop()
+    for begin in range(len(sentence) + 1):
+        e = 0
+        for i in range(begin, len(sentence)):
+            low, high = at[e], at[e + 1]
+            while low < high:
+                middle = (low + high) >> 1
+                if last[middle] < sentence[i]:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low == at[e + 1] or last[low] != sentence[i]:
+                break
+            e = number[low]
+            found.append(np.int32(e))
+        begins[begin + 1] = len(found)
+    return begins, np.array(found, dtype=np.int32)
 
 
 @njit(cache=True)

@@ -77,7 +77,7 @@ class Thread:
 
     def __post_init__(self) -> None:
         if not self.matches:
-            object.__setattr__(self, "matches", _matches(self.table, self.sentence))
+            object.__setattr__(self, "matches", self.table.matches(np.array(self.sentence, dtype=np.int32)))
 
     @classmethod
     def make(
@@ -189,18 +189,3 @@ class Thread:
         witness[stop:] = [END] * (len(ids) - stop)
         path[path[:, 0] >= 0, 1] += low
         return tuple(witness), path
-
-
-def _matches(table: TokenTable, sentence: Sequence[int]) -> tuple[Ints, Ints]:
-    """For each place in the sentence, the emissions that stand there."""
-    found: list[int] = []
-    starts = [0]
-    for begin in range(len(sentence) + 1):
-        number: int | None = 0
-        for label in sentence[begin:]:
-            number = table.longer.get((number, label)) if number is not None else None
-            if number is None:
-                break
-            found.append(number)
-        starts.append(len(found))
-    return np.array(starts, dtype=np.int32), np.array(found, dtype=np.int32)
