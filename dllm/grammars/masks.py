@@ -2,7 +2,8 @@
 
 A token is left out if its lexemes cannot be part of any sentence in that gap, or if no scanner state before it and
 after it goes with the gap's edges and its number of masks. What is left in too much is found out when it is committed
-(`dllm.grammars.constraint`).
+(`dllm.grammars.constraint`). Where the chart that tells what a sentence may hold would be large, any lexeme is taken to
+be possible: of a canvas with many gaps it says little else.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.lattice import Layout, build
 from dllm.grammars.nodes import SILENT, kind_of, label_of, nothing, target_of
+from dllm.grammars.spans import ONE
 from dllm.grammars.steps import DEAD
+from dllm.grammars.strides import Strides, _bits, _meets
 
 Bools = NDArray[np.bool_]
+MEMORY = 2 << 20
+"""Bytes of the chart, beyond which any lexeme is taken to be possible."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,11 @@ class Possible:
         layout = build(canvas, compiled.table, compiled.reach, ())
         assert layout is not None
         self._layout: Layout = layout
-        lattice, live = layout.lattice, Chart.make(compiled.tables, layout.lattice).live
+        lattice, chart = layout.lattice, Chart.bounded(compiled.tables, layout.lattice, MEMORY)
+        live = slice(None) if chart is None else chart.live
         self._live = np.zeros((len(lattice.final), len(compiled.scanner.labels)), dtype=bool)  # target x label
         self._live[lattice.target[live], lattice.label[live]] = True
         self._alive = _alive(layout.ways, layout.begins, layout.finals, layout.number, self._live)
-        # states from which most tokens go on first: what is found need not be looked for again
-        self._order = np.argsort(-np.diff(compiled.table.at), kind="stable")
         self._found: dict[Gap, Masks] = {}
 
     def __call__(self, gap: Gap) -> Masks:
@@ -65,20 +69,18 @@ class Possible:
         table, layout = self._compiled.table, self._layout
         entries, exits = layout.places[gap.start], layout.places[gap.stop]
         first, later = self._labels(np.unique(entries)), self._labels(layout.middles[gap.start : gap.start + 1])
-        allowed = _allowed(table.labels, table.labels_at, first, later)
+        steps = Strides.of(table, first, later)
         begins, stops = self._alive[entries], self._alive[exits]
-        ending = self._ending(allowed)
         tail = max(0, self._canvas.tail - gap.start)
-        arrays = (table.at, table.emitted, table.state, *allowed)
-        before, after = _sweep(*arrays, begins, stops, ending, gap.stop - gap.start, tail)
+        before, after = _sweep(steps.silent, steps.first, steps.later, begins, stops, steps.ending, gap.width, tail)
         kept: dict[bytes, Bools] = {}
         groups: list[Bools] = []
-        for at in range(gap.stop - gap.start):
+        for at in range(gap.width):
             key = before[at].tobytes() + after[at + 1].tobytes()
             if key not in kept:
-                kept[key] = _groups(table.class_of, *arrays, before[at], after[at + 1], self._order)
+                kept[key] = steps.groups(before[at], after[at + 1])
             groups.append(kept[key])
-        ends = [at >= tail and bool((before[at] & ending).any()) for at in range(gap.stop - gap.start)]
+        ends = [at >= tail and bool((before[at] & steps.ending).any()) for at in range(gap.width)]
         # where the text may end before, an end may be committed: it leaves the masks before it open
         states = before[:-1].any(axis=1)
         return Masks(tuple(groups), tuple(itertools.accumulate(ends, operator.or_)), tuple(states))
@@ -89,14 +91,6 @@ class Possible:
         layout = self._layout
         found: Bools = _live_labels(layout.ways, layout.begins, layout.number, self._live, nodes)
         return found
-
-    def _ending(self, allowed: tuple[Bools, Bools]) -> Bools:
-        """`[2, S]` bool: whether the text may end in a state, before any label of the gap and behind one."""
-        ending = self._compiled.table.ending
-        never = ending == DEAD
-        other = ending == len(allowed[0])  # a sequence that no token emits: nothing is known of it
-        number = np.where(never | other, 0, ending)
-        return np.stack([(one[number] | other) & ~never for one in allowed])
 
 
 @njit(cache=True)
@@ -137,28 +131,12 @@ def _live_labels(ways, begins, number, live, nodes):  # type: ignore[no-untyped-
 
 
 @njit(cache=True)
-def _allowed(labels, labels_at, first, later):  # type: ignore[no-untyped-def]
-    """`[emissions]` bool each: may it come first in the gap, and may it come later."""
-    count = len(labels_at) - 1
-    one, other = np.ones(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
-    for e in range(count):
-        for i in range(labels_at[e], labels_at[e + 1]):
-            if not later[labels[i]]:
-                other[e] = False
-                if i > labels_at[e]:
-                    one[e] = False
-            if i == labels_at[e] and not first[labels[i]]:
-                one[e] = False
-    return one, other
-
-
-@njit(cache=True)
-def _sweep(at, emitted, state, one, other, begins, stops, ending, width, tail):  # type: ignore[no-untyped-def]
+def _sweep(silent, first, later, begins, stops, ending, width, tail):  # type: ignore[no-untyped-def]
     """`[width + 1, 2, S]` bool twice: states before each mask that the left side leads to, and that lead to the right.
 
     The second axis says whether a label has come in the gap.
     """
-    count = len(at) - 1
+    count = len(silent)
     before = np.zeros((width + 1, 2, count), dtype=np.bool_)
     after = np.zeros((width + 1, 2, count), dtype=np.bool_)
     before[0, 0] = begins
@@ -166,65 +144,28 @@ def _sweep(at, emitted, state, one, other, begins, stops, ending, width, tail): 
         if j > 1 and (before[j] == before[j - 1]).all():
             before[j + 1] = before[j]
             continue
-        for late in range(2):
-            for s in range(count):
-                if before[j, late, s]:
-                    for c in range(at[s], at[s + 1]):
-                        e = emitted[c]
-                        if e == 0:
-                            before[j + 1, late, state[c]] = True
-                        elif other[e] if late else one[e]:
-                            before[j + 1, 1, state[c]] = True
+        quiet, loud = np.zeros_like(silent[0]), np.zeros_like(silent[0])
+        for s in range(count):
+            for w in range(len(quiet) if before[j, 0, s] else 0):
+                quiet[w] |= silent[s, w]
+                loud[w] |= first[s, w]
+            for w in range(len(quiet) if before[j, 1, s] else 0):
+                loud[w] |= silent[s, w] | later[s, w]
+        for t in range(count):
+            before[j + 1, 0, t] = quiet[t >> 6] >> np.uint64(t & 63) & ONE != 0
+            before[j + 1, 1, t] = loud[t >> 6] >> np.uint64(t & 63) & ONE != 0
     after[width, 0] = stops
     after[width, 1] = stops
     for back in range(width):
         j = width - 1 - back
-        same = back > 1 and (j < tail) == (j + 1 < tail) and (after[j + 1] == after[j + 2]).all()
-        if same:
+        if back > 1 and (j < tail) == (j + 1 < tail) and (after[j + 1] == after[j + 2]).all():
             after[j] = after[j + 1]
             continue
-        for late in range(2):
-            for s in range(count):
-                fine = j >= tail and ending[late, s]
-                c = at[s]
-                while not fine and c < at[s + 1]:
-                    e = emitted[c]
-                    if e == 0:
-                        fine = after[j + 1, late, state[c]]
-                    elif other[e] if late else one[e]:
-                        fine = after[j + 1, 1, state[c]]
-                    c += 1
-                after[j, late, s] = fine
+        quiet, loud = _bits(after[j + 1, 0]), _bits(after[j + 1, 1])
+        for s in range(count):
+            may_end = j >= tail
+            after[j, 0, s] = (may_end and ending[0, s]) or _meets(silent[s], quiet) or _meets(first[s], loud)
+            after[j, 1, s] = (may_end and ending[1, s]) or _meets(silent[s], loud) or _meets(later[s], loud)
     for j in range(width + 1):
         before[j] &= after[j]
     return before, after
-
-
-@njit(cache=True)
-def _groups(class_of, at, emitted, state, one, other, before, after, order):  # type: ignore[no-untyped-def]
-    """`[G]` bool: groups of which some state before leads to some state after."""
-    groups = class_of.shape[1]
-    found = np.zeros(groups, dtype=np.bool_)
-    missing = np.arange(groups)
-    for s in order:
-        if len(missing) == 0:
-            break
-        if not (before[0, s] or before[1, s]):
-            continue
-        left = 0
-        for i in range(len(missing)):
-            g = missing[i]
-            c, fine = at[s] + class_of[s, g], False
-            if class_of[s, g] >= 0:
-                e, t = emitted[c], state[c]
-                if before[0, s]:
-                    fine = after[0, t] if e == 0 else one[e] and after[1, t]
-                if before[1, s] and not fine:
-                    fine = (e == 0 or other[e]) and after[1, t]
-            if fine:
-                found[g] = True
-            else:
-                missing[left] = g
-                left += 1
-        missing = missing[:left]
-    return found

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -106,6 +107,11 @@ class TokenTable:
         """What `dllm.grammars.weave` takes, in its order."""
         own = (self.class_of, self.at, self.emitted, self.state, self.labels, self.labels_at, self.parent)
         return (*own, *self.onward)
+
+    @cached_property
+    def kept(self) -> dict[bytes, Any]:
+        """What `dllm.grammars.strides` has made of it."""
+        return {}
 
     @cached_property
     def emissions(self) -> tuple[Labels, ...]:
