@@ -16,6 +16,7 @@ from dllm.grammars.reach import Reach
 from dllm.grammars.table import TokenTable
 from dllm.grammars.thread import Thread
 
+
 def draft(canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[int]) -> Thread | None:
     """A thread, perhaps with loose gaps; None if the sentence cannot be laid even over what is given."""
     length = len(canvas.ids)
@@ -27,7 +28,7 @@ def draft(canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[in
     labels = np.array(bare.sentence, dtype=np.int32)
     path, followed, stop = drafted(
         *((table.groups(canvas.ids), canvas.tail), stops, tokens, table.final),
-        *((labels, *bare.matches), np.append(0, np.cumsum(table.effort[labels])), reach.for_leaping),
+        *((labels, *table.matches(labels)), np.append(0, np.cumsum(table.effort[labels])), reach.for_leaping),
     )
     if stop < 0:
         return None

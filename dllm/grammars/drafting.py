@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dllm.grammars.laying import _range, _rest, _same
-from dllm.grammars.spans import ONE, lowest
+from dllm.grammars.bits import ONE, common, holds
+from dllm.grammars.laying import classes_of, ends_here, labels_left, same
 from dllm.grammars.steps import DEAD
 
 NOISY, LEAPT, CROWDED = 1, 64, 4
@@ -58,16 +58,6 @@ def _outcomes(token, tokens, endings, of):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _meet(one, other, but):  # type: ignore[no-untyped-def]
-    """The lowest number in both sets and not in the last, or -1."""
-    for w in range(len(one)):
-        both = one[w] & other[w] & ~but[w]
-        if both:
-            return (w << 6) + lowest(both)
-    return -1
-
-
-@njit(cache=True)
 def _landing(row, label, step_label, step_landed, step_at):  # type: ignore[no-untyped-def]
     """Which set of states a label leads to, by a row of steps; -1 if it is not in the row."""
     low, high = step_at[row], step_at[row + 1]
@@ -97,134 +87,188 @@ def _add(lists, seen, begin, s, i, pair, cost, before, c):  # type: ignore[no-un
 
 
 @njit(cache=True)
+def _onward(token, emissions, tokens, endings, sentence):  # type: ignore[no-untyped-def]
+    """`[outcomes, size]`, by outcome and place in the sentence: the place it leads to, or -1."""
+    labels, labels_at = tokens[4], tokens[5]
+    if token < 0:
+        labels_at, labels = endings[1], endings[2]
+    found = np.full((len(emissions), len(sentence) + 1), -1, dtype=np.int64)
+    for o in range(len(emissions)):
+        low, high = labels_at[emissions[o]], labels_at[emissions[o] + 1]
+        for i in range(len(sentence) + 1):
+            fits = token >= 0 or high - low == len(sentence) - i
+            if fits and same(labels, low, high, sentence, i):
+                found[o, i] = i + high - low
+    return found
+
+
+@njit(cache=True)
+def _follow(lists, seen, begin, token, low, tokens, sentence):  # type: ignore[no-untyped-def]
+    """Over a given token."""
+    class_of, at, emitted, state, labels, labels_at = tokens
+    for number in range(low, begin):
+        s, i, cost = lists[0][number], lists[1][number], lists[2][number]
+        if class_of[s, token] >= 0:
+            c = at[s] + class_of[s, token]
+            e, t = emitted[c], state[c]
+            if same(labels, labels_at[e], labels_at[e + 1], sentence, i):
+                j = i + labels_at[e + 1] - labels_at[e]
+                _add(lists, seen, begin, t, j, (t, j), cost, number, -1)
+
+
+@njit(cache=True)
+def _fill(lists, seen, begin, number, gap, tokens, own, free):  # type: ignore[no-untyped-def]
+    """Over a gap of one mask, token by token: what fits is known."""
+    behind, onward, of, most = gap
+    _, at, emitted, state, _, labels_at = tokens
+    _, matches_at, matches = own
+    s, i, cost = lists[0][number], lists[1][number], lists[2][number]
+    for m in range(matches_at[i] - 1, matches_at[i + 1]):
+        e = matches[m] if m >= matches_at[i] else 0
+        j = i + labels_at[e + 1] - labels_at[e]
+        if j > most:
+            continue
+        low, high = classes_of(emitted, at[s], at[s + 1], e)
+        for c in range(low, high):
+            t = state[c]
+            if of[t] >= 0 and onward[of[t], j] >= 0:
+                noise = NOISY * (e == 0 and holds(free, t))
+                _add(lists, seen, begin, behind[of[t]], onward[of[t], j], (t, j), cost + noise, number, c)
+
+
+@njit(cache=True)
+def _stay(lists, seen, begin, number, width, behind, onward, bits, silent, calm, free, nothing):  # type: ignore[no-untyped-def]
+    """Over a gap without a label."""
+    s, i, cost = lists[0][number], lists[1][number], lists[2][number]
+    inside = np.int64(holds(free, s))
+    for o in range(len(bits)):
+        if onward[o, i] >= 0:
+            t, need = common(calm[s], bits[o], nothing), np.int64(0)
+            if t < 0:
+                t, need = common(silent[s], bits[o], free), inside
+            if t < 0:
+                t, need = common(silent[s], bits[o], nothing), 1 + inside
+            if t >= 0:
+                more = cost + _price(need, width, need > inside)
+                _add(lists, seen, begin, behind[o], onward[o, i], (t, i), more, number, -1)
+
+
+@njit(cache=True)
+def _land(lists, seen, begin, number, j, cost, need, width, behind, onward, bits, landed, free, nothing):  # type: ignore[no-untyped-def]
+    """Behind the last label of a gap, which makes `j` in all: in any of the states `landed`."""
+    for o in range(len(bits)):
+        if onward[o, j] >= 0:
+            t, noise = common(landed, bits[o], free), 0
+            if t < 0:
+                t, noise = common(landed, bits[o], nothing), 1
+            if t >= 0:
+                more = cost + _price(need + noise, width, noise)
+                _add(lists, seen, begin, behind[o], onward[o, j], (t, j), more, number, -1)
+
+
+@njit(cache=True)
+def _leap(lists, seen, low, begin, token, width, most, of, tokens, endings, own, effort, closed):  # type: ignore[no-untyped-def]
+    """Over a gap, from the pairs from `low` on, whatever it holds; `token` stands behind it, or -1 for the end."""
+    silent, calm, landed, free, first, later = closed[:6]
+    step_label, step_landed, step_at = closed[6:]
+    sentence, nothing = own[0], np.zeros_like(free)
+    emissions, behind, bits = _outcomes(token, tokens, endings, of)
+    bits = bits[: len(emissions)]
+    onward = _onward(token, emissions, tokens, endings, sentence)
+    least = np.full(len(sentence) + 1, 1 << 30, dtype=np.int64)  # of pairs behind a first label, by those emitted
+    which = np.full(len(sentence) + 1, -1, dtype=np.int64)
+    for number in range(low, begin):
+        s, i, cost = lists[0][number], lists[1][number], lists[2][number]
+        if i > most:
+            continue
+        if width == 1:
+            _fill(lists, seen, begin, number, (behind, onward, of, most), tokens, own, free)
+        _stay(lists, seen, begin, number, width, behind, onward, bits, silent, calm, free, nothing)
+        to = _landing(first[s], sentence[i], step_label, step_landed, step_at) if i < most else -1
+        if to >= 0:
+            need = effort[i + 1] - effort[i] + holds(free, s)
+            _land(lists, seen, begin, number, i + 1, cost, need, width, behind, onward, bits, landed[to], free, nothing)
+            if cost < least[i + 1]:
+                least[i + 1], which[i + 1] = cost, number
+    for i in range(most):
+        to = _landing(later[0], sentence[i], step_label, step_landed, step_at) if which[i] >= 0 else -1
+        if to >= 0:
+            number = which[i]
+            need = effort[i + 1] - effort[lists[1][number]] + holds(free, lists[0][number])
+            _land(
+                lists,
+                seen,
+                begin,
+                number,
+                i + 1,
+                least[i],
+                need,
+                width,
+                behind,
+                onward,
+                bits,
+                landed[to],
+                free,
+                nothing,
+            )
+            if least[i] < least[i + 1]:
+                least[i + 1], which[i + 1] = least[i], number
+
+
+@njit(cache=True)
+def _cheapest(lists, starts, tail, endings, sentence):  # type: ignore[no-untyped-def]
+    """The pair where the text ends for the least, and where that is; -1 twice if it does not."""
+    states, indices, costs = lists[:3]
+    final, final_at, final_labels = endings
+    chosen, stop, least = -1, -1, 1 << 60
+    for p in range(min(tail, len(starts) - 2), len(starts) - 1):
+        for number in range(starts[p], starts[p + 1]):
+            if costs[number] < least and ends_here(
+                states[number], indices[number], final, final_at, final_labels, sentence
+            ):
+                chosen, stop, least = number, p, costs[number]
+    return chosen, stop
+
+
+@njit(cache=True)
 def drafted(canvas, stops, tokens, endings, own, effort, closed):  # type: ignore[no-untyped-def]
     """`[n + 1, 2]`, pairs before each position, -1 inside of gaps; `[n]`, the class of the token at each mask that was
     followed, else -1; and where the text ends, or -1 where the sentence cannot be laid even so.
 
-    effort: `[size]`, tokens that the sentence takes up to each place, about.
+    stops: `[n]`, at the start of a gap where it stops. effort: `[size]`, tokens that the sentence takes up to each
+    place, about. closed: see `Reach.for_leaping`.
     """
     ids, tail = canvas
-    class_of, at, emitted, state, labels, labels_at = tokens
-    final, final_at, final_labels = endings
-    sentence, matches_at, matches = own
-    silent, calm, landed, free, first, later, step_label, step_landed, step_at = closed
-    n, size, count = len(ids), len(sentence) + 1, len(final)
+    sentence, count = own[0], len(endings[0])
+    n, size = len(ids), len(sentence) + 1
     lists = ([np.int64(0)], [np.int64(0)], [np.int64(0)], [np.int64(-1)], [np.int64(-1)])
-    states, indices, costs, befores, classes = lists
     starts = np.zeros(n + 2, dtype=np.int64)
     starts[1] = 1
     seen = np.full((count, size), -1, dtype=np.int64)
-    rest = _rest(ids, class_of, at, emitted, state, labels_at, final, final_at, -1)
-    of, nothing = np.full(count, -1, dtype=np.int64), np.zeros(silent.shape[1], dtype=np.uint64)
+    rest = labels_left(ids, tokens[0], tokens[1], tokens[2], tokens[3], tokens[5], *endings[:2], -1)
+    of = np.full(count, -1, dtype=np.int64)
     p = 0
     while p < n:
-        low, begin = starts[p], len(states)
+        low, begin = starts[p], len(lists[0])
         if ids[p] >= 0:
-            for number in range(low, begin):
-                s, i = states[number], indices[number]
-                if class_of[s, ids[p]] >= 0:
-                    c = at[s] + class_of[s, ids[p]]
-                    e, t = emitted[c], state[c]
-                    if _same(labels, labels_at[e], labels_at[e + 1], sentence, i):
-                        j = i + labels_at[e + 1] - labels_at[e]
-                        _add(lists, seen, begin, t, j, (t, j), costs[number], number, -1)
-            p += 1
-            starts[p], starts[p + 1] = begin, len(states)
-            continue
-        q = stops[p]
-        token, width = (np.int64(ids[q]) if q < n else np.int64(-1)), q - p
-        emissions, behind, bits = _outcomes(token, (class_of, at, emitted, state), endings, of)
-        # by outcome and place in the sentence: where it leads, or -1
-        onward = np.full((len(emissions), size), -1, dtype=np.int64)
-        for o in range(len(emissions)):
-            e = emissions[o]
-            for i in range(size):
-                if token >= 0:
-                    if _same(labels, labels_at[e], labels_at[e + 1], sentence, i):
-                        onward[o, i] = i + labels_at[e + 1] - labels_at[e]
-                elif final_at[e + 1] - final_at[e] == size - 1 - i:
-                    if _same(final_labels, final_at[e], final_at[e + 1], sentence, i):
-                        onward[o, i] = size - 1
-        most = size - 1 - rest[q]
-        least = np.full(size, 1 << 30, dtype=np.int64)  # of pairs behind a first label, by those emitted
-        which = np.full(size, -1, dtype=np.int64)
-        for number in range(low, begin):
-            s, i, cost = states[number], indices[number], costs[number]
-            if i > most:
-                continue
-            if width == 1:
-                for m in range(matches_at[i] - 1, matches_at[i + 1]):
-                    e = matches[m] if m >= matches_at[i] else 0
-                    j = i + labels_at[e + 1] - labels_at[e]
-                    if j > most:
-                        continue
-                    begun, ended = _range(emitted, at[s], at[s + 1], e)
-                    for c in range(begun, ended):
-                        t = state[c]
-                        if of[t] >= 0 and onward[of[t], j] >= 0:
-                            noise = NOISY * (e == 0 and free[t >> 6] >> np.uint64(t & 63) & ONE != 0)
-                            _add(
-                                lists, seen, begin, behind[of[t]], onward[of[t], j], (t, j), cost + noise, number, c
-                            )
-            inside = np.int64(free[s >> 6] >> np.uint64(s & 63) & ONE)
-            for o in range(len(emissions)):
-                if onward[o, i] >= 0:
-                    t, need = _meet(calm[s], bits[o], nothing), 0
-                    if t < 0:
-                        t, need = _meet(silent[s], bits[o], free), inside
-                    if t < 0:
-                        t, need = _meet(silent[s], bits[o], nothing), 1 + inside
-                    if t >= 0:
-                        more = cost + _price(need, width, need > inside)
-                        _add(lists, seen, begin, behind[o], onward[o, i], (t, i), more, number, -1)
-            to = _landing(first[s], sentence[i], step_label, step_landed, step_at) if i < most else -1
-            if to >= 0:
-                if cost < least[i + 1]:
-                    least[i + 1], which[i + 1] = cost, number
-                for o in range(len(emissions)):
-                    if onward[o, i + 1] >= 0:
-                        t, noise = _meet(landed[to], bits[o], free), 0
-                        if t < 0:
-                            t, noise = _meet(landed[to], bits[o], nothing), 1
-                        if t >= 0:
-                            need = effort[i + 1] - effort[i] + noise + inside
-                            more = cost + _price(need, width, noise)
-                            _add(lists, seen, begin, behind[o], onward[o, i + 1], (t, i + 1), more, number, -1)
-        for i in range(most):
-            to = _landing(later[0], sentence[i], step_label, step_landed, step_at) if which[i] >= 0 else -1
-            if to < 0:
-                continue
-            if least[i] < least[i + 1]:
-                least[i + 1], which[i + 1] = least[i], which[i]
-            w = states[which[i]]
-            need = effort[i + 1] - effort[indices[which[i]]] + np.int64(free[w >> 6] >> np.uint64(w & 63) & ONE)
-            for o in range(len(emissions)):
-                if onward[o, i + 1] >= 0:
-                    t, noise = _meet(landed[to], bits[o], free), 0
-                    if t < 0:
-                        t, noise = _meet(landed[to], bits[o], nothing), 1
-                    if t >= 0:
-                        more = least[i] + _price(need + noise, width, noise)
-                        _add(lists, seen, begin, behind[o], onward[o, i + 1], (t, i + 1), more, which[i], -1)
-        for inner in range(p + 1, q + 1):
-            starts[inner] = begin
+            _follow(lists, seen, begin, ids[p], low, tokens, sentence)
+            q = p + 1
+        else:
+            q = stops[p]
+            token = np.int64(ids[q]) if q < n else np.int64(-1)
+            _leap(lists, seen, low, begin, token, q - p, size - 1 - rest[q], of, tokens, endings, own, effort, closed)
+        starts[p + 1 : q + 1] = begin
+        starts[q + 1] = len(lists[0])
         p = q
-        starts[p + 1] = len(states)
-    chosen, stop, cheapest = -1, -1, 1 << 60
-    for p in range(min(tail, n), n + 1):
-        for number in range(starts[p], starts[p + 1]):
-            e = final[states[number]]
-            if costs[number] < cheapest and e >= 0 and final_at[e + 1] - final_at[e] == size - 1 - indices[number]:
-                if _same(final_labels, final_at[e], final_at[e + 1], sentence, indices[number]):
-                    chosen, stop, cheapest = number, p, costs[number]
+    chosen, stop = _cheapest(lists, starts, tail, endings, sentence)
     path = np.full((n + 1, 2), -1, dtype=np.int32)
     followed = np.full(n, -1, dtype=np.int64)
     p = stop
     while chosen >= 0:
         while not starts[p] <= chosen < starts[p + 1]:
             p -= 1
-        path[p, 0], path[p, 1] = states[chosen], indices[chosen]
-        if classes[chosen] >= 0:
-            followed[p - 1] = classes[chosen]
-        chosen = befores[chosen]
+        path[p, 0], path[p, 1] = lists[0][chosen], lists[1][chosen]
+        if lists[4][chosen] >= 0:
+            followed[p - 1] = lists[4][chosen]
+        chosen = lists[3][chosen]
     return path, followed, stop

@@ -12,7 +12,7 @@ BEYOND = 40
 
 
 @njit(cache=True)
-def _same(labels, low, high, sentence, index):  # type: ignore[no-untyped-def]
+def same(labels, low, high, sentence, index):  # type: ignore[no-untyped-def]
     """Whether `labels[low:high]` stand in the sentence at `index`."""
     if index + high - low > len(sentence):
         return False
@@ -23,7 +23,7 @@ def _same(labels, low, high, sentence, index):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _range(emitted, low, high, emission):  # type: ignore[no-untyped-def]
+def classes_of(emitted, low, high, emission):  # type: ignore[no-untyped-def]
     """The classes in `low:high`, ordered by emission, that emit `emission`."""
     begin, end = low, high
     while begin < end:
@@ -46,20 +46,20 @@ def _given(token, s, i, class_of, at, emitted, labels, labels_at, sentence):  # 
         return -1
     c += at[s]
     e = emitted[c]
-    return c if _same(labels, labels_at[e], labels_at[e + 1], sentence, i) else -1
+    return c if same(labels, labels_at[e], labels_at[e + 1], sentence, i) else -1
 
 
 @njit(cache=True)
-def _ends(s, i, final, final_at, final_labels, sentence):  # type: ignore[no-untyped-def]
+def ends_here(s, i, final, final_at, final_labels, sentence):  # type: ignore[no-untyped-def]
     """Whether the text may end in state s, and that gives just the labels from i on."""
     e = final[s]
     if e < 0 or final_at[e + 1] - final_at[e] != len(sentence) - i:
         return False
-    return _same(final_labels, final_at[e], final_at[e + 1], sentence, i)
+    return same(final_labels, final_at[e], final_at[e + 1], sentence, i)
 
 
 @njit(cache=True)
-def _rest(ids, class_of, at, emitted, state, labels_at, final, final_at, goal):  # type: ignore[no-untyped-def]
+def labels_left(ids, class_of, at, emitted, state, labels_at, final, final_at, goal):  # type: ignore[no-untyped-def]
     """`[n + 1]`: how many labels come from a position on, at least, whatever stands in the gaps."""
     n, count = len(ids), len(class_of)
     never = np.int32(1 << 30)
@@ -106,7 +106,7 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
     starts[1] = 1
     seen = np.full((len(final), size), -1, dtype=np.int32)  # number of the last pair there
     led = np.full((len(final), size), -1, dtype=np.int32)  # the last mask from which the token behind it led there
-    rest = _rest(ids, class_of, at, emitted, state, labels_at, final, final_at, goal[0])
+    rest = labels_left(ids, class_of, at, emitted, state, labels_at, final, final_at, goal[0])
     ended = n  # where the sentence is first complete and may end
     for p in range(n):
         if p > ended + BEYOND or len(pairs) > room:
@@ -117,7 +117,7 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
         for number in range(starts[p], starts[p + 1]):
             s, i = pairs[number]
             may_end = goal[0] < 0 and p >= tail and ended == n and i >= size - 2
-            if may_end and _ends(s, i, final, final_at, final_labels, sentence):
+            if may_end and ends_here(s, i, final, final_at, final_labels, sentence):
                 ended = p
             if ids[p] >= 0:
                 c = _given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
@@ -133,7 +133,7 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
                 j = i + labels_at[e + 1] - labels_at[e]
                 if j + rest[p + 1] > last:
                     continue
-                low, high = _range(emitted, at[s], at[s + 1], e)
+                low, high = classes_of(emitted, at[s], at[s + 1], e)
                 ahead = sentence[j] if j < size - 1 else leads.shape[1] - 1
                 for c in range(low, high):
                     t = state[c]
@@ -170,7 +170,7 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
             if goal[0] >= 0:
                 fine = p == n and s == goal[0] and i == last
             else:
-                fine = (p >= tail or p == n) and _ends(s, i, final, final_at, final_labels, sentence)
+                fine = (p >= tail or p == n) and ends_here(s, i, final, final_at, final_labels, sentence)
             if not fine and p < n:
                 if ids[p] >= 0:
                     c = _given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
@@ -180,7 +180,7 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
                     for m in range(matches_at[i] - 1, matches_at[i + 1]):
                         e = matches[m] if m >= matches_at[i] else 0
                         j = i + labels_at[e + 1] - labels_at[e]
-                        low, high = _range(emitted, at[s], at[s + 1], e)
+                        low, high = classes_of(emitted, at[s], at[s + 1], e)
                         for c in range(low, high):
                             if good[state[c], j] == p + 1:
                                 fine = True
@@ -213,7 +213,7 @@ def read(canvas, tokens, endings, own, first, laid):  # type: ignore[no-untyped-
             c = at[s] + class_of[s, ids[p]]
             s, i = state[c], i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]
             continue
-        if goal[0] < 0 and p >= tail and _ends(s, i, *endings, sentence):
+        if goal[0] < 0 and p >= tail and ends_here(s, i, *endings, sentence):
             return found, path, p
         for number in range(starts[p + 1], starts[p + 2]):
             if alive[number]:
@@ -221,7 +221,7 @@ def read(canvas, tokens, endings, own, first, laid):  # type: ignore[no-untyped-
         for m in range(matches_at[i] - 1, matches_at[i + 1]):
             e = matches[m] if m >= matches_at[i] else 0
             j = i + labels_at[e + 1] - labels_at[e]
-            low, high = _range(emitted, at[s], at[s + 1], e)
+            low, high = classes_of(emitted, at[s], at[s + 1], e)
             while low < high and good[state[low], j] != p:
                 low += 1
             if low < high:

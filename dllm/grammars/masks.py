@@ -16,14 +16,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dllm.grammars.bits import add_to, meets, packed
 from dllm.grammars.canvas import Canvas, Gap
 from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.lattice import Layout, build
 from dllm.grammars.nodes import SILENT, kind_of, label_of, nothing, target_of
-from dllm.grammars.spans import ONE
 from dllm.grammars.steps import DEAD
-from dllm.grammars.strides import Strides, _bits, _meets
+from dllm.grammars.strides import Strides
 
 Bools = NDArray[np.bool_]
 MEMORY = 2 << 20
@@ -151,9 +151,8 @@ def _sweep(silent, first, later, begins, stops, ending, width, tail):  # type: i
                 loud[w] |= first[s, w]
             for w in range(len(quiet) if before[j, 1, s] else 0):
                 loud[w] |= silent[s, w] | later[s, w]
-        for t in range(count):
-            before[j + 1, 0, t] = quiet[t >> 6] >> np.uint64(t & 63) & ONE != 0
-            before[j + 1, 1, t] = loud[t >> 6] >> np.uint64(t & 63) & ONE != 0
+        add_to(before[j + 1, 0], quiet)
+        add_to(before[j + 1, 1], loud)
     after[width, 0] = stops
     after[width, 1] = stops
     for back in range(width):
@@ -161,11 +160,11 @@ def _sweep(silent, first, later, begins, stops, ending, width, tail):  # type: i
         if back > 1 and (j < tail) == (j + 1 < tail) and (after[j + 1] == after[j + 2]).all():
             after[j] = after[j + 1]
             continue
-        quiet, loud = _bits(after[j + 1, 0]), _bits(after[j + 1, 1])
+        quiet, loud = packed(after[j + 1, 0]), packed(after[j + 1, 1])
         for s in range(count):
             may_end = j >= tail
-            after[j, 0, s] = (may_end and ending[0, s]) or _meets(silent[s], quiet) or _meets(first[s], loud)
-            after[j, 1, s] = (may_end and ending[1, s]) or _meets(silent[s], loud) or _meets(later[s], loud)
+            after[j, 0, s] = (may_end and ending[0, s]) or meets(silent[s], quiet) or meets(first[s], loud)
+            after[j, 1, s] = (may_end and ending[1, s]) or meets(silent[s], loud) or meets(later[s], loud)
     for j in range(width + 1):
         before[j] &= after[j]
     return before, after

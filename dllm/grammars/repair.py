@@ -16,6 +16,8 @@ from dllm.grammars.thread import Thread
 
 NEAR = 6
 """Positions between changes that are taken together, at most."""
+
+
 @dataclass(frozen=True)
 class Effort:
     """How much is tried.

@@ -9,18 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-ONE = np.uint64(1)
-
-
-@njit(cache=True)
-def lowest(word):  # type: ignore[no-untyped-def]
-    """Index of the lowest bit that is set."""
-    found = 0
-    for width in (32, 16, 8, 4, 2, 1):
-        if word & ((ONE << np.uint64(width)) - ONE) == 0:
-            word >>= np.uint64(width)
-            found += width
-    return found
+from dllm.grammars.bits import ONE, lowest
 
 
 @njit(cache=True)

@@ -5,13 +5,13 @@ The labels are the same for most gaps of most canvases, so what is made for them
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.spans import ONE
+from dllm.grammars.bits import ONE, meets, packed
 from dllm.grammars.steps import DEAD
 from dllm.grammars.table import TokenTable
 
@@ -61,16 +61,17 @@ class Strides:
     @classmethod
     def _make(cls, table: TokenTable, first: Bools, later: Bools) -> Strides:
         one, other = _allowed(table.labels, table.labels_at, first, later)
-        rows = _rows(table.at, table.emitted, table.state, one, other)
+        silent, own_first, own_later = _rows(table.at, table.emitted, table.state, one, other)
+        ending = _ending(table.ending, one, other)
         order = np.argsort(-np.diff(table.at), kind="stable")
         everything = np.arange(table.class_of.shape[1])
-        found = cls(table, *rows, one, other, _ending(table.ending, one, other), order, everything)
+        found = cls(table, silent, own_first, own_later, one, other, ending, order, everything)
         anywhere = np.ones((2, len(table.class_of)), dtype=bool)
         candidates = np.flatnonzero(found.groups(anywhere, anywhere))
-        return cls(table, *rows, one, other, found.ending, order, candidates)
+        return replace(found, candidates=candidates, kept={})
 
     def groups(self, before: Bools, after: Bools) -> Bools:
-        """`[G]` bool: groups of which some state before (`[2, S]`, is a label yet to come or not) leads to some after."""
+        """`[G]` bool: groups of which some state before (`[2, S]`, by whether a label has come) leads to some after."""
         key = before.tobytes() + after.tobytes()
         if key not in self.kept:
             table = self.table
@@ -129,37 +130,19 @@ def _rows(at, emitted, state, one, other):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _bits(states):  # type: ignore[no-untyped-def]
-    """A set of states as bits."""
-    found = np.zeros((len(states) + 63) >> 6, dtype=np.uint64)
-    for s in range(len(states)):
-        if states[s]:
-            found[s >> 6] |= ONE << np.uint64(s & 63)
-    return found
-
-
-@njit(cache=True)
-def _meets(one, other):  # type: ignore[no-untyped-def]
-    for w in range(len(one)):  # noqa: SIM110 (compiled)
-        if one[w] & other[w]:
-            return True
-    return False
-
-
-@njit(cache=True)
 def _groups(classes, allowed, rows, before, after, order, candidates):  # type: ignore[no-untyped-def]
     """`[G]` bool: groups of which some state before leads to some state after."""
     class_of, at, emitted, state = classes
     (one, other), (silent, first, later) = allowed, rows
-    quiet, loud = _bits(after[0]), _bits(after[1])
+    quiet, loud = packed(after[0]), packed(after[1])
     found = np.zeros(class_of.shape[1], dtype=np.bool_)
     missing = candidates.copy()
     left = len(missing)
     for s in order:
         if left == 0:
             break
-        early = before[0, s] and (_meets(silent[s], quiet) or _meets(first[s], loud))
-        late = before[1, s] and (_meets(silent[s], loud) or _meets(later[s], loud))
+        early = before[0, s] and (meets(silent[s], quiet) or meets(first[s], loud))
+        late = before[1, s] and (meets(silent[s], loud) or meets(later[s], loud))
         if not (early or late):
             continue
         kept = 0

@@ -124,8 +124,8 @@ class TokenTable:
 
     @cached_property
     def longer(self) -> tuple[Ints, Ints, Ints]:
-        """The emissions longer than e by one label, ordered by it: at `[at[e]:at[e + 1]]` of the other two, the label and
-        the number. Every beginning of an emission has a number."""
+        """The emissions longer than e by one label, ordered by it: at `[at[e]:at[e + 1]]` of the other two, that label
+        and the number. Every beginning of an emission has a number."""
         last = self.labels[self.labels_at[2:] - 1]
         order = np.lexsort((last, self.parent[1:]))
         at = starts(np.bincount(self.parent[1:], minlength=len(self.parent)))

@@ -11,15 +11,16 @@ Nothing is followed far behind a place where the text can end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dllm.grammars import laying
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.flat import Ints
-from dllm.grammars import laying
 from dllm.grammars.laying import lay, read
 from dllm.grammars.reach import Reach
 from dllm.grammars.table import TokenTable
@@ -64,7 +65,6 @@ class Thread:
         witness: a token for every position, or END from some position on; MASK in loose gaps.
         path: `[n + 1, 2]`, the pair before each position; -1 inside of loose gaps, and behind an end.
         loose: gaps where it does not fit, or was not found to.
-        matches: for each place in the sentence, the emissions that stand there, and where those of each place begin.
     """
 
     table: TokenTable
@@ -73,11 +73,10 @@ class Thread:
     witness: tuple[int, ...]
     path: Ints
     loose: tuple[Gap, ...] = ()
-    matches: tuple[Ints, Ints] = field(default=(), repr=False)  # type: ignore[assignment]
 
-    def __post_init__(self) -> None:
-        if not self.matches:
-            object.__setattr__(self, "matches", self.table.matches(np.array(self.sentence, dtype=np.int32)))
+    @cached_property
+    def _matches(self) -> tuple[Ints, Ints]:
+        return self.table.matches(np.array(self.sentence, dtype=np.int32))
 
     @classmethod
     def make(
@@ -146,10 +145,7 @@ class Thread:
         sentence: another one, which differs from the thread's only in what is read there.
         room: pairs that are looked at in exact ways, at most.
         """
-        if sentence is None or sentence == self.sentence:
-            own = self
-        else:
-            own = replace(self, sentence=sentence, matches=())
+        own = self if sentence is None or sentence == self.sentence else replace(self, sentence=sentence)
         more = len(own.sentence) - len(self.sentence)
         goal = (piece.goal[0], piece.goal[1] + more)
         for way in ways:
@@ -170,7 +166,7 @@ class Thread:
         """Tokens for a piece, and the pairs they go through; only the labels in question are looked at."""
         table, reach = self.table, self.reach
         low, high = piece.begin[1], piece.goal[1]
-        places, matches = self.matches
+        places, matches = self._matches
         sentence = (np.array(self.sentence[low : high + 1], dtype=np.int32), places[low : high + 3], matches)
         ids = canvas.ids[piece.low : piece.high]
         given = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from dllm.grammars.bits import ONE, add_to, holds
 from dllm.grammars.nodes import (
     INSERTED,
     append,
@@ -24,7 +25,6 @@ from dllm.grammars.nodes import (
     union,
     way,
 )
-from dllm.grammars.spans import ONE
 from dllm.grammars.steps import DEAD
 
 
@@ -36,8 +36,7 @@ def _mark(sets, chosen, low, found):  # type: ignore[no-untyped-def]
         if chosen[s]:
             for w in range(len(bits)):
                 bits[w] |= sets[s, w]
-    for t in range(len(found)):
-        found[t] |= bits[t >> 6] >> np.uint64(t & 63) & ONE != 0
+    add_to(found, bits)
 
 
 @njit(cache=True)
@@ -227,8 +226,7 @@ def _closed(nodes, inside, after, most, calm_only, reach, found):  # type: ignor
             made[first[s]] = put(nodes, _onward(steps, first[s], outs, middle), False)
         here, loud = nothing(), nothing()
         _among(beyond, bits, calm[s], free, True, True, here)
-        was_free = free[s >> 6] >> np.uint64(s & 63) & ONE != 0
-        _among(beyond, bits, silent[s], free, was_free or not calm_only, True, loud)
+        _among(beyond, bits, silent[s], free, holds(free, s) or not calm_only, True, loud)
         found[s] = union(nodes, here, [made[first[s]]], loud, nothing())
     return middle
 

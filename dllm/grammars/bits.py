@@ -1,0 +1,61 @@
+"""Sets of small numbers as rows of 64-bit words, one bit a number. Compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+ONE = np.uint64(1)
+
+
+@njit(cache=True)
+def lowest(word):  # type: ignore[no-untyped-def]
+    """Index of the lowest bit that is set."""
+    found = 0
+    for width in (32, 16, 8, 4, 2, 1):
+        if word & ((ONE << np.uint64(width)) - ONE) == 0:
+            word >>= np.uint64(width)
+            found += width
+    return found
+
+
+@njit(cache=True)
+def holds(one, number):  # type: ignore[no-untyped-def]
+    """Whether a number is in a set."""
+    return one[number >> 6] >> np.uint64(number & 63) & ONE != 0
+
+
+@njit(cache=True)
+def meets(one, other):  # type: ignore[no-untyped-def]
+    """Whether two sets have a number in common."""
+    for w in range(len(one)):  # noqa: SIM110 (compiled)
+        if one[w] & other[w]:
+            return True
+    return False
+
+
+@njit(cache=True)
+def common(one, other, but):  # type: ignore[no-untyped-def]
+    """The lowest number that is in two sets and not in a third, or -1."""
+    for w in range(len(one)):
+        both = one[w] & other[w] & ~but[w]
+        if both:
+            return (w << 6) + lowest(both)
+    return -1
+
+
+@njit(cache=True)
+def packed(chosen):  # type: ignore[no-untyped-def]
+    """The set of the numbers that are chosen (bool)."""
+    found = np.zeros((len(chosen) + 63) >> 6, dtype=np.uint64)
+    for number in range(len(chosen)):
+        if chosen[number]:
+            found[number >> 6] |= ONE << np.uint64(number & 63)
+    return found
+
+
+@njit(cache=True)
+def add_to(chosen, one):  # type: ignore[no-untyped-def]
+    """Choose (bool) the numbers of a set, too."""
+    for number in range(len(chosen)):
+        chosen[number] |= holds(one, number)
