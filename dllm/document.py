@@ -13,15 +13,20 @@ from dllm.outputs import Hole
 Part = str | int | Sequence[int] | Hole
 Piece = str | list[int] | Hole
 
-_WIDTH = re.compile(r" *[0-9]{1,9} *")
+_WIDTH = re.compile(r" *([0-9]{1,9}) *(?:- *([0-9]{1,9}) *)?")
 _MARK = re.compile(r"<<mask:|<mask:([^>\n]*)(>?)")
+CANDIDATES = 8
+"""Widths that are tried at most where a hole leaves its width open."""
 
 
 def parse_template(text: str) -> list[Piece]:
     """Split `"int f(){ <mask:12> }"` into text and holes; `<<mask:` stands for a literal `<mask:`.
 
+    `<mask:12>` is `Hole(12)`, `<mask:3-12>` is `Hole(min=3, max=12)`.
+
     Raises:
-        PromptError: a `<mask:` that is not followed by a width and `>`.
+        PromptError: a `<mask:` that is not followed by a width, or two with a `-` between them, and `>`.
+        ConfigError: widths that no hole can have.
     """
     pieces: list[Piece] = [""]
     at = 0
@@ -31,13 +36,16 @@ def parse_template(text: str) -> list[Piece]:
         if match.group() == "<<mask:":
             pieces[-1] = str(pieces[-1]) + "<mask:"
             continue
-        width, closed = match.groups()
-        if not closed or not _WIDTH.fullmatch(width):
+        inside, closed = match.groups()
+        widths = _WIDTH.fullmatch(inside)
+        if not closed or widths is None:
             where = text[match.start() : match.start() + 20]
             raise PromptError(
-                f"hole {where!r} at column {match.start() + 1}: write <mask:N> for N tokens, or <<mask: for plain text"
+                f"hole {where!r} at column {match.start() + 1}: write <mask:N> for N tokens, <mask:3-12> for 3 to 12, "
+                "or <<mask: for plain text"
             )
-        pieces += [Hole(int(width)), ""]
+        low, high = widths.groups()
+        pieces += [Hole(int(low)) if high is None else Hole(min=int(low), max=int(high)), ""]
     pieces[-1] = str(pieces[-1]) + text[at:]
     return [piece for piece in pieces if piece != ""]
 
@@ -57,6 +65,20 @@ def parse_parts(parts: Iterable[Part]) -> list[Piece]:
         else:
             raise PromptError(f"document part {part!r}: use a string, a list of token ids, or a Hole")
     return [piece for piece in pieces if piece not in ("", [])]
+
+
+def expand(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """The documents with fixed widths that are tried for one, from the narrowest to the widest; itself if it is fixed.
+
+    Of n, document k gives each hole `round(min + k * (max - min) / (n - 1))` tokens: they grow together, since trying
+    all their combinations would cost a product of rows. The widest range grows at every k, so no two are alike.
+    """
+    n = min(CANDIDATES, 1 + max((hole.max - hole.min for hole in pieces if isinstance(hole, Hole)), default=0))
+    return [[_fixed(piece, k, n) if isinstance(piece, Hole) else piece for piece in pieces] for k in range(n)]
+
+
+def _fixed(hole: Hole, k: int, n: int) -> Hole:
+    return hole if hole.width is not None else Hole(round(hole.min + k * (hole.max - hole.min) / (n - 1)))
 
 
 def is_ids(value: object) -> TypeGuard[Sequence[int]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack, overload
 
 import torch
 
+from dllm.candidates import Candidates, Request, fill, rows_of
 from dllm.denoise import denoise
 from dllm.document import Part, is_ids, parse_parts, parse_template
 from dllm.engine import Engine
@@ -18,7 +18,8 @@ from dllm.models.adapters import as_denoiser
 from dllm.models.loading import load_model, resolve_folder
 from dllm.outputs import Hole, RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.requests import Answer, Document, Request, draw_seed
+from dllm.progress import progress_bar
+from dllm.requests import Answer, draw_seed
 from dllm.tokenizer import as_tokenizer, tokenizer_of
 
 Prompt = str | Sequence[int]
@@ -34,8 +35,6 @@ class Options(TypedDict, total=False):
 
 
 _HINT = " (of an array: .tolist())"
-PROGRESS_FROM = 16
-"""Requests from which a progress bar is shown on a terminal."""
 
 
 class LLM:
@@ -161,10 +160,19 @@ class LLM:
     ) -> Any:
         """Fill the holes of a document; every hole gets exactly its width in tokens.
 
+        Where a hole leaves its width open, up to 8 documents are denoised, in which all such holes grow together from
+        `min` to `max`. The output is that of the document whose hole tokens have the highest mean log-probability at
+        the time of their commit (of equals, the shortest); its `stats` count all of them. Documents on which no text
+        of the grammar fits are left out.
+
         Args:
-            document: text with `<mask:N>` holes (`<<mask:` for a literal `<mask:`), or a list of strings, ids and
-                `Hole(N)`; or a list of documents.
+            document: text with `<mask:N>` or `<mask:MIN-MAX>` holes (`<<mask:` for a literal `<mask:`), or a list of
+                strings, ids, `Hole(N)` and `Hole(min=, max=)`; or a list of documents.
             params: as in `generate`; `max_new_tokens`, `ignore_eos` and EOS play no part.
+
+        Raises:
+            PromptError: a document without a hole, or longer at its widest than the model's context.
+            GrammarError: no text of the grammar fits, whatever the widths that were tried.
         """
         single = _is_document(document)
         batch = [document] if single else _as_list(document, "documents")
@@ -182,7 +190,11 @@ class LLM:
     def stream_infill(
         self, document: str | Sequence[Part], params: SamplingParams | None = None
     ) -> Iterator[StepEvent]:
-        """`infill`, step by step."""
+        """`infill`, step by step.
+
+        Raises:
+            ConfigError: several widths would have to be tried for a hole; a stream follows one canvas.
+        """
         return self._stream(document, params, self._document)
 
     def _answer(self, prompt: Any, params: SamplingParams, seed: int) -> Request:
@@ -192,7 +204,7 @@ class LLM:
 
     def _document(self, document: Any, params: SamplingParams, seed: int) -> Request:
         pieces = parse_template(document) if isinstance(document, str) else parse_parts(document)
-        return Document.make(self._engine, pieces, params, seed)
+        return fill(self._engine, pieces, params, seed)
 
     def _templated(self, messages: Any) -> str:
         if self.tokenizer is None:
@@ -219,8 +231,8 @@ class LLM:
                 if len(items) == 1:
                     raise
                 raise PromptError(f"item {index} of {len(items)}: {error}") from error
-        rows = [request.row for group in groups for request in group]
-        with _progress(len(rows), progress) as done:
+        rows = [row for group in groups for request in group for row in rows_of(request)]
+        with progress_bar(len(rows), progress) as done:
             for row, _ in denoise(self.model, rows, max_batch_size):
                 if row.finish_reason is not None:
                     done()
@@ -234,6 +246,11 @@ class LLM:
         if params.n != 1:
             raise ConfigError(f"n={params.n}: a stream follows one sample; use n=1, or generate()")
         request = make(item, params, draw_seed(params))
+        if isinstance(request, Candidates):
+            raise ConfigError(
+                f"the document leaves the width of a hole open, so {len(request.documents)} of its widths are tried; "
+                "a stream (--show) follows one canvas: give each hole one width, as in <mask:12>, or use infill()"
+            )
 
         def events() -> Iterator[StepEvent]:
             for row, change in denoise(self.model, [request.row], 1):
@@ -275,26 +292,3 @@ def _each(params: Any, count: int) -> list[SamplingParams]:
     if len(shared) != count:
         raise ConfigError(f"params has {len(shared)} entries for {count} prompts; give one for all, or one a prompt")
     return list(shared)
-
-
-class _progress:
-    """A rich progress bar counting finished rows, or nothing: `with _progress(...) as done: done()`."""
-
-    def __init__(self, total: int, wanted: bool | None) -> None:
-        self.total = total
-        self.wanted = (total >= PROGRESS_FROM and sys.stderr.isatty()) if wanted is None else wanted
-
-    def __enter__(self) -> Callable[[], None]:
-        if not self.wanted:
-            return lambda: None
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self.bar = Progress(console=Console(stderr=True))
-        self.bar.start()
-        task = self.bar.add_task("denoising", total=self.total)
-        return lambda: self.bar.advance(task)
-
-    def __exit__(self, *_: object) -> None:
-        if self.wanted:
-            self.bar.stop()

@@ -3,28 +3,72 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from dllm.check import whole
 from dllm.errors import ConfigError
 from dllm.trace import Trace
 
 FinishReason = Literal["stop", "length"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Hole:
-    """A span of exactly `width` masked tokens, to be filled by `LLM.infill`."""
+    """A span of masked tokens, to be filled by `LLM.infill`.
 
-    width: int
+    `Hole(12)` is exactly 12 tokens. `Hole(min=3, max=12)` is 3 to 12: up to 8 widths are tried, and the one is kept
+    whose tokens the model is surest of (see `LLM.infill`).
 
-    def __post_init__(self) -> None:
-        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
-            raise ConfigError(f"Hole width={self.width!r} must be a whole number of at least 1 token")
+    Attributes:
+        width: tokens, or None where the number is left open; `Hole(min=3, max=3)` is `Hole(3)`.
+        min, max: tokens at least and at most; both are `width` where there is one.
+
+    Raises:
+        ConfigError: no whole numbers of at least 1, max below min, one of the two alone, or a width and a range.
+    """
+
+    width: int | None
+    min: int = field(init=False)  # so that dataclasses.replace(hole, width=...) works
+    max: int = field(init=False)
+
+    def __init__(self, width: int | None = None, *, min: int | None = None, max: int | None = None) -> None:
+        least, most = _range(width, min, max)
+        object.__setattr__(self, "width", least if least == most else None)
+        object.__setattr__(self, "min", least)
+        object.__setattr__(self, "max", most)
+
+    def __repr__(self) -> str:
+        return f"Hole(min={self.min}, max={self.max})" if self.width is None else f"Hole(width={self.width})"
+
+
+def _range(width: Any, least: Any, most: Any) -> tuple[int, int]:
+    """Fewest and most tokens of a hole; raises ConfigError as `Hole` says."""
+    if width is not None:
+        if (least, most) != (None, None):
+            raise ConfigError(
+                f"Hole width={width!r} with min={least!r}, max={most!r}: give a width, as in Hole(12), or a range, as "
+                "in Hole(min=3, max=12)"
+            )
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise ConfigError(f"Hole width={width!r} must be a whole number of at least 1 token")
+        return width, width
+    if least is None or most is None:
+        raise ConfigError(
+            f"Hole min={least!r}, max={most!r}: give both, as in Hole(min=3, max=12), or a width, as in Hole(12)"
+        )
+    least, most = whole("Hole min", least, 1), whole("Hole max", most, 1)
+    if most < least:
+        raise ConfigError(f"Hole max={most} must be at least min={least}; swap them, or raise max")
+    return least, most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
     """Costs of one row.
+
+    Where a document leaves the width of a hole open, `forwards`, `refreshes`, `slots`, `seconds` and `grammar_seconds`
+    count all candidates that ran, so a forward over a batch counts for every candidate in it, but its time counts once;
+    `tokens` and `witness_tokens` are those of the one that was kept.
 
     Attributes:
         forwards: forwards the row took part in (an unconditional copy for CFG is not counted again).

@@ -87,6 +87,7 @@ class Document:
 
     @classmethod
     def make(cls, engine: Engine, pieces: list[Piece], params: SamplingParams, seed: int) -> Document:
+        """A request for a document whose holes have fixed widths; `dllm.candidates` makes those of the others."""
         if not any(isinstance(piece, Hole) for piece in pieces):
             raise PromptError(
                 "the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts "
@@ -94,12 +95,12 @@ class Document:
             )
         if params.stop:
             raise ConfigError(f"stop={params.stop!r} plays no part in infill, whose holes have exact widths; drop it")
-        holes = sum(piece.width for piece in pieces if isinstance(piece, Hole))
+        holes = sum(piece.max for piece in pieces if isinstance(piece, Hole))
         engine.check_length(holes, "the document's holes")
         ids, masked, widths = list[int](), list[bool](), list[int]()
         for piece in pieces:
             if isinstance(piece, Hole):
-                new = [engine.mask_token_id] * piece.width
+                new = [engine.mask_token_id] * piece.max
             else:
                 fixed = engine.encode(piece) if isinstance(piece, str) else piece
                 new = engine.check_ids(fixed, f"document part {str(piece)[:40]!r}")
@@ -148,9 +149,6 @@ class Document:
     def _decode(self, start: int, stop: int) -> str:
         ids = self.row.canvas[start:stop].tolist()
         return self.engine.spelled(ids) if self.exact else self.engine.decode(ids, skip_special=False)
-
-
-Request = Answer | Document
 
 
 def draw_seed(params: SamplingParams) -> int:

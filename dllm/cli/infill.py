@@ -23,7 +23,8 @@ def infill(
     document: Annotated[
         str | None,
         Argument(
-            help="Text with <mask:N> holes, the path of a file that holds it, or - for stdin.", show_default=False
+            help="Text with <mask:N> or <mask:A-B> holes, the path of a file that holds it, or - for stdin.",
+            show_default=False,
         ),
     ] = None,
     file: Annotated[Path | None, Option(metavar="PATH", help="The document's file, whatever it is called.")] = None,
@@ -34,7 +35,7 @@ def infill(
     grammar: GrammarOptions,
     output: OutputOptions,
 ) -> None:
-    """Fill every <mask:N> of DOCUMENT with exactly N tokens and print the whole document.
+    """Fill every <mask:N> of DOCUMENT with exactly N tokens, <mask:A-B> with A to B, and print the whole document.
 
     A DOCUMENT without a hole must be the path of a file that holds one.
     <<mask: stands for a literal <mask:. End-of-text, --stop and --max-new-tokens play no part here.

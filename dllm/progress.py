@@ -1,0 +1,32 @@
+"""The bar that long lists of requests show on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+PROGRESS_FROM = 16
+"""Requests from which a progress bar is shown on a terminal."""
+
+
+class progress_bar:
+    """A rich progress bar counting finished rows, or nothing: `with progress_bar(...) as done: done()`."""
+
+    def __init__(self, total: int, wanted: bool | None) -> None:
+        self.total = total
+        self.wanted = (total >= PROGRESS_FROM and sys.stderr.isatty()) if wanted is None else wanted
+
+    def __enter__(self) -> Callable[[], None]:
+        if not self.wanted:
+            return lambda: None
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.bar = Progress(console=Console(stderr=True))
+        self.bar.start()
+        task = self.bar.add_task("denoising", total=self.total)
+        return lambda: self.bar.advance(task)
+
+    def __exit__(self, *_: object) -> None:
+        if self.wanted:
+            self.bar.stop()
