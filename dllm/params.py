@@ -31,7 +31,7 @@ class SamplingParams:
         scheduler: a spec such as `"threshold(0.9)"`, or a `Scheduler`.
         cache: `"auto"`, a name, or a `Cache`. auto: `prefix` where the model offers K/V, else `none`.
         grammar: a `Grammar` that the answer (in `infill`, the whole document) is held to; None = free text.
-        stop: strings that end an answer; the text is cut before the first of them.
+        stop: strings that end an answer; the text is cut before the first of them. Not with a grammar.
         ignore_eos: commit EOS like any other token and fill the whole answer.
     """
 
@@ -80,6 +80,11 @@ class SamplingParams:
             raise ConfigError(
                 f"grammar={self.grammar!r:.60} must be a Grammar, such as Grammar.builtin('json') or "
                 "Grammar.from_json_schema(schema), or None"
+            )
+        if self.grammar is not None and self.stop:
+            raise ConfigError(
+                f"stop={self.stop!r} does not go with grammar={self.grammar!r}: what it cuts off is part of a text of "
+                "the grammar, and what is left need not be one; leave stop out, the grammar says where the text ends"
             )
         schedule = self.schedule
         if self.steps is not None and not schedule.reads_steps:

@@ -12,6 +12,9 @@ import torch
 
 from dllm.errors import GrammarError
 from dllm.grammars import constraint as constraint_module
+from dllm.grammars import masks as masks_module
+from dllm.grammars import repair as repair_module
+from dllm.grammars import solve as solve_module
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
@@ -224,6 +227,72 @@ def test_masks_hold_all_that_may_stand_and_commits_accept_exactly_that(first):
             check_joint_commits(rng, world, held, note)
             shown, exact = shown + more[0], exact + more[1]
     assert exact <= shown < 3 * exact, "the masks say something"
+
+
+@pytest.mark.parametrize("first", [1500, 1600])
+def test_masks_without_a_chart_hold_all_that_may_stand(first, monkeypatch):
+    """As where it would be large."""
+    monkeypatch.setattr(masks_module, "MEMORY", -1)
+    for seed, world, compiled in worlds(first, 10):
+        rng = random.Random(seed)
+        for _ in range(6):
+            ids, ends = random_canvas(rng, world), rng.random() < 0.5
+            held = started(world, compiled, ids, ends)
+            if held is not None:
+                check_masks(world, held, (seed, ids, ends))
+
+
+@pytest.mark.parametrize("first", [1700, 1800])
+def test_a_text_is_changed_in_a_window_only_to_one_that_fits(first, monkeypatch):
+    """With nothing laid anew as it was, so that each commit is a repair or a search; and a repair finds most texts."""
+    monkeypatch.setattr(repair_module.Thread, "moved", lambda *_: None)
+    true, found = repair_module.repaired, []
+
+    def counted(*given):
+        found.append(true(*given))
+        return found[-1]
+
+    monkeypatch.setattr(repair_module, "repaired", counted)
+    for seed, world, compiled in worlds(first, 10):
+        rng = random.Random(seed)
+        for _ in range(6):
+            ids, ends = random_canvas(rng, world), rng.random() < 0.5
+            held = started(world, compiled, ids, ends)
+            if held is not None:
+                check_commits(world, held, (seed, ids, ends))
+                check_joint_commits(rng, world, held, (seed, ids, ends))
+    texts = [one for one in found if one is not None]
+    assert len(texts) > 50
+    assert all(not one.loose for one in texts)
+
+
+@pytest.mark.parametrize("first", [1900, 2000])
+def test_a_sentence_that_does_not_fit_is_repaired_gap_by_gap(first, monkeypatch):
+    """With no sentence laid as a whole: what a search finds is a draft that fits, a repaired one, or by open gaps."""
+    true, drafts = solve_module.draft, []
+
+    def counted(*given):
+        drafts.append(true(*given))
+        return drafts[-1]
+
+    class Piecewise(Thread):
+        @classmethod
+        def make(cls, *_, **__):
+            return None
+
+    monkeypatch.setattr(solve_module, "draft", counted)
+    monkeypatch.setattr(solve_module, "Thread", Piecewise)
+    for seed, world, compiled in worlds(first, 10):
+        rng = random.Random(seed)
+        for _ in range(8):
+            ids, ends = random_canvas(rng, world), rng.random() < 0.5
+            try:
+                check_completability(world, compiled, ids, ends, seed)
+            except AssertionError as error:
+                assert "all gaps open" in str(error), "what is open may fit only as a whole"
+    loose = [one for one in drafts if one is not None and one.loose]
+    fits = [one for one in drafts if one is not None and not one.loose]
+    assert len(loose) > 3 and len(fits) > 20
 
 
 # --- many steps -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dllm import ConfigError, DllmError, Hole, SamplingParams
+from dllm import ConfigError, DllmError, Grammar, Hole, SamplingParams
 from dllm.cache import DualCache
 from dllm.schedulers import Threshold
 
@@ -70,6 +70,15 @@ def test_wrong_values_name_the_field(wrong):
     with pytest.raises(ConfigError, match=field) as error:
         SamplingParams(**wrong)
     assert isinstance(error.value, DllmError) and isinstance(error.value, ValueError)
+
+
+def test_stop_does_not_go_with_a_grammar():
+    grammar = Grammar.builtin("json")
+    with pytest.raises(ConfigError, match=r"stop=\('x',\) does not go with grammar=<Grammar json>: .*leave stop out"):
+        SamplingParams(stop="x", grammar=grammar)
+    with pytest.raises(ConfigError, match="leave stop out"):
+        dataclasses.replace(SamplingParams(stop=["x"]), grammar=grammar)
+    assert SamplingParams(stop=(), grammar=grammar).grammar == grammar
 
 
 def test_it_is_frozen_and_keyword_only():

@@ -94,7 +94,8 @@ class SamplingOptions:
     ] = "threshold(0.9)"
     cache: Annotated[str, Option(help="auto, none, prefix or dual.", rich_help_panel=_SAMPLING)] = "auto"
     stop: Annotated[
-        list[str] | None, Option(help="End the answer before this text; may be repeated.", rich_help_panel=_SAMPLING)
+        list[str] | None,
+        Option(help="End the answer before this text; may be repeated. Not with a grammar.", rich_help_panel=_SAMPLING),
     ] = None
     ignore_eos: Annotated[bool, Option("--ignore-eos", help="Fill the whole answer.", rich_help_panel=_SAMPLING)] = (
         False

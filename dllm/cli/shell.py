@@ -1,4 +1,7 @@
-"""How a command ends: its exit code, and one line on stderr instead of a traceback for whatever is not our bug."""
+"""How a command ends: its exit code, and one line on stderr instead of a traceback for whatever is not our bug.
+
+Below the line for a text that a grammar does not allow, the place is shown as it was drawn.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dllm.errors import CapabilityError, ConfigError, DllmError, PromptError
+from dllm.errors import CapabilityError, ConfigError, DllmError, GrammarError, PromptError
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _USERS_OWN = (ConfigError, PromptError, CapabilityError)
@@ -48,7 +51,8 @@ def ending(command: Callable[[], Any]) -> int:
         code = command()
         sys.stdout.flush()
     except DllmError as error:
-        return _say(_for_shell(str(error)), MISUSED if isinstance(error, (*_USERS_OWN, UsageError)) else FAILED)
+        said, _, drawn = str(error).partition("\n") if isinstance(error, GrammarError) else (str(error), "", "")
+        return _say(_for_shell(said), MISUSED if isinstance(error, (*_USERS_OWN, UsageError)) else FAILED, drawn)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
@@ -67,8 +71,11 @@ def ending(command: Callable[[], Any]) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _say(message: str, code: int) -> int:
+def _say(message: str, code: int, drawn: str = "") -> int:
+    """One line on stderr, and below it what is drawn and must keep its lines."""
     print("dllm:", " ".join(message.split()), file=sys.stderr)
+    if drawn:
+        print(drawn, file=sys.stderr)
     return code
 
 

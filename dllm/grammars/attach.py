@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas, Gap
-from dllm.grammars.chart import Chart
 from dllm.grammars.compiled import Compiled
 from dllm.grammars.constraint import GrammarConstraint
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.lattice import build
+from dllm.grammars.misfit import FREE, calm, misfit, possible
 from dllm.grammars.solve import UndecidedError, solve
 from dllm.grammars.vocabulary import Vocabulary
 from dllm.row import Row
@@ -28,7 +27,8 @@ def attach(grammar: Grammar, row: Row, vocabulary: Vocabulary, *, ends: bool, eo
     """Hold what is behind the row's prompt to the grammar.
 
     Raises:
-        GrammarError: no text of the grammar fits; how many tokens one needs where that is the reason.
+        GrammarError: no text of the grammar fits. It says how many tokens one needs where that is the reason; and where
+            the fixed text is, at which line and column, with lines below that show the place.
     """
     began = time.perf_counter()
     compiled = grammar.compile(vocabulary)
@@ -44,22 +44,31 @@ def attach(grammar: Grammar, row: Row, vocabulary: Vocabulary, *, ends: bool, eo
     try:
         row.constraint = GrammarConstraint.start(compiled, canvas, start, eos if ends else ())
     except GrammarError as error:
-        raise GrammarError(f"{grammar.name}: {error}; {_advice(compiled, canvas)}") from None
+        raise GrammarError(f"{grammar.name}: {error}; {_advice(grammar, compiled, canvas)}") from None
     row.constraint_seconds += time.perf_counter() - began
 
 
-def _advice(compiled: Compiled, canvas: Canvas) -> str:
+def _advice(grammar: Grammar, compiled: Compiled, canvas: Canvas) -> str:
     """What would have to change."""
     try:
         if all(token == MASK for token in canvas.ids):
             return _room(compiled, len(canvas.ids))
+        inside = possible(compiled, canvas.ids)
+        if inside and possible(compiled, canvas.ids, calm=calm(compiled)):
+            return _widths(compiled, canvas)
     except UndecidedError:
         return "how much room it needs was not found out"
-    layout = build(canvas, compiled.table, compiled.reach, ())
-    assert layout is not None
-    if not Chart.make(compiled.tables, layout.lattice).possible:
-        return "its fixed text is not part of any text of the grammar"
-    return _widths(compiled, canvas)
+    place = _place(grammar, compiled, canvas, inside)
+    if inside:
+        return f"{_widths(compiled, canvas)}, but only if a hole opens {FREE}; else {place}"
+    return f"its fixed text is not part of any text of the grammar: {place}"
+
+
+def _place(grammar: Grammar, compiled: Compiled, canvas: Canvas, inside: bool) -> str:
+    try:
+        return misfit(grammar, compiled, canvas.ids, inside=inside)
+    except UndecidedError:
+        return "it does not fit, where was not found out"
 
 
 def _room(compiled: Compiled, length: int) -> str:

@@ -8,15 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dllm.errors import GrammarError
+from dllm.grammars.caret import pointed
 from dllm.grammars.recogniser import Failure, Recogniser
 from dllm.grammars.rules import Rules
 
 if TYPE_CHECKING:
     from dllm.grammars.compiled import Compiled
     from dllm.grammars.vocabulary import Vocabulary
-
-SHOWN = 12
-"""Expected terminals that a message names."""
 
 
 class Grammar:
@@ -105,8 +103,16 @@ class Grammar:
 
     def explain(self, text: str) -> str:
         """`ok`, or where and why the text does not belong: line, column, a caret, and what could have stood there."""
-        failure = self._recogniser.failure(_encoded(text))
-        return "ok" if failure is None else _message(text, failure)
+        data = _encoded(text)
+        failure = self.failure(data)
+        if failure is None:
+            return "ok"
+        before, found = data[: failure.start].decode(), data[failure.start : failure.end].decode()
+        return pointed(text, len(before), len(found), failure.told(data))
+
+    def failure(self, data: bytes) -> Failure | None:
+        """The first thing wrong with a text, or None if it belongs to the grammar."""
+        return self._recogniser.failure(data)
 
     def compile(self, vocabulary: Vocabulary) -> Compiled:
         """The grammar made ready for a vocabulary; kept for the next time."""
@@ -123,25 +129,3 @@ def _encoded(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise GrammarError(f"the text holds a lone surrogate at {error.start}; remove it") from error
-
-
-def _message(text: str, failure: Failure) -> str:
-    data = text.encode()
-    before = data[: failure.start].decode(errors="ignore")
-    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-    shown = (text.split("\n")[line - 1] if text else "").replace("\t", " ")
-    width = max(1, len(data[failure.start : failure.end].decode(errors="ignore").split("\n")[0]))
-    left = max(0, column - 60)
-    picture = f"{shown[left : left + 100]}\n{' ' * (column - 1 - left)}{'^' * min(width, 100)}"
-    return f"line {line}, column {column}: {_reason(data, failure)}\n{picture}"
-
-
-def _reason(data: bytes, failure: Failure) -> str:
-    names = [*failure.expected[:SHOWN], *(["the end of the text"] if failure.may_end else [])]
-    more = len(failure.expected) - SHOWN
-    wanted = ", ".join(names) + (f" and {more} more" if more > 0 else "")
-    if failure.start == len(data):
-        return f"the text breaks off here; expected {wanted}"
-    found = data[failure.start : failure.end].decode(errors="replace")
-    what = "no lexeme begins with" if failure.reason == "lexeme" else "unexpected"
-    return f"{what} {found!r:.40}; expected {wanted or 'nothing'}"

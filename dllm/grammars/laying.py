@@ -180,6 +180,8 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
                     for m in range(matches_at[i] - 1, matches_at[i + 1]):
                         e = matches[m] if m >= matches_at[i] else 0
                         j = i + labels_at[e + 1] - labels_at[e]
+                        if j > last:  # the sentence may be a piece of a longer one
+                            break
                         low, high = classes_of(emitted, at[s], at[s + 1], e)
                         for c in range(low, high):
                             if good[state[c], j] == p + 1:
@@ -221,6 +223,8 @@ def read(canvas, tokens, endings, own, first, laid):  # type: ignore[no-untyped-
         for m in range(matches_at[i] - 1, matches_at[i + 1]):
             e = matches[m] if m >= matches_at[i] else 0
             j = i + labels_at[e + 1] - labels_at[e]
+            if j > goal[1]:
+                break
             low, high = classes_of(emitted, at[s], at[s + 1], e)
             while low < high and good[state[low], j] != p:
                 low += 1

@@ -15,6 +15,9 @@ from dllm.grammars.rules import Rules
 from dllm.grammars.scanner import endless, meant
 from dllm.grammars.steps import DEAD
 
+SHOWN = 12
+"""Expected terminals that a message names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lexeme:
@@ -41,6 +44,17 @@ class Failure:
     reason: str
     expected: tuple[str, ...]
     may_end: bool
+
+    def told(self, data: bytes) -> str:
+        """In words, for the text that is refused."""
+        names = [*self.expected[:SHOWN], *(["the end of the text"] if self.may_end else [])]
+        more = len(self.expected) - SHOWN
+        wanted = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+        if self.start == len(data):
+            return f"the text breaks off here; expected {wanted}"
+        found = data[self.start : self.end].decode(errors="replace")
+        what = "no lexeme begins with" if self.reason == "lexeme" else "unexpected"
+        return f"{what} {found!r:.40}; expected {wanted or 'nothing'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,8 @@ class Recogniser:
         columns, at = [self._begin()], 0
         for lexeme in self.lexemes(data):
             if not lexeme.terminals and lexeme.end == lexeme.start:
-                return Failure(at, min(at + 1, len(data)), "lexeme", self._expected(columns[-1]), self._done(columns))
+                end = _behind_character(data, at)
+                return Failure(at, end, "lexeme", self._expected(columns[-1]), self._done(columns))
             at = lexeme.end
             if lexeme.terminals:
                 after = self._advance(columns, {self.rules.terminals[index].name for index in lexeme.terminals})
@@ -152,3 +167,8 @@ class Recogniser:
     def _expected(self, column: set[_Item]) -> tuple[str, ...]:
         names = {item.body[item.dot] for item in column if item.dot < len(item.body)}
         return tuple(sorted(name for name in names if name in self._numbers))
+
+
+def _behind_character(data: bytes, at: int) -> int:
+    """Where the character ends that begins at a byte of UTF-8."""
+    return next((end for end in range(at + 1, len(data)) if data[end] & 0xC0 != 0x80), len(data))
