@@ -29,11 +29,11 @@ import torch
 
 from dllm import Grammar, GrammarError
 from dllm.folder import TINY, resolve_folder
-from dllm.grammars.canvas import MASK, Canvas
-from dllm.grammars.compiled import Compiled
-from dllm.grammars.constraint import GrammarConstraint
-from dllm.grammars.masks import Possible
-from dllm.grammars.vocabulary import Vocabulary, vocabulary, vocabulary_of
+from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.search.constraint import GrammarConstraint
+from dllm.grammars.search.masks import Possible
+from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.vocabulary import Vocabulary, vocabulary, vocabulary_of
 from dllm.tokenizer import Tokenizer
 
 TEXTS = Path(__file__).parent / "texts"

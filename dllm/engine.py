@@ -18,7 +18,7 @@ from dllm.tokenizer import Tokenizer
 from dllm.views import Setting
 
 if TYPE_CHECKING:
-    from dllm.grammars.vocabulary import Vocabulary
+    from dllm.grammars.tables.vocabulary import Vocabulary
 
 BOUND = 64
 """Schedulers an engine keeps ready."""
@@ -107,7 +107,7 @@ class Engine:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The bytes of every token that may be proposed; mask and ends are no text, whatever a tokenizer says."""
-        from dllm.grammars.vocabulary import vocabulary_of
+        from dllm.grammars.tables.vocabulary import vocabulary_of
 
         assert self.tokenizer is not None
         without = self.banned_in_holes.nonzero().flatten().tolist()

@@ -40,7 +40,7 @@ Trees = tuple[Regex, ...]
 
 
 class SlowLexer:
-    """Maximal munch, as `dllm.grammars.rules` and `dllm.grammars.scanner` describe it."""
+    """Maximal munch, as `dllm.grammars.rules` and `dllm.grammars.tables.scanner` describe it."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules

@@ -5,9 +5,9 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from dllm.grammars.automata import Dfa, dfa
 from dllm.grammars.rules import Rules
-from dllm.grammars.steps import DEAD
+from dllm.grammars.tables.automata import Dfa, dfa
+from dllm.grammars.tables.steps import DEAD
 
 KEYS = ["a", "b", "name", "nam", "é", 'q"\\', ""]
 STRINGS = [

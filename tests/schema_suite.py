@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import GrammarError
-from dllm.grammars.json_schema import rules_from_schema
+from dllm.grammars.json_schema.schema import rules_from_schema
 from dllm.grammars.recogniser import Recogniser
 from tests.json_sampler import spellings
 
@@ -45,7 +45,7 @@ def judged(name: str) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]
 
 
 def reason(name: str, schema: Any, data: Any) -> str:
-    """Which of the listed reasons (`dllm.grammars.json_schema`) explains that valid `data` is rejected."""
+    """Which of the listed reasons (`dllm.grammars.json_schema.schema`) explains that valid `data` is rejected."""
     text = json.dumps(data)
     if isinstance(data, dict) and data == schema.get("const") and [*data] != [*schema["const"]]:
         return "order"

@@ -11,19 +11,19 @@ import pytest
 import torch
 
 from dllm.errors import GrammarError
-from dllm.grammars import constraint as constraint_module
-from dllm.grammars import masks as masks_module
-from dllm.grammars import repair as repair_module
-from dllm.grammars import solve as solve_module
-from dllm.grammars.canvas import MASK, Canvas
-from dllm.grammars.chart import Chart
-from dllm.grammars.compiled import Compiled
-from dllm.grammars.constraint import GrammarConstraint
 from dllm.grammars.lark_text import rules_from_lark
-from dllm.grammars.lattice import build
-from dllm.grammars.solve import UndecidedError, solve
-from dllm.grammars.thread import END, Thread
-from dllm.grammars.vocabulary import vocabulary
+from dllm.grammars.search import constraint as constraint_module
+from dllm.grammars.search import masks as masks_module
+from dllm.grammars.search import repair as repair_module
+from dllm.grammars.search import solve as solve_module
+from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.search.chart import Chart
+from dllm.grammars.search.constraint import GrammarConstraint
+from dllm.grammars.search.lattice import build
+from dllm.grammars.search.solve import UndecidedError, solve
+from dllm.grammars.search.thread import END, Thread
+from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.vocabulary import vocabulary
 from tests.grammar_brute import World, random_rules, random_tokens
 
 OFFSET = 3

@@ -17,7 +17,7 @@ from tokenizers import decoders, models
 
 from dllm import LLM, Grammar, Hole, SamplingParams
 from dllm.errors import ConfigError, GrammarError, ModelError
-from dllm.grammars.constraint import GrammarConstraint
+from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.outputs import RequestOutput
 from dllm.schedulers import Joined, Scheduler, as_scheduler, schedulers
 from tests.byte_bpe import SPECIAL, train
@@ -547,10 +547,10 @@ def test_a_grammar_needs_a_tokenizer_and_text(core):
 PROBE = """
 import json, sys
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.canvas import MASK, Canvas
-from dllm.grammars.masks import Possible
-from dllm.grammars.solve import solve
-from dllm.grammars.vocabulary import vocabulary
+from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.search.masks import Possible
+from dllm.grammars.search.solve import solve
+from dllm.grammars.tables.vocabulary import vocabulary
 tokens = [bytes([byte]) for byte in range(256)] + [b'"}', b'": ', b'{"', b'name', b'", "', None]
 grammar = Grammar.from_json_schema(json.loads(sys.argv[1]))
 compiled = grammar.compile(vocabulary(tokens))

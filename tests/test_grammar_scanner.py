@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from dllm.errors import GrammarError
-from dllm.grammars.cfg import cfg
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.lark_text import rules_from_lark
 from dllm.grammars.recogniser import Recogniser
 from dllm.grammars.regex import EMPTY, NOTHING, alt, chars, literal, plus, repeat, seq
 from dllm.grammars.rules import Rules, Terminal
-from dllm.grammars.scanner import Scanner, scanner
-from dllm.grammars.steps import DEAD
-from dllm.grammars.table import TokenTable, _groups
-from dllm.grammars.vocabulary import UNUSABLE, vocabulary
+from dllm.grammars.tables.cfg import cfg
+from dllm.grammars.tables.scanner import Scanner, scanner
+from dllm.grammars.tables.steps import DEAD
+from dllm.grammars.tables.table import TokenTable, _groups
+from dllm.grammars.tables.vocabulary import UNUSABLE, vocabulary
 from tests.grammar_brute import ALPHABET, TOKENS, SlowGrammar, letters_of, random_rules
 
 CODE = rules_from_lark(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dllm import Grammar
-from dllm.grammars import store
-from dllm.grammars.vocabulary import vocabulary
+from dllm.grammars.tables import store
+from dllm.grammars.tables.vocabulary import vocabulary
 
 WORDS = vocabulary([b"a", b"b", b" ", None])
 

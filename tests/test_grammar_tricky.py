@@ -13,11 +13,11 @@ from jsonschema import Draft202012Validator
 
 from dllm import LLM, Grammar, SamplingParams
 from dllm.errors import GrammarError
-from dllm.grammars import constraint as constraint_module
-from dllm.grammars.canvas import MASK, Canvas
-from dllm.grammars.constraint import GrammarConstraint
-from dllm.grammars.solve import UndecidedError
-from dllm.grammars.vocabulary import vocabulary
+from dllm.grammars.search import constraint as constraint_module
+from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.search.constraint import GrammarConstraint
+from dllm.grammars.search.solve import UndecidedError
+from dllm.grammars.tables.vocabulary import vocabulary
 from tests.byte_bpe import SPECIAL, train
 from tests.fakes import MixDenoiser
 from tests.grammar_programs import CPP as PROGRAMS

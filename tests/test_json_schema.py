@@ -11,10 +11,10 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from dllm.errors import GrammarError
-from dllm.grammars.automata import dfa
-from dllm.grammars.json_schema import rules_from_schema
+from dllm.grammars.json_schema.schema import rules_from_schema
 from dllm.grammars.recogniser import Recogniser
 from dllm.grammars.rules import Rules
+from dllm.grammars.tables.automata import dfa
 from tests import json_sampler, schema_suite
 from tests.json_sampler import TextSampler, spellings
 from tests.schema_cases import ORDER, SCHEMAS, required

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Sequence
 
 from dllm.errors import GrammarError
-from dllm.grammars.canvas import MASK, Canvas, Gap
-from dllm.grammars.compiled import Compiled
-from dllm.grammars.constraint import GrammarConstraint
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.misfit import FREE, calm, misfit, possible
-from dllm.grammars.solve import UndecidedError, solve
-from dllm.grammars.vocabulary import Vocabulary
+from dllm.grammars.search.canvas import MASK, Canvas, Gap
+from dllm.grammars.search.constraint import GrammarConstraint
+from dllm.grammars.search.solve import UndecidedError, solve
+from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.vocabulary import Vocabulary
 from dllm.row import Row
 
 LONGEST = 4096

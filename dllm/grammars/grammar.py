@@ -13,8 +13,8 @@ from dllm.grammars.recogniser import Failure, Recogniser
 from dllm.grammars.rules import Rules
 
 if TYPE_CHECKING:
-    from dllm.grammars.compiled import Compiled
-    from dllm.grammars.vocabulary import Vocabulary
+    from dllm.grammars.tables.compiled import Compiled
+    from dllm.grammars.tables.vocabulary import Vocabulary
 
 
 class Grammar:
@@ -51,7 +51,7 @@ class Grammar:
         Raises:
             GrammarError: a keyword that is not supported, by name.
         """
-        from dllm.grammars.json_schema import rules_from_schema
+        from dllm.grammars.json_schema.schema import rules_from_schema
 
         return cls(rules_from_schema(schema, property_order=property_order), "JSON schema")
 
@@ -118,7 +118,7 @@ class Grammar:
         """The grammar made ready for a vocabulary; kept for the next time."""
         found = self._compiled.get(vocabulary.digest)
         if found is None:
-            from dllm.grammars.compiled import Compiled
+            from dllm.grammars.tables.compiled import Compiled
 
             found = self._compiled[vocabulary.digest] = Compiled.make(self.rules, vocabulary, self.digest)
         return found

@@ -1,8 +1,8 @@
 """Where the fixed text of a canvas leaves its grammar.
 
-A closed gap holds anything of any length, nothing included (`dllm.grammars.lattice`). So fixed text with one at its end
-has a sentence just where some text of the grammar begins like it, whatever stands in its gaps. What has none has none
-with more text behind it either: the first character at fault is found by halving.
+A closed gap holds anything of any length, nothing included (`dllm.grammars.search.lattice`). So fixed text with one at
+its end has a sentence just where some text of the grammar begins like it, whatever stands in its gaps. What has none
+has none with more text behind it either: the first character at fault is found by halving.
 
 A hole may open a string or a comment, and then nearly anything may stand behind it: the text is at fault only where it
 ends, or not at all. Hardly anyone means that, so the place that is shown is that for holes that do not; the other one
@@ -20,16 +20,16 @@ from itertools import groupby
 
 import numpy as np
 
-from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.caret import placed, pointed
-from dllm.grammars.chart import Chart
-from dllm.grammars.compiled import Compiled
-from dllm.grammars.flat import starts
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.lattice import FEW, View, build
-from dllm.grammars.reach import Bools, Reach
-from dllm.grammars.solve import MEMORY, UndecidedError
-from dllm.grammars.steps import DEAD
+from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.search.chart import Chart
+from dllm.grammars.search.lattice import FEW, View, build
+from dllm.grammars.search.solve import MEMORY, UndecidedError
+from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.flat import starts
+from dllm.grammars.tables.reach import Bools, Reach
+from dllm.grammars.tables.steps import DEAD
 
 Fault = tuple[int, int]
 """A token of the canvas, and a byte in it; behind the last token where the text breaks off."""

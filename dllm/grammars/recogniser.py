@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from dllm.grammars.automata import Dfa, dfa
 from dllm.grammars.rules import Rules
-from dllm.grammars.scanner import endless, meant
-from dllm.grammars.steps import DEAD
+from dllm.grammars.tables.automata import Dfa, dfa
+from dllm.grammars.tables.scanner import endless, meant
+from dllm.grammars.tables.steps import DEAD
 
 SHOWN = 12
 """Expected terminals that a message names."""

@@ -1,4 +1,4 @@
-"""Regular expressions over characters, as trees. Front ends build them, `dllm.grammars.automata` runs them.
+"""Regular expressions over characters, as trees. Front ends build them, `dllm.grammars.tables.automata` runs them.
 
 A tree stands for a set of texts. There are no anchors, captures or greediness: those are ways to search, not to say
 what a text may be. Besides the usual operators there are intersection and difference, which every front end may use.

@@ -1,0 +1,1 @@
+"""JSON Schema as a grammar: `schema.rules_from_schema` is the way in."""

@@ -1,0 +1,91 @@
+"""Making a grammar small without changing its language: what a compiler would call dead code and inlining."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from dllm.grammars.rules import Rules
+from dllm.grammars.tables.useful import Bodies, Body, productive, reached
+
+
+def tidied(rules: Rules) -> Rules:
+    """The same language without useless symbols, doubles and single-use names; no productions if it is empty."""
+    bodies = productive({name: tuple(dict.fromkeys(found)) for name, found in rules.productions.items()})
+    if rules.start not in bodies:
+        return Rules(rules.start, {}, rules.terminals, rules.ignored)
+    bodies = _merged(rules.start, _without_renaming(bodies))
+    while True:
+        smaller = _inlined(rules.start, _without_renaming(reached(rules.start, bodies)))
+        if smaller == bodies:
+            break
+        bodies = smaller
+    bodies = reached(rules.start, _merged(rules.start, bodies))
+    used = {symbol for found in bodies.values() for body in found for symbol in body} | rules.ignored
+    return Rules(rules.start, bodies, tuple(one for one in rules.terminals if one.name in used), rules.ignored)
+
+
+def _renamed(bodies: Bodies, names: dict[str, str]) -> Bodies:
+    return {name: _once(tuple(names.get(s, s) for s in body) for body in found) for name, found in bodies.items()}
+
+
+def _once(found: Iterable[Body]) -> tuple[Body, ...]:
+    return tuple(dict.fromkeys(found))
+
+
+def _without_renaming(bodies: Bodies) -> Bodies:
+    """What is only another name of one symbol is replaced by it."""
+    other = {name: found[0][0] for name, found in bodies.items() if len(found) == 1 and len(found[0]) == 1}
+    names: dict[str, str] = {}
+    for name in other:
+        at, seen = name, {name}
+        while at in other and other[at] not in seen:
+            at = other[at]
+            seen.add(at)
+        names[name] = at
+    return _renamed(bodies, names)
+
+
+def _merged(start: str, bodies: Bodies) -> Bodies:
+    """One name for all that have the same bodies, up to such names."""
+    groups = dict.fromkeys(bodies, 0)
+    count = 1
+    while True:
+        signs: dict[object, int] = {}
+        refined = {}
+        for name, found in bodies.items():
+            sign = frozenset(tuple(groups.get(s, s) for s in body) for body in found)
+            refined[name] = signs.setdefault((groups[name], sign), len(signs))
+        groups = refined
+        if len(signs) == count:
+            break
+        count = len(signs)
+    first: dict[int, str] = {groups[start]: start}
+    for name, group in groups.items():
+        first.setdefault(group, name)
+    names = {name: first[group] for name, group in groups.items()}
+    return {name: found for name, found in _renamed(bodies, names).items() if names[name] == name}
+
+
+def _inlined(start: str, bodies: Bodies) -> Bodies:
+    """Names used once are replaced by what they stand for, where that is one body, or where they stand alone."""
+    uses = Counter(symbol for found in bodies.values() for body in found for symbol in body)
+    once = {name for name in bodies if uses[name] == 1 and name != start}
+    changed = dict(bodies)
+    for name in bodies:
+        if name not in changed:
+            continue
+        fresh: list[Body] = []
+        for body in changed[name]:
+            if len(body) == 1 and body[0] in once and body[0] != name and body[0] in changed:
+                fresh += changed.pop(body[0])
+                continue
+            wide: list[str] = []
+            for symbol in body:
+                if symbol in once and symbol != name and symbol in changed and len(changed[symbol]) == 1:
+                    wide += changed.pop(symbol)[0]
+                else:
+                    wide.append(symbol)
+            fresh.append(tuple(wide))
+        changed[name] = _once(fresh)
+    return changed

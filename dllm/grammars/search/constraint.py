@@ -1,0 +1,201 @@
+"""A grammar on one canvas: what may be committed, and a way to complete it, kept at every step.
+
+There is always a witness: tokens for all masks with which the text belongs to the grammar. A commit is accepted if
+there is a witness with it; so whatever is committed, in whatever order, the text can be completed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dllm.errors import GrammarError
+from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.search.masks import Possible
+from dllm.grammars.search.refusals import Refusals
+from dllm.grammars.search.repair import adapted
+from dllm.grammars.search.solve import UndecidedError, solve
+from dllm.grammars.search.thread import END, ROOM, Thread, Ways
+from dllm.grammars.tables.compiled import Compiled
+
+
+@dataclass(frozen=True)
+class GrammarConstraint:
+    """Where a row stands under its grammar. Positions are those of the row's canvas.
+
+    Attributes:
+        canvas: the tokens the grammar governs.
+        thread: a sentence that lies on it.
+        offset: position of the first of them; what stands before is prompt.
+        eos: ids that end the text.
+        refusals: what this canvas has refused; filled as it is found out.
+    """
+
+    compiled: Compiled
+    canvas: Canvas
+    thread: Thread
+    offset: int
+    eos: frozenset[int]
+    refusals: Refusals
+
+    @classmethod
+    def start(cls, compiled: Compiled, canvas: Canvas, offset: int, eos: Iterable[int]) -> GrammarConstraint:
+        """On a canvas as it is given.
+
+        Raises:
+            GrammarError: it cannot be completed, or that could not be found out.
+        """
+        try:
+            thread = solve(compiled, canvas)
+        except UndecidedError:
+            raise GrammarError(
+                "whether a text of the grammar fits this canvas was not found out; give the holes more room"
+            ) from None
+        if thread is None:
+            raise GrammarError("no text of the grammar fits this canvas")
+        return cls(compiled, canvas, thread, offset, frozenset(eos), Refusals(compiled.table))
+
+    def allowed(self, positions: Tensor, *, exact: bool = False) -> Tensor:
+        """`[m, V]` bool for `[m]` canvas positions: no token that can be committed is left out; some may be in vain.
+
+        At positions that are not masked everything is allowed.
+
+        Args:
+            exact: leave out what cannot be committed. That takes a search for each group of tokens that act alike.
+
+        Raises:
+            GrammarError: `exact`, and for some token it was not found out.
+        """
+        group_of, eos = self.compiled.table.group_of, list(self.eos)
+        found = np.ones((len(positions), len(group_of)), dtype=bool)
+        made: dict[int, NDArray[np.bool_]] = {}  # positions inside a gap mostly share their masks
+        for row, position in enumerate((positions - self.offset).tolist()):
+            if not self._masked(position):
+                continue
+            gap = next(gap for gap in self.canvas.gaps if gap.start <= position < gap.stop)
+            masks, number = self._possible(gap), position - gap.start
+            self.refusals.learn(position, masks.states[number])
+            refused, groups = self.refusals.groups(position), masks.groups[number]
+            if refused is not None:
+                found[row] = (groups & ~refused)[group_of]
+            else:
+                if id(groups) not in made:
+                    made[id(groups)] = groups[group_of]
+                found[row] = made[id(groups)]
+            found[row, eos] = masks.ends[number] and not self.refusals.holds_end(position)
+            found[row, self.witness(position + self.offset)] = True
+            if exact:
+                found[row] &= self._committable(position, found[row])
+        return torch.from_numpy(found)
+
+    def _committable(self, at: int, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """`[V]` bool: which of the tokens `asked` about can be committed; the others are False."""
+        found, verdicts = np.zeros_like(asked), dict[int, bool]()
+        for token in np.flatnonzero(asked).tolist():
+            key = END if token in self.eos else int(self.compiled.table.group_of[token])
+            if key not in verdicts:
+                try:
+                    verdicts[key] = self._after({at + self.offset: token}) is not None
+                except UndecidedError:
+                    raise GrammarError(
+                        f"whether token {token} may stand at position {at + self.offset} was not found out; "
+                        "ask for the masks without exact"
+                    ) from None
+            found[token] = verdicts[key]
+        return found
+
+    @cached_property
+    def _possible(self) -> Possible:
+        return Possible(self.compiled, self.canvas)
+
+    def witness(self, position: int) -> int:
+        """The token that completes the text at a masked position, together with those of all others."""
+        token = self.thread.witness[position - self.offset]
+        return min(self.eos) if token == END else token
+
+    def commit(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
+        """With these tokens (position -> id) committed, or None if the text could not be completed then.
+
+        Nothing is committed behind an end of text. None also where the answer was not found in reasonable time; the
+        constraint as it was stays good.
+        """
+        try:
+            return self._after(tokens)
+        except UndecidedError:
+            return None
+
+    def _after(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
+        ids = list(self.canvas.ids)
+        stop = None
+        for position, token in sorted(tokens.items()):
+            at = position - self.offset
+            if token in self.eos:
+                if at < self.canvas.tail or self.refusals.holds_end(at):
+                    return None
+                stop = at
+                break
+            if self.refusals.holds(at, token):
+                return None
+            ids[at] = token
+        # masks before an end may still turn out to be behind an earlier one
+        canvas = Canvas(tuple(ids[:stop]), self.canvas.ends)
+        if any(token != MASK and self.compiled.vocabulary.node[token] < 0 for token in canvas.ids):
+            return None
+        after = self._on(canvas)
+        if after is None and len(tokens) == 1:
+            self._refuse(*tokens.items())
+        return after
+
+    def _refuse(self, commit: tuple[int, int]) -> None:
+        """Keep in mind that this commit (position, id) cannot be made."""
+        position, token = commit
+        if token in self.eos:
+            self.refusals.add_end(position - self.offset)
+        else:
+            self.refusals.add(position - self.offset, token)
+
+    def _on(self, canvas: Canvas) -> GrammarConstraint | None:
+        """On another canvas, or None if no text fits. Raises UndecidedError."""
+        if len(canvas.ids) == len(self.canvas.ids):
+            thread = adapted(self.compiled, canvas, self.thread)
+        else:
+            thread = self._laid(canvas, tuple(Ways), ROOM)
+        if thread is None:
+            try:
+                thread = solve(self.compiled, canvas)
+            except UndecidedError:
+                thread = self._laid(canvas, (Ways.EXACT,))
+                if thread is None:
+                    raise
+        return None if thread is None else replace(self, canvas=canvas, thread=thread, refusals=self.refusals.copy())
+
+    def _laid(self, canvas: Canvas, ways: Sequence[Ways], room: int = 1 << 40) -> Thread | None:
+        """The same sentence on another canvas, if it fits."""
+        return Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, ways, room)
+
+    def release(self, positions: Iterable[int]) -> GrammarConstraint:
+        """With these positions masked again: more can follow than before, so there is a way."""
+        ids = list(self.canvas.ids)
+        for position in positions:
+            if 0 <= position - self.offset < len(ids):
+                ids[position - self.offset] = MASK
+        canvas = Canvas(tuple(ids), self.canvas.ends)
+        # what lay on the canvas lies on it with fewer tokens given
+        return replace(self, canvas=canvas, refusals=Refusals(self.compiled.table))
+
+    def cut(self, length: int) -> GrammarConstraint | None:
+        """With the canvas ending before position `length`, or None if the text could not be completed then."""
+        try:
+            after = self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends))
+        except UndecidedError:
+            return None
+        return None if after is None else replace(after, refusals=Refusals(self.compiled.table))
+
+    def _masked(self, at: int) -> bool:
+        return 0 <= at < len(self.canvas.ids) and self.canvas.ids[at] == MASK

@@ -1,0 +1,138 @@
+"""From a canvas to a lattice of lexemes.
+
+The lattice has a path for every way in which the canvas can be read as lexemes. It is built from the right end on, and
+two places from which the same continuations lead on are one node: that keeps it small. A gap is taken in one of two
+ways:
+
+- open: each of its masks is exactly one token, so the number of tokens is exact;
+- closed: anything may stand there, of any length, so the lattice holds more than the canvas allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dllm.grammars.search.canvas import Canvas, Gap
+from dllm.grammars.search.chart import Lattice
+from dllm.grammars.search.weave import weave
+from dllm.grammars.tables.flat import Ints
+from dllm.grammars.tables.reach import Reach
+from dllm.grammars.tables.table import TokenTable
+
+FEW = 3
+"""Masks of a gap up to which it pays to count labels."""
+MADE = 16
+"""Nodes made for one that a text can come by, at most."""
+LABELS = 2
+"""Labels that the token of an open mask emits, at most, unless everything is to be tried."""
+
+
+class View(IntEnum):
+    """What is taken to stand in gaps. In all views but ANY it may be less than can; but what is found so likely fits.
+
+    CALM: in a closed gap, no free text is begun that goes on behind it; of few masks, it holds no more labels than
+    masks; the token of an open one has few labels. FEW: the same, free text included.
+    """
+
+    CALM, FEW, ANY = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A lattice and where its nodes come from.
+
+    Attributes:
+        ways, begins, finals: of all nodes that were made; the ways of node x are at `begins[x]`, as
+            `dllm.grammars.search.nodes` says. Those that a text can come by are in the lattice.
+        number: of a node in the lattice, or DEAD.
+        places: `[n + 1, S]`, position and scanner state -> node before it (at the end: behind the last token), or DEAD.
+        middles: `[n]`, start of a closed gap -> the node inside of it, behind at least one label; else DEAD.
+    """
+
+    lattice: Lattice
+    ways: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    finals: NDArray[np.bool_]
+    number: Ints
+    places: NDArray[np.int64]
+    middles: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands on either side of a piece of a canvas.
+
+    Attributes:
+        begin: scanner state at its start.
+        before: labels emitted up to there.
+        end: scanner state at its end; -1: the text ends.
+        behind: labels emitted from there on.
+    """
+
+    begin: int = 0
+    before: tuple[int, ...] = ()
+    end: int = -1
+    behind: tuple[int, ...] = ()
+
+
+WHOLE = Frame()
+
+
+def build(
+    canvas: Canvas,
+    table: TokenTable,
+    reach: Reach,
+    opened: Iterable[Gap],
+    *,
+    exact: bool = True,
+    view: View = View.ANY,
+    labels: int | None = None,
+    limit: int = 1 << 30,
+    made: int = 1 << 34,
+    frame: Frame = WHOLE,
+) -> Layout | None:
+    """The lattice of a canvas, with the gaps `opened` open and the others closed.
+
+    Args:
+        exact: whether a lexeme may lie between two masks of an open gap in every way, or in plain ways only (see
+            `Reach.plain`): then the lattice may hold less than the canvas allows.
+        view: what is taken to stand in gaps.
+        limit: of nodes; None for a lattice that would need more.
+        frame: of the canvas, where it is a piece of a longer one.
+    """
+    length = len(canvas.ids)
+    masks, stops = np.zeros(length, dtype=np.bool_), np.full(length, -1, dtype=np.int64)
+    for gap in opened:
+        masks[gap.start : gap.stop] = True
+    for gap in canvas.gaps:
+        if not masks[gap.start]:
+            stops[gap.start] = gap.stop
+    if labels is None:
+        labels = LABELS if view < View.ANY else len(table.labels)
+    (ways, begins, finals, arrays, number), places, middles, complete = weave(
+        table.groups(canvas.ids),
+        *(masks, stops, canvas.tail, exact, labels),
+        *(FEW if view < View.ANY else 0, view == View.CALM, min(made, MADE * limit)),
+        (
+            table.class_of,
+            table.at,
+            table.emitted,
+            table.state,
+            table.labels,
+            table.labels_at,
+            table.parent,
+            *table.onward,
+        ),
+        table.final,
+        reach.for_weaving,
+        (frame.begin, np.array(frame.before, dtype=np.int32), frame.end, np.array(frame.behind, dtype=np.int32)),
+    )
+    lattice = Lattice(*arrays)
+    if not complete or len(lattice.final) > limit:
+        return None
+    return Layout(lattice, ways, begins, finals, number, places, middles)

@@ -1,0 +1,88 @@
+"""Whether a canvas can be completed, and how.
+
+A lattice with closed gaps holds every completion and more, so if it has no sentence there is none. If it has one, its
+labels are threaded through the canvas with the exact number of tokens. Where they do not fit, the gap in which they
+fail is opened, and a few before it; the search goes on, each round with less that is wrong, until a sentence fits or
+none is left. Gaps are first taken to hold less than they can (`View`), which is nearly always enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dllm.grammars.search.canvas import MASK, Canvas, Gap
+from dllm.grammars.search.chart import Chart
+from dllm.grammars.search.draft import draft
+from dllm.grammars.search.lattice import View, build
+from dllm.grammars.search.repair import repaired
+from dllm.grammars.search.thread import ROOM, Thread, Ways
+from dllm.grammars.tables.compiled import Compiled
+
+FEW_MASKS = 40
+"""Masks up to which gaps of one are open from the start: then the lattice stays small, and most sentences do not fit
+them by chance."""
+AT_ONCE = 5
+"""Gaps that are opened where a sentence does not fit."""
+LIMIT = 16_000
+"""Nodes of a lattice, beyond which the search is given up."""
+MEMORY = 256 << 20
+"""Bytes of a chart, beyond which the search is given up."""
+
+
+class UndecidedError(Exception):
+    """The search was given up: it says neither that the canvas can be completed nor that it cannot."""
+
+
+def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | None:
+    """A sentence and how it lies on the canvas; None if no completion of the canvas is a sentence. Exact both ways.
+
+    Raises:
+        UndecidedError: the lattice outgrew `limit` nodes, or the chart its memory.
+    """
+    few = canvas.ids.count(MASK) <= FEW_MASKS
+    opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
+    view, exact = View.CALM, False
+    while True:
+        layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=limit)
+        chart = None if layout is None else Chart.bounded(compiled.tables, layout.lattice, MEMORY)
+        if chart is None:
+            raise UndecidedError
+        if not chart.possible:
+            if view < View.ANY:
+                view = View(view + 1)
+            elif exact or not opened:
+                return None
+            else:
+                exact = True  # what is open was taken in plain ways only
+            continue
+        sentence = chart.sentence()
+        thread = draft(canvas, compiled.table, compiled.reach, sentence)
+        if thread is not None and not thread.loose:
+            return thread
+        whole = Thread.make(canvas, compiled.table, compiled.reach, sentence, tuple(Ways), ROOM)
+        if whole is not None:
+            return whole
+        thread = None if thread is None else _repaired(compiled, canvas, thread)
+        if thread is not None and not thread.loose:
+            return thread
+        whole = Thread.make(canvas, compiled.table, compiled.reach, sentence)
+        if whole is not None:
+            return whole
+        view = max(view, View.FEW)
+        closed = [gap for gap in canvas.gaps if gap not in opened]
+        assert closed, "with all gaps open, what is found fits"
+        opened += _next(closed, canvas.gaps if thread is None else thread.loose)
+
+
+def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
+    """Gaps to open: those that are loose, or the one that is nearest to them."""
+    found = [gap for gap in closed if gap in loose]
+    return found[:AT_ONCE] or [min(closed, key=lambda gap: min(abs(gap.start - other.start) for other in loose))]
+
+
+def _repaired(compiled: Compiled, canvas: Canvas, thread: Thread) -> Thread:
+    """A thread with its loose gaps changed, perhaps not all of them."""
+    for gap in thread.loose:
+        found = repaired(compiled, canvas, thread, gap.start, gap.stop) if gap in thread.loose else None
+        thread = thread if found is None else found
+    return thread

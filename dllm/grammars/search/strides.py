@@ -1,0 +1,164 @@
+"""What one token does inside a gap, if only some labels may come in it: sets of scanner states as rows of bits.
+
+The labels are the same for most gaps of most canvases, so what is made for them is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from dllm.grammars.search.bits import ONE, meets, packed
+from dllm.grammars.tables.steps import DEAD
+from dllm.grammars.tables.table import TokenTable
+
+Bools = NDArray[np.bool_]
+Words = NDArray[np.uint64]
+KEPT = 8
+"""Sets of labels for which what is made is kept."""
+MASKS_KEPT = 1024
+"""Masks that are kept for each: gaps are alike, and from one step to the next most are the same."""
+
+
+@dataclass(frozen=True)
+class Strides:
+    """One token, by the scanner state before it.
+
+    Attributes:
+        silent: `[S, words]`, states that it may lead to without a label.
+        first, later: the same with labels, if none has come in the gap yet, and if one has.
+        one, other: `[emissions]` bool, whether it may emit that, in either case.
+        ending: `[2, S]` bool, whether the text may end in a state, in either case.
+        order: states, those from which most tokens go on first.
+        candidates: groups of tokens that may come anywhere in the gap.
+    """
+
+    table: TokenTable
+    silent: Words
+    first: Words
+    later: Words
+    one: Bools
+    other: Bools
+    ending: Bools
+    order: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    kept: dict[bytes, Bools] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, table: TokenTable, first: Bools, later: Bools) -> Strides:
+        """`first`, `later`: `[labels]` bool, what may come first in the gap, and what may come behind that."""
+        key = first.tobytes() + later.tobytes()
+        kept: dict[bytes, Strides] = table.kept
+        if key not in kept:
+            if len(kept) >= KEPT:
+                kept.pop(next(iter(kept)))
+            kept[key] = cls._make(table, first, later)
+        return kept[key]
+
+    @classmethod
+    def _make(cls, table: TokenTable, first: Bools, later: Bools) -> Strides:
+        one, other = _allowed(table.labels, table.labels_at, first, later)
+        silent, own_first, own_later = _rows(table.at, table.emitted, table.state, one, other)
+        ending = _ending(table.ending, one, other)
+        order = np.argsort(-np.diff(table.at), kind="stable")
+        everything = np.arange(table.class_of.shape[1])
+        found = cls(table, silent, own_first, own_later, one, other, ending, order, everything)
+        anywhere = np.ones((2, len(table.class_of)), dtype=bool)
+        candidates = np.flatnonzero(found.groups(anywhere, anywhere))
+        return replace(found, candidates=candidates, kept={})
+
+    def groups(self, before: Bools, after: Bools) -> Bools:
+        """`[G]` bool: groups of which some state before (`[2, S]`, by whether a label has come) leads to some after."""
+        key = before.tobytes() + after.tobytes()
+        if key not in self.kept:
+            table = self.table
+            if len(self.kept) >= MASKS_KEPT:
+                self.kept.pop(next(iter(self.kept)))
+            self.kept[key] = _groups(
+                *((table.class_of, table.at, table.emitted, table.state), (self.one, self.other)),
+                *((self.silent, self.first, self.later), before, after, self.order, self.candidates),
+            )
+        return self.kept[key]
+
+
+def _ending(ending: NDArray[np.int32], one: Bools, other: Bools) -> Bools:
+    """`[2, S]` bool: whether the text may end in a state, before any label of the gap and behind one."""
+    never = ending == DEAD
+    unknown = ending == len(one)  # a sequence that no token emits: nothing is known of it
+    number = np.where(never | unknown, 0, ending)
+    return np.stack([(allowed[number] | unknown) & ~never for allowed in (one, other)])
+
+
+@njit(cache=True)
+def _allowed(labels, labels_at, first, later):  # type: ignore[no-untyped-def]
+    """`[emissions]` bool each: may it come first in the gap, and may it come later."""
+    count = len(labels_at) - 1
+    one, other = np.ones(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
+    for e in range(count):
+        for i in range(labels_at[e], labels_at[e + 1]):
+            if not later[labels[i]]:
+                other[e] = False
+                if i > labels_at[e]:
+                    one[e] = False
+            if i == labels_at[e] and not first[labels[i]]:
+                one[e] = False
+    return one, other
+
+
+@njit(cache=True)
+def _rows(at, emitted, state, one, other):  # type: ignore[no-untyped-def]
+    """`[S, words]` thrice: states that a token leads to silently; with labels that come first; that come later."""
+    count = len(at) - 1
+    words = (count + 63) >> 6
+    silent = np.zeros((count, words), dtype=np.uint64)
+    first, later = silent.copy(), silent.copy()
+    for s in range(count):
+        for c in range(at[s], at[s + 1]):
+            e, t = emitted[c], state[c]
+            bit = ONE << np.uint64(t & 63)
+            if e == 0:
+                silent[s, t >> 6] |= bit
+                continue
+            if one[e]:
+                first[s, t >> 6] |= bit
+            if other[e]:
+                later[s, t >> 6] |= bit
+    return silent, first, later
+
+
+@njit(cache=True)
+def _groups(classes, allowed, rows, before, after, order, candidates):  # type: ignore[no-untyped-def]
+    """`[G]` bool: groups of which some state before leads to some state after."""
+    class_of, at, emitted, state = classes
+    (one, other), (silent, first, later) = allowed, rows
+    quiet, loud = packed(after[0]), packed(after[1])
+    found = np.zeros(class_of.shape[1], dtype=np.bool_)
+    missing = candidates.copy()
+    left = len(missing)
+    for s in order:
+        if left == 0:
+            break
+        early = before[0, s] and (meets(silent[s], quiet) or meets(first[s], loud))
+        late = before[1, s] and (meets(silent[s], loud) or meets(later[s], loud))
+        if not (early or late):
+            continue
+        kept = 0
+        for i in range(left):
+            g = missing[i]
+            k, fine = class_of[s, g], False
+            if k >= 0:
+                e, t = emitted[at[s] + k], state[at[s] + k]
+                if e == 0:
+                    fine = (early and after[0, t]) or (late and after[1, t])
+                else:
+                    fine = after[1, t] and ((early and one[e]) or (late and other[e]))
+            if fine:
+                found[g] = True
+            else:
+                missing[kept] = g
+                kept += 1
+        left = kept
+    return found

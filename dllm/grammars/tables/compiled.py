@@ -1,0 +1,67 @@
+"""A grammar and a vocabulary, made ready for canvases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dllm.grammars.rules import Rules
+from dllm.grammars.search.chart import Tables
+from dllm.grammars.tables.cfg import Cfg, cfg
+from dllm.grammars.tables.flat import ragged, unragged
+from dllm.grammars.tables.reach import Reach
+from dllm.grammars.tables.scanner import Scanner, scanner
+from dllm.grammars.tables.store import Arrays, kept
+from dllm.grammars.tables.table import TokenTable
+from dllm.grammars.tables.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Everything that depends on the grammar and the tokenizer, and on no canvas."""
+
+    vocabulary: Vocabulary
+    grammar: Cfg
+    scanner: Scanner
+    table: TokenTable
+    tables: Tables
+    reach: Reach
+
+    @classmethod
+    def make(cls, rules: Rules, vocabulary: Vocabulary, name: str | None = None) -> Compiled:
+        """The tables come from disk if they were made before; `name` tells grammars apart, None keeps nothing."""
+        grammar = cfg(rules)
+
+        def arrays() -> Arrays:
+            found = scanner(rules, grammar.symbol_of)
+            return _arrays(found, TokenTable.make(found, vocabulary), Reach.make(found))
+
+        made = arrays() if name is None else kept((name, vocabulary.digest), arrays)
+        found = Scanner(
+            next=made["next"],
+            emits=made["emits"],
+            final=made["final"],
+            emissions=unragged(made["emissions"], made["emissions_at"]),
+            labels=unragged(made["terminals"], made["terminals_at"]),
+        )
+        table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
+        reach = Reach(**{name: made[f"reach_{name}"] for name in Reach.names()})
+        return cls(vocabulary, grammar, found, table, Tables.make(grammar, found.labels), reach)
+
+
+TABLE = ("group_of", "class_of", "at", "emitted", "state", "first", "labels", "labels_at", "parent", "effort")
+
+
+def _arrays(found: Scanner, table: TokenTable, reach: Reach) -> Arrays:
+    emissions_at, emissions = ragged(found.emissions)
+    terminals_at, terminals = ragged(found.labels)
+    return {
+        "next": found.next,
+        "emits": found.emits,
+        "final": found.final,
+        "emissions": emissions,
+        "emissions_at": emissions_at,
+        "terminals": terminals,
+        "terminals_at": terminals_at,
+        **{name: getattr(table, name) for name in TABLE},
+        **{f"reach_{name}": getattr(reach, name) for name in Reach.names()},
+    }
