@@ -8,7 +8,7 @@ from dllm.errors import GrammarError
 from dllm.grammars.json_schema.formats import FORMATS
 from dllm.grammars.json_schema.forms import NumberForm, StringForm, WordForm, has_text
 from dllm.grammars.json_schema.numbers import NUMBER, decimals, value_text, wholes
-from dllm.grammars.json_schema.strings import STRING, WITHOUT_ESCAPES, quoted, quoted_text, shown
+from dllm.grammars.json_schema.strings import STRING, WITHOUT_ESCAPES, as_json, quoted, quoted_text
 from dllm.grammars.regex import Regex, alt, literal, repeat
 
 ESCAPES_UP_TO = 4
@@ -31,7 +31,7 @@ def lexeme(form: WordForm | NumberForm | StringForm, place: str) -> tuple[str, R
             return ("INTEGER" if form.whole else "NUMBER"), _number(form, place)
         case StringForm(texts=texts):
             if texts is not None:
-                return _listed(list(map(shown, texts))), alt(*map(quoted_text, texts))
+                return _listed(list(map(as_json, texts))), alt(*map(quoted_text, texts))
             if form == StringForm():
                 return "STRING", STRING
             name = next((name for name, tree in FORMATS.items() if (tree,) == form.patterns), "string")

@@ -6,7 +6,7 @@ from dllm.errors import GrammarError
 from dllm.grammars.json_schema.forms import ArrayForm, Form, NumberForm, ObjectForm, StringForm, Wanted, WordForm
 from dllm.grammars.json_schema.keywords import Keywords
 from dllm.grammars.json_schema.lexemes import lexeme
-from dllm.grammars.json_schema.strings import any_but, quoted_text, shown
+from dllm.grammars.json_schema.strings import any_but, as_json, quoted_text
 from dllm.grammars.json_schema.tidy import tidied
 from dllm.grammars.regex import Regex, chars, literal, plus
 from dllm.grammars.rules import Rules, Terminal
@@ -177,7 +177,7 @@ class Productions:
                 f"here, where {len(form.required)} keys are required and others may come: a grammar cannot tell "
                 "repeated keys apart; remove them, or require the keys by name"
             )
-        pairs = {key: self._pair(self._terminal(shown(key), quoted_text(key)), form.of(key)) for key, _ in form.named}
+        pairs = {key: self._pair(self._terminal(as_json(key), quoted_text(key)), form.of(key)) for key, _ in form.named}
         others = self._pair(self._terminal("KEY" if form.named else "STRING", any_but([*pairs])), form.free)
         bodies: list[Body] = [] if form.required or form.low else [(_OPEN, _CLOSE)]
         if form.high is not None and not form.required and (most is None or form.high < most):

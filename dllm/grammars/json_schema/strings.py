@@ -146,6 +146,6 @@ def any_but(texts: Sequence[str]) -> Regex:
     return quoted(Minus(repeat(ANY), alt(*map(literal, texts)) if texts else NOTHING)) if texts else STRING
 
 
-def shown(text: str) -> str:
+def as_json(text: str) -> str:
     """A text as JSON, for messages and names."""
     return json.dumps(text, ensure_ascii=False)

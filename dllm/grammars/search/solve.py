@@ -1,8 +1,8 @@
 """Whether a canvas can be completed, and how.
 
 A lattice with closed gaps holds every completion and more, so if it has no sentence there is none. If it has one, its
-labels are threaded through the canvas with the exact number of tokens. Where they do not fit, the gap in which they
-fail is opened, and a few before it; the search goes on, each round with less that is wrong, until a sentence fits or
+labels are laid on the canvas with the exact number of tokens, and changed in windows where they do not fit. If that
+fails, the gaps in question are opened; the search goes on, each round with less that is wrong, until a sentence fits or
 none is left. Gaps are first taken to hold less than they can (`View`), which is nearly always enough.
 """
 
@@ -15,7 +15,7 @@ from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.draft import draft
 from dllm.grammars.search.lattice import View, build
 from dllm.grammars.search.repair import repaired
-from dllm.grammars.search.thread import ROOM, Thread, Ways
+from dllm.grammars.search.thread import NO_LIMIT, ROOM, Thread, Ways
 from dllm.grammars.tables.compiled import Compiled
 
 FEW_MASKS = 40
@@ -55,23 +55,29 @@ def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | No
             else:
                 exact = True  # what is open was taken in plain ways only
             continue
-        sentence = chart.sentence()
-        thread = draft(canvas, compiled.table, compiled.reach, sentence)
-        if thread is not None and not thread.loose:
-            return thread
-        whole = Thread.make(canvas, compiled.table, compiled.reach, sentence, tuple(Ways), ROOM)
-        if whole is not None:
-            return whole
-        thread = None if thread is None else _repaired(compiled, canvas, thread)
-        if thread is not None and not thread.loose:
-            return thread
-        whole = Thread.make(canvas, compiled.table, compiled.reach, sentence)
-        if whole is not None:
-            return whole
+        found, loose = _laid(compiled, canvas, chart.sentence())
+        if found is not None:
+            return found
         view = max(view, View.FEW)
         closed = [gap for gap in canvas.gaps if gap not in opened]
         assert closed, "with all gaps open, what is found fits"
-        opened += _next(closed, canvas.gaps if thread is None else thread.loose)
+        opened += _next(closed, loose)
+
+
+def _laid(compiled: Compiled, canvas: Canvas, sentence: Sequence[int]) -> tuple[Thread | None, Sequence[Gap]]:
+    """The sentence on the canvas, or one like it; or else the gaps where it does not fit."""
+
+    def whole(ways: Sequence[Ways], room: int = NO_LIMIT) -> Thread | None:
+        return Thread.make(canvas, compiled.table, compiled.reach, sentence, ways, room)
+
+    rough = draft(canvas, compiled.table, compiled.reach, sentence)
+    if rough is not None and not rough.loose:
+        return rough, ()
+    found = whole(tuple(Ways), ROOM)
+    if found is not None or rough is None:
+        return found or whole((Ways.EXACT,)), canvas.gaps
+    rough = _repaired(compiled, canvas, rough)
+    return (whole((Ways.EXACT,)) if rough.loose else rough), rough.loose
 
 
 def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
