@@ -23,6 +23,8 @@ FEW_MASKS = 40
 them by chance."""
 AT_ONCE = 5
 """Gaps that are opened where a sentence does not fit."""
+NARROW = 8
+"""Masks of gaps that are opened together, at most: a wide one may be loose only because of a narrow one."""
 LIMIT = 16_000
 """Nodes of a lattice, beyond which the search is given up."""
 MEMORY = 256 << 20
@@ -81,9 +83,12 @@ def _laid(compiled: Compiled, canvas: Canvas, sentence: Sequence[int]) -> tuple[
 
 
 def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
-    """Gaps to open: those that are loose, or the one that is nearest to them."""
-    found = [gap for gap in closed if gap in loose]
-    return found[:AT_ONCE] or [min(closed, key=lambda gap: min(abs(gap.start - other.start) for other in loose))]
+    """Gaps to open: narrow ones that are loose; else the narrowest of those; else the one that is nearest to them."""
+    found = sorted((gap for gap in closed if gap in loose), key=lambda gap: gap.width)
+    narrow = [gap for gap in found if gap.width <= NARROW]
+    if found:
+        return narrow[:AT_ONCE] or found[:1]
+    return [min(closed, key=lambda gap: min(abs(gap.start - other.start) for other in loose))]
 
 
 def _repaired(compiled: Compiled, canvas: Canvas, thread: Thread) -> Thread:
