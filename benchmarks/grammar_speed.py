@@ -29,7 +29,7 @@ import torch
 
 from dllm import Grammar, GrammarError
 from dllm.folder import TINY, resolve_folder
-from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.masks import Possible
 from dllm.grammars.tables.compiled import Compiled

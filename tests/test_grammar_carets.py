@@ -6,9 +6,9 @@ import re
 import pytest
 
 from dllm import LLM, Grammar, GrammarError, Hole, SamplingParams
+from dllm.grammars.canvas import MASK
 from dllm.grammars.caret import BEFORE, SHOWN, pointed
 from dllm.grammars.misfit import misfit
-from dllm.grammars.search.canvas import MASK
 from dllm.grammars.tables.vocabulary import vocabulary
 from tests import cli_support
 from tests.test_cli_mistakes import assert_one_line

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from dllm.errors import GrammarError
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.lark_text import rules_from_lark
 from dllm.grammars.search import constraint as constraint_module
 from dllm.grammars.search import masks as masks_module
 from dllm.grammars.search import repair as repair_module
 from dllm.grammars.search import solve as solve_module
-from dllm.grammars.search.canvas import MASK, Canvas
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.lattice import build
@@ -71,6 +71,17 @@ def started(world: World, compiled: Compiled, ids: Sequence[int], ends: bool) ->
     except GrammarError as error:
         assert "no text of the grammar fits" in str(error)
         return None
+
+
+def boards(first: int) -> Iterator[tuple[random.Random, World, GrammarConstraint, object]]:
+    """Six random canvases of each of ten worlds, those that can be completed; and what to say where it fails."""
+    for seed, world, compiled in worlds(first, 10):
+        rng = random.Random(seed)
+        for _ in range(6):
+            ids, ends = random_canvas(rng, world), rng.random() < 0.5
+            held = started(world, compiled, ids, ends)
+            if held is not None:
+                yield rng, world, held, (seed, ids, ends)
 
 
 def witness(held: GrammarConstraint) -> list[int | None]:
@@ -233,13 +244,8 @@ def test_masks_hold_all_that_may_stand_and_commits_accept_exactly_that(first):
 def test_masks_without_a_chart_hold_all_that_may_stand(first, monkeypatch):
     """As where it would be large."""
     monkeypatch.setattr(masks_module, "MEMORY", -1)
-    for seed, world, compiled in worlds(first, 10):
-        rng = random.Random(seed)
-        for _ in range(6):
-            ids, ends = random_canvas(rng, world), rng.random() < 0.5
-            held = started(world, compiled, ids, ends)
-            if held is not None:
-                check_masks(world, held, (seed, ids, ends))
+    for _, world, held, note in boards(first):
+        check_masks(world, held, note)
 
 
 @pytest.mark.parametrize("first", [1700, 1800])
@@ -253,14 +259,9 @@ def test_a_text_is_changed_in_a_window_only_to_one_that_fits(first, monkeypatch)
         return found[-1]
 
     monkeypatch.setattr(repair_module, "repaired", counted)
-    for seed, world, compiled in worlds(first, 10):
-        rng = random.Random(seed)
-        for _ in range(6):
-            ids, ends = random_canvas(rng, world), rng.random() < 0.5
-            held = started(world, compiled, ids, ends)
-            if held is not None:
-                check_commits(world, held, (seed, ids, ends))
-                check_joint_commits(rng, world, held, (seed, ids, ends))
+    for rng, world, held, note in boards(first):
+        check_commits(world, held, note)
+        check_joint_commits(rng, world, held, note)
     texts = [one for one in found if one is not None]
     assert len(texts) > 50
     assert all(not one.loose for one in texts)

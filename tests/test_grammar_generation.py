@@ -547,7 +547,7 @@ def test_a_grammar_needs_a_tokenizer_and_text(core):
 PROBE = """
 import json, sys
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.masks import Possible
 from dllm.grammars.search.solve import solve
 from dllm.grammars.tables.vocabulary import vocabulary

@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 
 from dllm import LLM, Grammar, SamplingParams
 from dllm.errors import GrammarError
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search import constraint as constraint_module
-from dllm.grammars.search.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.solve import UndecidedError
 from dllm.grammars.tables.vocabulary import vocabulary

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Sequence
 
 from dllm.errors import GrammarError
+from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.misfit import FREE, calm, misfit, possible
-from dllm.grammars.search.canvas import MASK, Canvas, Gap
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.solve import UndecidedError, solve
 from dllm.grammars.tables.compiled import Compiled

@@ -20,15 +20,15 @@ from itertools import groupby
 
 import numpy as np
 
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.caret import placed, pointed
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.search.canvas import MASK, Canvas
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import FEW, View, build
 from dllm.grammars.search.solve import MEMORY, UndecidedError
 from dllm.grammars.tables.compiled import Compiled
-from dllm.grammars.tables.flat import starts
-from dllm.grammars.tables.reach import Bools, Reach
+from dllm.grammars.tables.flat import Bools, starts
+from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.steps import DEAD
 
 Fault = tuple[int, int]

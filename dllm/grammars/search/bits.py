@@ -20,6 +20,12 @@ def lowest(word):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def add(one, number):  # type: ignore[no-untyped-def]
+    """Put a number into a set."""
+    one[number >> 6] |= ONE << np.uint64(number & 63)
+
+
+@njit(cache=True)
 def holds(one, number):  # type: ignore[no-untyped-def]
     """Whether a number is in a set."""
     return one[number >> 6] >> np.uint64(number & 63) & ONE != 0
@@ -50,7 +56,7 @@ def packed(chosen):  # type: ignore[no-untyped-def]
     found = np.zeros((len(chosen) + 63) >> 6, dtype=np.uint64)
     for number in range(len(chosen)):
         if chosen[number]:
-            found[number >> 6] |= ONE << np.uint64(number & 63)
+            add(found, number)
     return found
 
 

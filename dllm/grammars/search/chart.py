@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from dllm.grammars.search import spans as kernels
 from dllm.grammars.search.reasons import SILENT, UNIT, reasons
 from dllm.grammars.tables.cfg import Cfg
-from dllm.grammars.tables.flat import Ints, starts
-
-Words = NDArray[np.uint64]
+from dllm.grammars.tables.flat import Ints, Words, starts
 
 
 @dataclass(frozen=True)

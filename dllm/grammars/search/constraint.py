@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dllm.errors import GrammarError
-from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.masks import Possible
 from dllm.grammars.search.refusals import Refusals
 from dllm.grammars.search.repair import adapted
 from dllm.grammars.search.solve import UndecidedError, solve
-from dllm.grammars.search.thread import END, ROOM, Thread, Ways
+from dllm.grammars.search.thread import END, NO_LIMIT, ROOM, Thread, Ways
 from dllm.grammars.tables.compiled import Compiled
 
 
@@ -175,7 +175,7 @@ class GrammarConstraint:
                     raise
         return None if thread is None else replace(self, canvas=canvas, thread=thread, refusals=self.refusals.copy())
 
-    def _laid(self, canvas: Canvas, ways: Sequence[Ways], room: int = 1 << 40) -> Thread | None:
+    def _laid(self, canvas: Canvas, ways: Sequence[Ways], room: int = NO_LIMIT) -> Thread | None:
         """The same sentence on another canvas, if it fits."""
         return Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, ways, room)
 

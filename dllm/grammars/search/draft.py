@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dllm.grammars.search.canvas import Canvas
+from dllm.grammars.canvas import Canvas
 from dllm.grammars.search.drafting import drafted
 from dllm.grammars.search.thread import Thread
 from dllm.grammars.tables.reach import Reach
@@ -19,16 +19,14 @@ from dllm.grammars.tables.table import TokenTable
 
 def draft(canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[int]) -> Thread | None:
     """A thread, perhaps with loose gaps; None if the sentence cannot be laid even over what is given."""
-    length = len(canvas.ids)
-    stops = np.full(length, -1, dtype=np.int64)
+    stops = np.full(len(canvas.ids), -1, dtype=np.int64)
     for gap in canvas.gaps:
         stops[gap.start] = gap.stop
-    bare = Thread(table, reach, tuple(sentence), canvas.ids, np.zeros((length + 1, 2), dtype=np.int32), canvas.gaps)
-    tokens = (table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at)
+    bare = Thread.bare(canvas, table, reach, sentence)
     labels = np.array(bare.sentence, dtype=np.int32)
     path, followed, stop = drafted(
-        *((table.groups(canvas.ids), canvas.tail), stops, tokens, table.final),
-        *((labels, *table.matches(labels)), np.append(0, np.cumsum(table.effort[labels])), reach.for_leaping),
+        *((table.groups(canvas.ids), canvas.tail), stops, table.for_laying, table.final),
+        *((labels, *bare.matches), np.append(0, np.cumsum(table.effort[labels])), reach.for_leaping),
     )
     if stop < 0:
         return None

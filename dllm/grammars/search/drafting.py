@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dllm.grammars.search.bits import ONE, common, holds
-from dllm.grammars.search.laying import classes_of, ends_here, labels_left, same
+from dllm.grammars.search.bits import add, common, holds
+from dllm.grammars.search.laying import classes_of, ends_here, given, labels_left, same
+from dllm.grammars.tables.flat import place
 from dllm.grammars.tables.steps import DEAD
 
-NOISY, LEAPT, CROWDED = 1, 64, 4
+NOISE, LEAP, CROWD = 1, 64, 4
 """What it costs to begin free text; to leap over a gap that may not hold what is asked of it; and each token of that
 more than there are masks."""
 
@@ -20,7 +21,7 @@ more than there are masks."""
 @njit(cache=True)
 def _price(need, width, noise):  # type: ignore[no-untyped-def]
     """Of a leap. need: tokens, at a guess."""
-    return noise * NOISY + (LEAPT + CROWDED * max(0, need - width) if need > width or width == 1 else 0)
+    return noise * NOISE + (LEAP + CROWD * max(0, need - width) if need > width or width == 1 else 0)
 
 
 @njit(cache=True)
@@ -53,20 +54,14 @@ def _outcomes(token, tokens, endings, of):  # type: ignore[no-untyped-def]
             emissions.append(e)
             behind.append(t)
         of[s] = k
-        bits[k, s >> 6] |= ONE << np.uint64(s & 63)
+        add(bits[k], s)
     return emissions, behind, bits
 
 
 @njit(cache=True)
 def _landing(row, label, step_label, step_landed, step_at):  # type: ignore[no-untyped-def]
     """Which set of states a label leads to, by a row of steps; -1 if it is not in the row."""
-    low, high = step_at[row], step_at[row + 1]
-    while low < high:
-        middle = (low + high) >> 1
-        if step_label[middle] < label:
-            low = middle + 1
-        else:
-            high = middle
+    low = place(step_label, step_at[row], step_at[row + 1], label)
     return step_landed[low] if low < step_at[row + 1] and step_label[low] == label else -1
 
 
@@ -108,12 +103,10 @@ def _follow(lists, seen, begin, token, low, tokens, sentence):  # type: ignore[n
     class_of, at, emitted, state, labels, labels_at = tokens
     for number in range(low, begin):
         s, i, cost = lists[0][number], lists[1][number], lists[2][number]
-        if class_of[s, token] >= 0:
-            c = at[s] + class_of[s, token]
-            e, t = emitted[c], state[c]
-            if same(labels, labels_at[e], labels_at[e + 1], sentence, i):
-                j = i + labels_at[e + 1] - labels_at[e]
-                _add(lists, seen, begin, t, j, (t, j), cost, number, -1)
+        c = given(token, s, i, class_of, at, emitted, labels, labels_at, sentence)
+        if c >= 0:
+            t, j = state[c], i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]
+            _add(lists, seen, begin, t, j, (t, j), cost, number, -1)
 
 
 @njit(cache=True)
@@ -132,13 +125,14 @@ def _fill(lists, seen, begin, number, gap, tokens, own, free):  # type: ignore[n
         for c in range(low, high):
             t = state[c]
             if of[t] >= 0 and onward[of[t], j] >= 0:
-                noise = NOISY * (e == 0 and holds(free, t))
+                noise = NOISE * (e == 0 and holds(free, t))
                 _add(lists, seen, begin, behind[of[t]], onward[of[t], j], (t, j), cost + noise, number, c)
 
 
 @njit(cache=True)
-def _stay(lists, seen, begin, number, width, behind, onward, bits, silent, calm, free, nothing):  # type: ignore[no-untyped-def]
-    """Over a gap without a label."""
+def _stay(lists, seen, begin, number, width, beyond, silent, calm, free, nothing):  # type: ignore[no-untyped-def]
+    """Over a gap without a label. beyond: the states behind its outcomes, where they lead to, what they come of."""
+    behind, onward, bits = beyond
     s, i, cost = lists[0][number], lists[1][number], lists[2][number]
     inside = np.int64(holds(free, s))
     for o in range(len(bits)):
@@ -154,8 +148,9 @@ def _stay(lists, seen, begin, number, width, behind, onward, bits, silent, calm,
 
 
 @njit(cache=True)
-def _land(lists, seen, begin, number, j, cost, need, width, behind, onward, bits, landed, free, nothing):  # type: ignore[no-untyped-def]
-    """Behind the last label of a gap, which makes `j` in all: in any of the states `landed`."""
+def _land(lists, seen, begin, number, j, cost, need, width, beyond, landed, free, nothing):  # type: ignore[no-untyped-def]
+    """Behind the last label of a gap, which makes `j` in all: in any of the states `landed`. beyond: see `_stay`."""
+    behind, onward, bits = beyond
     for o in range(len(bits)):
         if onward[o, j] >= 0:
             t, noise = common(landed, bits[o], free), 0
@@ -173,8 +168,8 @@ def _leap(lists, seen, low, begin, token, width, most, of, tokens, endings, own,
     step_label, step_landed, step_at = closed[6:]
     sentence, nothing = own[0], np.zeros_like(free)
     emissions, behind, bits = _outcomes(token, tokens, endings, of)
-    bits = bits[: len(emissions)]
     onward = _onward(token, emissions, tokens, endings, sentence)
+    beyond = (behind, onward, bits[: len(emissions)])
     least = np.full(len(sentence) + 1, 1 << 30, dtype=np.int64)  # of pairs behind a first label, by those emitted
     which = np.full(len(sentence) + 1, -1, dtype=np.int64)
     for number in range(low, begin):
@@ -183,11 +178,11 @@ def _leap(lists, seen, low, begin, token, width, most, of, tokens, endings, own,
             continue
         if width == 1:
             _fill(lists, seen, begin, number, (behind, onward, of, most), tokens, own, free)
-        _stay(lists, seen, begin, number, width, behind, onward, bits, silent, calm, free, nothing)
+        _stay(lists, seen, begin, number, width, beyond, silent, calm, free, nothing)
         to = _landing(first[s], sentence[i], step_label, step_landed, step_at) if i < most else -1
         if to >= 0:
             need = effort[i + 1] - effort[i] + holds(free, s)
-            _land(lists, seen, begin, number, i + 1, cost, need, width, behind, onward, bits, landed[to], free, nothing)
+            _land(lists, seen, begin, number, i + 1, cost, need, width, beyond, landed[to], free, nothing)
             if cost < least[i + 1]:
                 least[i + 1], which[i + 1] = cost, number
     for i in range(most):
@@ -195,22 +190,7 @@ def _leap(lists, seen, low, begin, token, width, most, of, tokens, endings, own,
         if to >= 0:
             number = which[i]
             need = effort[i + 1] - effort[lists[1][number]] + holds(free, lists[0][number])
-            _land(
-                lists,
-                seen,
-                begin,
-                number,
-                i + 1,
-                least[i],
-                need,
-                width,
-                behind,
-                onward,
-                bits,
-                landed[to],
-                free,
-                nothing,
-            )
+            _land(lists, seen, begin, number, i + 1, least[i], need, width, beyond, landed[to], free, nothing)
             if least[i] < least[i + 1]:
                 least[i + 1], which[i + 1] = least[i], number
 

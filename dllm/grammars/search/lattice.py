@@ -17,7 +17,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from dllm.grammars.search.canvas import Canvas, Gap
+from dllm.grammars.canvas import Canvas, Gap
 from dllm.grammars.search.chart import Lattice
 from dllm.grammars.search.weave import weave
 from dllm.grammars.tables.flat import Ints
@@ -93,7 +93,7 @@ def build(
     view: View = View.ANY,
     labels: int | None = None,
     limit: int = 1 << 30,
-    made: int = 1 << 34,
+    made: int | None = None,
     frame: Frame = WHOLE,
 ) -> Layout | None:
     """The lattice of a canvas, with the gaps `opened` open and the others closed.
@@ -102,7 +102,9 @@ def build(
         exact: whether a lexeme may lie between two masks of an open gap in every way, or in plain ways only (see
             `Reach.plain`): then the lattice may hold less than the canvas allows.
         view: what is taken to stand in gaps.
+        labels: that the token of an open mask emits, at most; by default as `view` has it.
         limit: of nodes; None for a lattice that would need more.
+        made: of nodes that are made on the way there; by default MADE for each of `limit`.
         frame: of the canvas, where it is a piece of a longer one.
     """
     length = len(canvas.ids)
@@ -117,19 +119,8 @@ def build(
     (ways, begins, finals, arrays, number), places, middles, complete = weave(
         table.groups(canvas.ids),
         *(masks, stops, canvas.tail, exact, labels),
-        *(FEW if view < View.ANY else 0, view == View.CALM, min(made, MADE * limit)),
-        (
-            table.class_of,
-            table.at,
-            table.emitted,
-            table.state,
-            table.labels,
-            table.labels_at,
-            table.parent,
-            *table.onward,
-        ),
-        table.final,
-        reach.for_weaving,
+        *(FEW if view < View.ANY else 0, view == View.CALM, MADE * limit if made is None else made),
+        *(table.for_weaving, table.final, reach.for_weaving),
         (frame.begin, np.array(frame.before, dtype=np.int32), frame.end, np.array(frame.behind, dtype=np.int32)),
     )
     lattice = Lattice(*arrays)

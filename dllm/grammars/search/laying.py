@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from dllm.grammars.tables.flat import place
+
 CALM, PLAIN, NOISY, EXACT = 0, 1, 2, 3
 """Which states are followed inside a gap: see `dllm.grammars.search.thread.Ways`."""
 BEYOND = 40
@@ -25,13 +27,7 @@ def same(labels, low, high, sentence, index):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def classes_of(emitted, low, high, emission):  # type: ignore[no-untyped-def]
     """The classes in `low:high`, ordered by emission, that emit `emission`."""
-    begin, end = low, high
-    while begin < end:
-        middle = (begin + end) >> 1
-        if emitted[middle] < emission:
-            begin = middle + 1
-        else:
-            end = middle
+    begin = place(emitted, low, high, emission)
     after = begin
     while after < high and emitted[after] == emission:
         after += 1
@@ -39,7 +35,7 @@ def classes_of(emitted, low, high, emission):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _given(token, s, i, class_of, at, emitted, labels, labels_at, sentence):  # type: ignore[no-untyped-def]
+def given(token, s, i, class_of, at, emitted, labels, labels_at, sentence):  # type: ignore[no-untyped-def]
     """The class of a given token from state s, or -1 unless what it emits stands in the sentence at i."""
     c = class_of[s, token]
     if c < 0:
@@ -120,7 +116,7 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
             if may_end and ends_here(s, i, final, final_at, final_labels, sentence):
                 ended = p
             if ids[p] >= 0:
-                c = _given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
+                c = given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
                 if c >= 0:
                     j = i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]
                     if seen[state[c], j] < starts[p + 1]:
@@ -150,7 +146,7 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
                     if not inner and p + 1 < n:
                         # the next token is given: it must go on from there, and one way is as good as another to where
                         # it leads
-                        g = _given(ids[p + 1], t, j, class_of, at, emitted, labels, labels_at, sentence)
+                        g = given(ids[p + 1], t, j, class_of, at, emitted, labels, labels_at, sentence)
                         if g < 0:
                             continue
                         beyond = j + labels_at[emitted[g] + 1] - labels_at[emitted[g]]
@@ -173,7 +169,7 @@ def lay(canvas, tokens, endings, own, near, ways, room):  # type: ignore[no-unty
                 fine = (p >= tail or p == n) and ends_here(s, i, final, final_at, final_labels, sentence)
             if not fine and p < n:
                 if ids[p] >= 0:
-                    c = _given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
+                    c = given(ids[p], s, i, class_of, at, emitted, labels, labels_at, sentence)
                     if c >= 0:
                         fine = good[state[c], i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]] == p + 1
                 else:

@@ -16,16 +16,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dllm.grammars.canvas import Canvas, Gap
 from dllm.grammars.search.bits import add_to, meets, packed
-from dllm.grammars.search.canvas import Canvas, Gap
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import Layout, build
 from dllm.grammars.search.nodes import SILENT, kind_of, label_of, nothing, target_of
 from dllm.grammars.search.strides import Strides
 from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.flat import Bools
 from dllm.grammars.tables.steps import DEAD
 
-Bools = NDArray[np.bool_]
 MEMORY = 2 << 20
 """Bytes of the chart, beyond which any lexeme is taken to be possible."""
 
@@ -73,17 +73,11 @@ class Possible:
         begins, stops = self._alive[entries], self._alive[exits]
         tail = max(0, self._canvas.tail - gap.start)
         before, after = _sweep(steps.silent, steps.first, steps.later, begins, stops, steps.ending, gap.width, tail)
-        kept: dict[bytes, Bools] = {}
-        groups: list[Bools] = []
-        for at in range(gap.width):
-            key = before[at].tobytes() + after[at + 1].tobytes()
-            if key not in kept:
-                kept[key] = steps.groups(before[at], after[at + 1])
-            groups.append(kept[key])
+        groups = tuple(steps.groups(before[at], after[at + 1]) for at in range(gap.width))
         ends = [at >= tail and bool((before[at] & steps.ending).any()) for at in range(gap.width)]
         # where the text may end before, an end may be committed: it leaves the masks before it open
         states = before[:-1].any(axis=1)
-        return Masks(tuple(groups), tuple(itertools.accumulate(ends, operator.or_)), tuple(states))
+        return Masks(groups, tuple(itertools.accumulate(ends, operator.or_)), tuple(states))
 
     def _labels(self, nodes: NDArray[np.int64]) -> Bools:
         """`[labels]` bool: of live edges from any of these nodes, or like them: they may be live where they were copied

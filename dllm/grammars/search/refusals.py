@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from dllm.grammars.tables.flat import Bools
 from dllm.grammars.tables.table import TokenTable
-
-Bools = NDArray[np.bool_]
 
 
 class Refusals:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dllm.grammars.search.canvas import MASK, Canvas
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import Frame, View, build
 from dllm.grammars.search.thread import Thread

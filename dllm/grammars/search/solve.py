@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dllm.grammars.search.canvas import MASK, Canvas, Gap
+from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.draft import draft
 from dllm.grammars.search.lattice import View, build
@@ -62,7 +62,7 @@ def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | No
             return found
         view = max(view, View.FEW)
         closed = [gap for gap in canvas.gaps if gap not in opened]
-        assert closed, "with all gaps open, what is found fits"
+        assert closed, "with all gaps open, what is found fits"  # in exact ways, which were tried without a limit
         opened += _next(closed, loose)
 
 
@@ -76,10 +76,15 @@ def _laid(compiled: Compiled, canvas: Canvas, sentence: Sequence[int]) -> tuple[
     if rough is not None and not rough.loose:
         return rough, ()
     found = whole(tuple(Ways), ROOM)
-    if found is not None or rough is None:
-        return found or whole((Ways.EXACT,)), canvas.gaps
-    rough = _repaired(compiled, canvas, rough)
-    return (whole((Ways.EXACT,)) if rough.loose else rough), rough.loose
+    if found is not None:
+        return found, ()
+    loose: Sequence[Gap] = canvas.gaps
+    if rough is not None:
+        rough = _repaired(compiled, canvas, rough)
+        if not rough.loose:
+            return rough, ()
+        loose = rough.loose
+    return whole((Ways.EXACT,)), loose
 
 
 def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:

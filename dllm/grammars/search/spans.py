@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dllm.grammars.search.bits import ONE, lowest
+from dllm.grammars.search.bits import ONE, add, lowest
 
 
 @njit(cache=True)
@@ -35,11 +35,6 @@ def _adds(bits, one, other, words):  # type: ignore[no-untyped-def]
         if bits[w] & ~(one[w] | other[w]):
             return True
     return False
-
-
-@njit(cache=True)
-def _push(pending, rank):  # type: ignore[no-untyped-def]
-    pending[rank >> 6] |= ONE << np.uint64(rank & 63)
 
 
 @njit(cache=True)
@@ -113,14 +108,14 @@ def inside(grammar, ranks, edges, room):  # type: ignore[no-untyped-def]
             z = silent[e]
             for a in range(count):
                 if rows[z, a] >= 0 and _or(waiting[a], bits[rows[z, a] :], (z >> 6) + 1):
-                    _push(pending, rank[a])
+                    add(pending, rank[a])
         for e in range(at[x], at[x + 1]):
             y = target[e]
             loops = loops or y == x
             for k in range(symbols_at[label[e]], symbols_at[label[e] + 1]):
                 t = symbols[k, 0]
                 waiting[t, y >> 6] |= ONE << np.uint64(y & 63)
-                _push(pending, rank[t])
+                add(pending, rank[t])
         while True:
             r = _pop(pending)
             if r < 0:
@@ -131,7 +126,7 @@ def inside(grammar, ranks, edges, room):  # type: ignore[no-untyped-def]
             for k in range(unit_at[b], unit_at[b + 1]):
                 a = unit[k, 0]
                 if _or(waiting[a], new, words):
-                    _push(pending, rank[a])
+                    add(pending, rank[a])
             for k in range(left_at[b], left_at[b + 1]):
                 a, c = left[k, 0], left[k, 1]
                 changed = False
@@ -146,12 +141,12 @@ def inside(grammar, ranks, edges, room):  # type: ignore[no-untyped-def]
                 if loops and (new[x >> 6] >> np.uint64(x & 63)) & ONE:
                     changed = _or(waiting[a], known[c], words) or changed
                 if changed:
-                    _push(pending, rank[a])
+                    add(pending, rank[a])
             if loops:
                 for k in range(right_at[b], right_at[b + 1]):
                     a, c = right[k, 0], right[k, 1]
                     if known[c, x >> 6] >> np.uint64(x & 63) & ONE and _or(waiting[a], new, words):
-                        _push(pending, rank[a])
+                        add(pending, rank[a])
         bits, size = _keep(x, known, rows, bits, size, has, most)
         if size > room:
             return rows[:0], bits[:0], has
@@ -177,7 +172,7 @@ def outside(bodies, ranks, edges, spans, start, root, ends):  # type: ignore[no-
                 waiting[a, w] = used[rows[x, a] + w]
                 used[rows[x, a] + w] = 0
                 if waiting[a, w]:
-                    _push(pending, count - 1 - rank[a])
+                    add(pending, count - 1 - rank[a])
         while True:
             r = _pop(pending)
             if r < 0:
@@ -215,12 +210,12 @@ def outside(bodies, ranks, edges, spans, start, root, ends):  # type: ignore[no-
                                     used[that + u] |= more
                                 elif more & ~(waiting[c, u] | used[that + u]):
                                     waiting[c, u] |= more & ~used[that + u]
-                                    _push(pending, count - 1 - rank[c])
+                                    add(pending, count - 1 - rank[c])
                         if fits and not (waiting[b, w] | used[own + w]) & bit:
                             waiting[b, w] |= bit
                             changed = True
                 if changed:
-                    _push(pending, count - 1 - rank[b])
+                    add(pending, count - 1 - rank[b])
     return used
 
 

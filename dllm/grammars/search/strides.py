@@ -11,12 +11,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.search.bits import ONE, meets, packed
+from dllm.grammars.search.bits import add, meets, packed
+from dllm.grammars.tables.flat import Bools, Words
 from dllm.grammars.tables.steps import DEAD
 from dllm.grammars.tables.table import TokenTable
 
-Bools = NDArray[np.bool_]
-Words = NDArray[np.uint64]
 KEPT = 8
 """Sets of labels for which what is made is kept."""
 MASKS_KEPT = 1024
@@ -118,14 +117,13 @@ def _rows(at, emitted, state, one, other):  # type: ignore[no-untyped-def]
     for s in range(count):
         for c in range(at[s], at[s + 1]):
             e, t = emitted[c], state[c]
-            bit = ONE << np.uint64(t & 63)
             if e == 0:
-                silent[s, t >> 6] |= bit
+                add(silent[s], t)
                 continue
             if one[e]:
-                first[s, t >> 6] |= bit
+                add(first[s], t)
             if other[e]:
-                later[s, t >> 6] |= bit
+                add(later[s], t)
     return silent, first, later
 
 

@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.search import laying
-from dllm.grammars.search.canvas import MASK, Canvas, Gap
 from dllm.grammars.search.laying import lay, read
 from dllm.grammars.tables.flat import Ints
 from dllm.grammars.tables.reach import Reach
@@ -64,6 +63,7 @@ class Thread:
     Attributes:
         witness: a token for every position, or END from some position on; MASK in loose gaps.
         path: `[n + 1, 2]`, the pair before each position; -1 inside of loose gaps, and behind an end.
+        matches: `TokenTable.matches` of the sentence.
         loose: gaps where it does not fit, or was not found to.
     """
 
@@ -72,11 +72,14 @@ class Thread:
     sentence: tuple[int, ...]
     witness: tuple[int, ...]
     path: Ints
+    matches: tuple[Ints, Ints]
     loose: tuple[Gap, ...] = ()
 
-    @cached_property
-    def _matches(self) -> tuple[Ints, Ints]:
-        return self.table.matches(np.array(self.sentence, dtype=np.int32))
+    @classmethod
+    def bare(cls, canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[int]) -> Thread:
+        """Of a sentence that is not laid anywhere yet."""
+        labels, path = tuple(sentence), np.zeros((len(canvas.ids) + 1, 2), dtype=np.int32)
+        return cls(table, reach, labels, canvas.ids, path, table.matches(labels), canvas.gaps)
 
     @classmethod
     def make(
@@ -89,9 +92,8 @@ class Thread:
         room: int = NO_LIMIT,
     ) -> Thread | None:
         """A sentence on a whole canvas, or None if it does not lie there in any of these ways."""
-        n = len(canvas.ids)
-        bare = cls(table, reach, tuple(sentence), (MASK,) * n, np.zeros((n + 1, 2), dtype=np.int32))
-        return bare.laid(canvas, Piece(0, n, (0, 0), (-1, len(sentence))), ways, room=room)
+        everything = Piece(0, len(canvas.ids), (0, 0), (-1, len(sentence)))
+        return cls.bare(canvas, table, reach, sentence).laid(canvas, everything, ways, room=room)
 
     def moved(self, canvas: Canvas, low: int, high: int) -> Thread | None:
         """The same sentence on another canvas of this length, laid anew around positions `low:high`, where it changed.
@@ -145,7 +147,9 @@ class Thread:
         sentence: another one, which differs from the thread's only in what is read there.
         room: pairs that are looked at in exact ways, at most.
         """
-        own = self if sentence is None or sentence == self.sentence else replace(self, sentence=sentence)
+        own = self
+        if sentence is not None and sentence != self.sentence:
+            own = replace(self, sentence=sentence, matches=self.table.matches(sentence))
         more = len(own.sentence) - len(self.sentence)
         goal = (piece.goal[0], piece.goal[1] + more)
         for way in ways:
@@ -166,7 +170,7 @@ class Thread:
         """Tokens for a piece, and the pairs they go through; only the labels in question are looked at."""
         table, reach = self.table, self.reach
         low, high = piece.begin[1], piece.goal[1]
-        places, matches = self._matches
+        places, matches = self.matches
         sentence = (np.array(self.sentence[low : high + 1], dtype=np.int32), places[low : high + 3], matches)
         ids = canvas.ids[piece.low : piece.high]
         given = (
@@ -175,7 +179,7 @@ class Thread:
             (piece.begin[0], 0),
             (piece.goal[0], high - low),
         )
-        tokens = (table.class_of, table.at, table.emitted, table.state, table.labels, table.labels_at)
+        tokens = table.for_laying
         near = (reach.leads, reach.plain | (ways == Ways.EXACT), reach.free)
         laid = lay(given, tokens, table.final, sentence, near, int(ways), room)
         if not laid[3][0]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dllm.grammars.search.bits import ONE, add_to, holds
+from dllm.grammars.search.bits import add, add_to, holds
 from dllm.grammars.search.nodes import (
     INSERTED,
     append,
@@ -181,7 +181,7 @@ def _distinct(after):  # type: ignore[no-untyped-def]
     bits = np.zeros((len(nodes), (len(after) + 63) >> 6), dtype=np.uint64)
     for s in range(len(after)):
         if of[s] >= 0:
-            bits[of[s], s >> 6] |= ONE << np.uint64(s & 63)
+            add(bits[of[s]], s)
     return nodes, bits
 
 

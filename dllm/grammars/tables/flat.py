@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+Bools = NDArray[np.bool_]
 Ints = NDArray[np.int32]
+Words = NDArray[np.uint64]
+"""Sets of small numbers as bits: see `dllm.grammars.search.bits`."""
 Row = tuple[int, ...]
 
 
@@ -26,3 +30,15 @@ def unragged(flat: Ints, begins: Ints) -> tuple[Row, ...]:
     """The rows again."""
     values, bounds = flat.tolist(), begins.tolist()
     return tuple(tuple(values[low:high]) for low, high in pairwise(bounds))
+
+
+@njit(cache=True)
+def place(values, low, high, one):  # type: ignore[no-untyped-def]
+    """In `values[low:high]`, which ascend, where the first is that is not below `one`; `high` if there is none."""
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < one:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -9,13 +9,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from dllm.grammars.tables.flat import Ints, ragged, starts
+from dllm.grammars.tables.flat import Bools, Ints, Words, ragged, starts
 from dllm.grammars.tables.scanner import Emission, Scanner
 from dllm.grammars.tables.steps import DEAD
 
 FREE = 90
 """Bytes that a state takes without a label, from which on it is inside free text: a string, a comment."""
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Reach:
         )
 
     @cached_property
-    def _sets(self) -> tuple[NDArray[np.uint64], ...]:
+    def _sets(self) -> tuple[Words, ...]:
         """`silent`, `calm`, `landed` and `free` as rows of bits."""
         count = len(self.free)
         return (
@@ -202,7 +201,7 @@ class _Rows:
         return [made[row.tobytes()] for row in reached]
 
 
-def _bits(values: NDArray[np.integer], at: NDArray[np.integer], count: int) -> NDArray[np.uint64]:
+def _bits(values: NDArray[np.integer], at: NDArray[np.integer], count: int) -> Words:
     """Sets of numbers below `count`, those of x at `values[at[x]:at[x + 1]]`, as rows of words of 64 bits."""
     found = np.zeros((len(at) - 1, (count + 63) // 64 * 64), dtype=bool)
     found[np.repeat(np.arange(len(at) - 1), np.diff(at)), values] = True

@@ -16,8 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.search.canvas import MASK
-from dllm.grammars.tables.flat import Ints, ragged, starts, unragged
+from dllm.grammars.canvas import MASK
+from dllm.grammars.tables.flat import Ints, place, ragged, starts, unragged
 from dllm.grammars.tables.scanner import Scanner
 from dllm.grammars.tables.steps import DEAD
 from dllm.grammars.tables.vocabulary import Vocabulary
@@ -102,11 +102,15 @@ class TokenTable:
         rows = [np.unique(self.state[low:high]) for low, high in pairwise(self.at.tolist())]
         return np.concatenate(rows).astype(np.int32), starts([len(row) for row in rows])
 
-    @cached_property
+    @property
+    def for_laying(self) -> tuple[NDArray[np.integer], ...]:
+        """What `dllm.grammars.search.laying` takes, in its order."""
+        return self.class_of, self.at, self.emitted, self.state, self.labels, self.labels_at
+
+    @property
     def for_weaving(self) -> tuple[NDArray[np.integer], ...]:
         """What `dllm.grammars.search.weave` takes, in its order."""
-        own = (self.class_of, self.at, self.emitted, self.state, self.labels, self.labels_at, self.parent)
-        return (*own, *self.onward)
+        return (*self.for_laying, self.parent, *self.onward)
 
     @cached_property
     def kept(self) -> dict[bytes, Any]:
@@ -131,9 +135,9 @@ class TokenTable:
         at = starts(np.bincount(self.parent[1:], minlength=len(self.parent)))
         return at, last[order], (order + 1).astype(np.int32)
 
-    def matches(self, sentence: Ints) -> tuple[Ints, Ints]:
+    def matches(self, sentence: Labels) -> tuple[Ints, Ints]:
         """For each place in a sentence, where those of each begin, and the emissions that stand there."""
-        found: tuple[Ints, Ints] = _matches(sentence, *self.longer)
+        found: tuple[Ints, Ints] = _matches(np.array(sentence, dtype=np.int32), *self.longer)
         return found
 
     @cached_property
@@ -196,13 +200,7 @@ def _matches(sentence, at, last, number):  # type: ignore[no-untyped-def]
     for begin in range(len(sentence) + 1):
         e = 0
         for i in range(begin, len(sentence)):
-            low, high = at[e], at[e + 1]
-            while low < high:
-                middle = (low + high) >> 1
-                if last[middle] < sentence[i]:
-                    low = middle + 1
-                else:
-                    high = middle
+            low = place(last, at[e], at[e + 1], sentence[i])
             if low == at[e + 1] or last[low] != sentence[i]:
                 break
             e = number[low]
