@@ -44,28 +44,37 @@ def rows_of(request: Request) -> list[Row]:
 
 
 def fill(engine: Engine, pieces: Sequence[Piece], params: SamplingParams, seed: int) -> Document | Candidates:
-    """The request for a document; widths on which no text of the grammar fits drop out.
+    """The request for a document; widths on which no text of the grammar is found to fit drop out.
 
     Raises:
         GrammarError: no width is left.
         DllmError: what `Document.make` raises.
     """
-    variants, documents, refused, lost = expand(pieces), list[Document](), list[GrammarError](), 0.0
+    variants = expand(pieces)
+    if len(variants) == 1:
+        return Document.make(engine, variants[0], params, seed)
+    documents, lost = list[Document](), 0.0
     for variant in reversed(variants):  # the widest first: its errors are the ones to report
         began = time.perf_counter()
         try:
-            documents.append(Document.make(engine, variant, params, seed))
-        except GrammarError as error:
-            if len(variants) == 1:
-                raise
-            refused.append(error)
+            documents.append(Document.make(engine, variant, params, seed, advise=False))
+        except GrammarError:
             lost += time.perf_counter() - began
     if not documents:
-        raise GrammarError(
-            f"of the widths tried for {_widths(pieces, variants)}, none fits; at the widest: {refused[0]}"
-        ) from refused[0]
+        raise _none_fits(engine, pieces, variants, params)
     documents[0].row.constraint_seconds += lost
     return documents[0] if len(documents) == 1 else Candidates(documents[::-1])
+
+
+def _none_fits(
+    engine: Engine, pieces: Sequence[Piece], variants: Sequence[list[Piece]], params: SamplingParams
+) -> GrammarError:
+    """The error for a document of which all variants were refused; advice takes time, so it is sought once."""
+    try:
+        Document.make(engine, variants[-1], params, 0)
+    except GrammarError as error:
+        return GrammarError(f"of the widths tried for {_widths(pieces, variants)}, none fits; at the widest: {error}")
+    raise AssertionError("what was refused is refused again")
 
 
 def sureness(row: Row) -> float:

@@ -87,8 +87,10 @@ class Engine:
             raise ConfigError(f"scheduler {bound} asks for measures {unknown}; known: {', '.join(MEASURES)}")
         return bound
 
-    def constrain(self, row: Row, params: SamplingParams, *, ends: bool) -> None:
+    def constrain(self, row: Row, params: SamplingParams, *, ends: bool, advise: bool = True) -> None:
         """Hold a row to the grammar asked for, if any; `ends`: whether an end of text may stop it before it is full.
+
+        `advise`: whether an error says what would have to change.
 
         Raises:
             ConfigError: no tokenizer, which says what text a token is.
@@ -96,20 +98,23 @@ class Engine:
         """
         if params.grammar is None:
             return
-        if self.tokenizer is None:
-            raise ConfigError(
-                "grammar needs a tokenizer, which says what text a token is; give LLM(..., tokenizer=...)"
-            )
         from dllm.grammars.attach import attach
 
-        attach(params.grammar, row, self.vocabulary, ends=ends, eos=self.model.eos_token_ids)
+        attach(params.grammar, row, self.vocabulary, ends=ends, eos=self.model.eos_token_ids, advise=advise)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The bytes of every token that may be proposed; mask and ends are no text, whatever a tokenizer says."""
+        """The bytes of every token that may be proposed; mask and ends are no text, whatever a tokenizer says.
+
+        Raises:
+            ConfigError: no tokenizer, which says what text a token is.
+        """
+        if self.tokenizer is None:
+            raise ConfigError(
+                "a grammar needs a tokenizer, which says what text a token is; give LLM(..., tokenizer=...)"
+            )
         from dllm.grammars.tables.vocabulary import vocabulary_of
 
-        assert self.tokenizer is not None
         without = self.banned_in_holes.nonzero().flatten().tolist()
         return vocabulary_of(self.tokenizer, self.model.vocab_size, without)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import torch
 
 from dllm.candidates import Candidates, Request, fill, rows_of
+from dllm.check import whole
 from dllm.denoise import denoise
 from dllm.document import Part, is_ids, parse_parts, parse_template
 from dllm.engine import Engine
@@ -22,9 +23,13 @@ from dllm.progress import progress_bar
 from dllm.requests import Answer, draw_seed
 from dllm.tokenizer import as_tokenizer, tokenizer_of
 
+if TYPE_CHECKING:
+    from dllm.grammars.tables.vocabulary import Vocabulary
+
 Prompt = str | Sequence[int]
 Params = SamplingParams | Sequence[SamplingParams] | None
 Message = Mapping[str, Any]
+Make = Callable[[Any, SamplingParams, int], Request]
 
 
 class Options(TypedDict, total=False):
@@ -84,6 +89,11 @@ class LLM:
             named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))
             self.model = as_denoiser(self.model, mask_token_id=named)
         self._engine = Engine(self.model, self.tokenizer)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What text a token is; `grammar.compile(llm.vocabulary)` makes a grammar ready ahead of its first use."""
+        return self._engine.vocabulary
 
     # a str is also a Sequence[str]: the first overload wins, here as at run time
     @overload
@@ -212,16 +222,10 @@ class LLM:
         return self.tokenizer.apply_chat_template(messages)
 
     def _run(
-        self,
-        items: Sequence[Any],
-        params: SamplingParams | Sequence[SamplingParams] | None,
-        make: Callable[[Any, SamplingParams, int], Request],
-        max_batch_size: int,
-        progress: bool | None,
+        self, items: Sequence[Any], params: Params, make: Make, max_batch_size: int, progress: bool | None
     ) -> list[RequestOutput]:
         """All items to their ends; every request is checked before the first forward."""
-        if isinstance(max_batch_size, bool) or not isinstance(max_batch_size, int) or max_batch_size < 1:
-            raise ConfigError(f"max_batch_size={max_batch_size!r} must be a whole number of at least 1")
+        max_batch_size = whole("max_batch_size", max_batch_size, 1)
         groups = []
         for index, (item, own) in enumerate(zip(items, _each(params, len(items)), strict=True)):
             seed = draw_seed(own)
@@ -239,9 +243,7 @@ class LLM:
         outputs = [[request.output() for request in group] for group in groups]
         return [replace(first, more=tuple(more)) for first, *more in outputs]
 
-    def _stream(
-        self, item: Any, params: SamplingParams | None, make: Callable[[Any, SamplingParams, int], Request]
-    ) -> Iterator[StepEvent]:
+    def _stream(self, item: Any, params: SamplingParams | None, make: Make) -> Iterator[StepEvent]:
         (params,) = _each(params, 1)
         if params.n != 1:
             raise ConfigError(f"n={params.n}: a stream follows one sample; use n=1, or generate()")

@@ -49,8 +49,7 @@ def _range(width: Any, least: Any, most: Any) -> tuple[int, int]:
                 f"Hole width={width!r} with min={least!r}, max={most!r}: give a width, as in Hole(12), or a range, as "
                 "in Hole(min=3, max=12)"
             )
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ConfigError(f"Hole width={width!r} must be a whole number of at least 1 token")
+        width = whole("Hole width", width, 1)
         return width, width
     if least is None or most is None:
         raise ConfigError(

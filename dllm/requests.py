@@ -86,8 +86,14 @@ class Document:
     exact: bool
 
     @classmethod
-    def make(cls, engine: Engine, pieces: list[Piece], params: SamplingParams, seed: int) -> Document:
-        """A request for a document whose holes have fixed widths; `dllm.candidates` makes those of the others."""
+    def make(
+        cls, engine: Engine, pieces: list[Piece], params: SamplingParams, seed: int, *, advise: bool = True
+    ) -> Document:
+        """A request for a document whose holes have fixed widths; `dllm.candidates` makes those of the others.
+
+        Args:
+            advise: whether an error of the grammar says what would have to change, which may take seconds to find out.
+        """
         if not any(isinstance(piece, Hole) for piece in pieces):
             raise PromptError(
                 "the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts "
@@ -110,7 +116,7 @@ class Document:
         engine.check_length(len(ids), "the document, holes included,")
         row = _row(engine, torch.tensor(ids), torch.tensor(masked), params, seed)
         row.banned, row.when_full = engine.banned_in_holes, "stop"
-        engine.constrain(row, params, ends=False)
+        engine.constrain(row, params, ends=False, advise=advise)
         return cls(engine, row, pieces, widths, ids, params.grammar is not None)
 
     def text_so_far(self) -> str:

@@ -434,6 +434,24 @@ def test_a_search_with_a_limit_gives_up_and_never_says_no_for_yes(first):
     assert given_up > 10
 
 
+def test_a_long_text_does_not_use_up_the_limit(monkeypatch):
+    """A token that is given makes a node or two; the limit is for what is hidden."""
+    monkeypatch.setattr(solve_module, "LIMIT", 40)
+    compiled = Compiled.make(rules_from_lark('start: ("a" | "b")*'), vocabulary([b"a", b"b", None]))
+    assert solve(compiled, Canvas((*[0, 1] * 200, MASK, MASK), False)) is not None
+    with pytest.raises(UndecidedError):
+        solve(compiled, Canvas((*[0, 1] * 200, MASK, MASK), False), 40)
+
+
+def test_a_commit_outside_of_the_canvas_is_a_mistake_of_the_caller():
+    compiled = Compiled.make(rules_from_lark('start: ("a" | "b")*'), vocabulary([b"a", b"b", None]))
+    held = GrammarConstraint.start(compiled, Canvas((MASK, MASK), False), OFFSET, ())
+    assert len(repr(held)) < 500  # of its tables, only the names
+    for position in (OFFSET - 1, OFFSET + 2):
+        with pytest.raises(AssertionError, match=f"position {position}"):
+            held.commit({position: 0})
+
+
 def test_a_canvas_says_where_its_gaps_are_and_where_an_end_may_stand():
     m = MASK
     for ids, gaps, tail in [

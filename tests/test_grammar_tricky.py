@@ -510,7 +510,7 @@ def test_special_tokens_and_columns_without_tokens_are_no_text():
     grammar = Grammar.from_choices(["<|im_end|>", "<|mask|>"])
     out = llm.generate("go", SamplingParams(max_new_tokens=16, grammar=grammar, temperature=9.0, seed=1))
     assert out.text in ("<|im_end|>", "<|mask|>") and max(out.token_ids) < 600
-    assert len(llm._engine.vocabulary) == 640
+    assert len(llm.vocabulary) == 640
 
 
 # --- 13. samplers -----------------------------------------------------------------------------------------------------
@@ -567,7 +567,7 @@ def test_a_search_that_is_given_up_in_mid_answer_ends_with_the_witness(monkeypat
 def test_a_program_with_tokens_hidden_at_random_is_completed(share):
     """Half of the tokens hidden is where an intersection of automata takes minutes."""
     llm = LLM("tiny")
-    compiled = CODE.compile(llm._engine.vocabulary)
+    compiled = CODE.compile(llm.vocabulary)
     for seed, text in enumerate(PROGRAMS[:2]):
         rng, whole = random.Random(seed), llm.tokenizer.encode(text)
         hidden = tuple(MASK if at < 60 and rng.random() < share else token for at, token in enumerate(whole))

@@ -14,6 +14,7 @@ import torch
 import dllm.denoise
 from dllm import LLM, ConfigError, Grammar, GrammarError, Hole, PromptError, SamplingParams
 from dllm.document import CANDIDATES, expand, parse_template
+from dllm.grammars import attach as attach_module
 from tests.fakes import VOCAB, MixDenoiser, ScriptedDenoiser
 from tests.test_llm import letters
 
@@ -55,6 +56,7 @@ def test_a_range_has_no_width_and_a_width_is_its_own_range():
     assert (hole.width, hole.min, hole.max) == (None, 3, 12)
     assert (Hole(12).width, Hole(12).min, Hole(12).max) == (12, 12, 12)
     assert Hole(min=3, max=3) == Hole(3) == Hole(width=3) != Hole(4)
+    assert Hole(np.int64(3)) == Hole(3) and type(Hole(np.int64(3)).width) is int
     assert hole == Hole(min=np.int64(3), max=12) != Hole(min=3, max=11)
     assert len({hole, Hole(min=3, max=12), Hole(3)}) == 2
     assert repr(hole) == "Hole(min=3, max=12)" and repr(Hole(3)) == "Hole(width=3)"
@@ -80,6 +82,9 @@ def test_a_range_has_no_width_and_a_width_is_its_own_range():
         ({"width": 3, "min": 1, "max": 4}, r"width=3 with min=1, max=4: give a width"),
         ({"width": 3, "max": 4}, "width=3 with min=None, max=4"),
         ({"width": 3, "min": 3}, "width=3 with min=3, max=None"),
+        ({"width": 0}, "Hole width=0 must be a whole number of at least 1"),
+        ({"width": True}, "width=True"),
+        ({"width": "a"}, "width='a'"),
     ],
 )
 def test_every_mistake_is_named(arguments, said):
@@ -259,6 +264,21 @@ def test_none_fits_is_one_error(llm):
     with pytest.raises(GrammarError) as fixed:
         llm.infill(["a", Hole(min=5, max=5), "a"], params)
     assert str(fixed.value) == str(widest.value)
+
+
+def test_advice_is_sought_once_and_only_where_no_width_fits(llm, monkeypatch):
+    asked, true = [], attach_module._advice
+
+    def advice(grammar, compiled, canvas):
+        asked.append(len(canvas.ids))
+        return true(grammar, compiled, canvas)
+
+    monkeypatch.setattr(attach_module, "_advice", advice)
+    llm.infill("a<mask:2-5>a", SamplingParams(grammar=Grammar.from_regex("a[b-z]{5}a")))
+    assert asked == []
+    with pytest.raises(GrammarError, match="with 7 more tokens"):
+        llm.infill("a<mask:2-5>a", SamplingParams(grammar=Grammar.from_regex("a[b-z]{12}a")))
+    assert asked == [7]
 
 
 def test_tiny_under_a_grammar(tiny):

@@ -1,6 +1,7 @@
 """The project itself: the wheel, the links, the documents, the size of files."""
 
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,10 @@ SOURCES = sorted(p for folder in ("dllm", "scripts", "examples", "benchmarks") f
 
 
 def test_the_wheel_holds_dllm_and_nothing_else(tmp_path):
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]
+    source = tmp_path / "source"  # a copy: what an earlier build has left beside the package would be packed too
+    left_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests", "benchmarks")
+    shutil.copytree(ROOT, source, ignore=left_out, symlinks=True)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()

@@ -99,7 +99,7 @@ def measure(llm: LLM, task: str, count: int, params: SamplingParams) -> Iterator
 
 
 def _held(llm: LLM, case: Case, params: SamplingParams) -> Result:
-    vocabulary = llm._engine.vocabulary
+    vocabulary = llm.vocabulary
     began = time.perf_counter()
     case.grammar.compile(vocabulary)
     seconds = time.perf_counter() - began

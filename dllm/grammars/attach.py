@@ -23,12 +23,18 @@ FEW = 4
 """Holes up to which each is also widened alone."""
 
 
-def attach(grammar: Grammar, row: Row, vocabulary: Vocabulary, *, ends: bool, eos: Iterable[int]) -> None:
+def attach(
+    grammar: Grammar, row: Row, vocabulary: Vocabulary, *, ends: bool, eos: Iterable[int], advise: bool = True
+) -> None:
     """Hold what is behind the row's prompt to the grammar.
 
+    Args:
+        ends: whether one of `eos` may end the text before the row is full.
+        advise: whether an error says what would have to change.
+
     Raises:
-        GrammarError: no text of the grammar fits. It says how many tokens one needs where that is the reason; and where
-            the fixed text is, at which line and column, with lines below that show the place.
+        GrammarError: no text of the grammar fits. With `advise` it says how many tokens one needs where that is the
+            reason; and where the fixed text is, at which line and column, with lines below that show the place.
     """
     began = time.perf_counter()
     compiled = grammar.compile(vocabulary)
@@ -44,7 +50,8 @@ def attach(grammar: Grammar, row: Row, vocabulary: Vocabulary, *, ends: bool, eo
     try:
         row.constraint = GrammarConstraint.start(compiled, canvas, start, eos if ends else ())
     except GrammarError as error:
-        raise GrammarError(f"{grammar.name}: {error}; {_advice(grammar, compiled, canvas)}") from None
+        advice = f"; {_advice(grammar, compiled, canvas)}" if advise else ""
+        raise GrammarError(f"{grammar.name}: {error}{advice}") from None
     row.constraint_seconds += time.perf_counter() - began
 
 

@@ -20,7 +20,7 @@ from dllm.grammars.tables.cfg import Cfg
 from dllm.grammars.tables.flat import Ints, Words, starts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Tables:
     """A grammar as flat arrays: for each symbol, what it is a part of; for each label, the terminals it may be.
 
@@ -104,7 +104,7 @@ def _ranks(count: int, begun: Iterable[tuple[int, int]]) -> Ints:
     return np.array(found, dtype=np.int32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Lattice:
     """Nodes from the right end on.
 
@@ -128,7 +128,7 @@ class Lattice:
     root: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Chart:
     """What was found in a lattice.
 

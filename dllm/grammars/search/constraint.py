@@ -55,7 +55,8 @@ class GrammarConstraint:
             thread = solve(compiled, canvas)
         except UndecidedError:
             raise GrammarError(
-                "whether a text of the grammar fits this canvas was not found out; give the holes more room"
+                "whether a text of the grammar fits this canvas was not found out: it is too long, or its holes too "
+                "tight; give them more room, or split the document"
             ) from None
         if thread is None:
             raise GrammarError("no text of the grammar fits this canvas")
@@ -135,6 +136,7 @@ class GrammarConstraint:
         stop = None
         for position, token in sorted(tokens.items()):
             at = position - self.offset
+            assert 0 <= at < len(ids), f"position {position} is not under the grammar"
             if token in self.eos:
                 if at < self.canvas.tail or self.refusals.holds_end(at):
                     return None

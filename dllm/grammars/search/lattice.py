@@ -42,7 +42,7 @@ class View(IntEnum):
     CALM, FEW, ANY = 0, 1, 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Layout:
     """A lattice and where its nodes come from.
 

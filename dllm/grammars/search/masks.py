@@ -30,7 +30,7 @@ MEMORY = 2 << 20
 """Bytes of the chart, beyond which any lexeme is taken to be possible."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Masks:
     """The tokens of a gap.
 

@@ -26,7 +26,7 @@ AT_ONCE = 5
 NARROW = 8
 """Masks of gaps that are opened together, at most: a wide one may be loose only because of a narrow one."""
 LIMIT = 16_000
-"""Nodes of a lattice, beyond which the search is given up."""
+"""Nodes of a lattice, and two more for each token of the canvas, beyond which the search is given up."""
 MEMORY = 256 << 20
 """Bytes of a chart, beyond which the search is given up."""
 
@@ -35,17 +35,18 @@ class UndecidedError(Exception):
     """The search was given up: it says neither that the canvas can be completed nor that it cannot."""
 
 
-def solve(compiled: Compiled, canvas: Canvas, limit: int = LIMIT) -> Thread | None:
+def solve(compiled: Compiled, canvas: Canvas, limit: int | None = None) -> Thread | None:
     """A sentence and how it lies on the canvas; None if no completion of the canvas is a sentence. Exact both ways.
 
     Raises:
-        UndecidedError: the lattice outgrew `limit` nodes, or the chart its memory.
+        UndecidedError: the lattice outgrew `limit` nodes, by default as `LIMIT` says, or the chart its memory.
     """
     few = canvas.ids.count(MASK) <= FEW_MASKS
     opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
     view, exact = View.CALM, False
+    most = LIMIT + 2 * len(canvas.ids) if limit is None else limit
     while True:
-        layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=limit)
+        layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=most)
         chart = None if layout is None else Chart.bounded(compiled.tables, layout.lattice, MEMORY)
         if chart is None:
             raise UndecidedError

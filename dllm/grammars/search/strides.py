@@ -22,7 +22,7 @@ MASKS_KEPT = 1024
 """Masks that are kept for each: gaps are alike, and from one step to the next most are the same."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Strides:
     """One token, by the scanner state before it.
 
@@ -76,10 +76,12 @@ class Strides:
             table = self.table
             if len(self.kept) >= MASKS_KEPT:
                 self.kept.pop(next(iter(self.kept)))
-            self.kept[key] = _groups(
+            found: Bools = _groups(
                 *((table.class_of, table.at, table.emitted, table.state), (self.one, self.other)),
                 *((self.silent, self.first, self.later), before, after, self.order, self.candidates),
             )
+            found.setflags(write=False)  # all who ask share it
+            self.kept[key] = found
         return self.kept[key]
 
 

@@ -56,7 +56,7 @@ class Piece:
     goal: Pair
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Thread:
     """How a sentence lies on a canvas.
 

@@ -22,7 +22,7 @@ _UTF8_ENDS = (0x7F, 0x7FF, 0xFFFF, 0x10FFFF)
 """The last code points of 1, 2, 3 and 4 bytes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Dfa:
     """A deterministic automaton; state 0 is where it starts.
 

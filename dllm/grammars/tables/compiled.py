@@ -15,7 +15,7 @@ from dllm.grammars.tables.table import TokenTable
 from dllm.grammars.tables.vocabulary import Vocabulary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Compiled:
     """Everything that depends on the grammar and the tokenizer, and on no canvas."""
 

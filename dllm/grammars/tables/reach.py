@@ -17,7 +17,7 @@ FREE = 90
 """Bytes that a state takes without a label, from which on it is inside free text: a string, a comment."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Reach:
     """What the closed form of a gap is made of. Rows of different lengths lie end to end, those of x at `_at[x]`.
 

@@ -26,7 +26,7 @@ Emission = tuple[int, ...]
 """Labels of lexemes, in order."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Scanner:
     """Tables of the transducer; state 0 is where a text starts.
 

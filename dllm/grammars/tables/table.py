@@ -25,7 +25,7 @@ from dllm.grammars.tables.vocabulary import Vocabulary
 Labels = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class TokenTable:
     """A scanner and a vocabulary, multiplied.
 

@@ -15,7 +15,7 @@ from dllm.tokenizer import Tokenizer
 UNUSABLE = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Vocabulary:
     """Tokens and the trie of their bytes; node 0 is the empty text, and a node comes after its parent.
 
