@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 ONE = np.uint64(1)
 
 
+@intrinsic  # type: ignore[misc]
+def _trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
+    def generated(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generated
+
+
 @njit(cache=True)
 def lowest(word):  # type: ignore[no-untyped-def]
-    """Index of the lowest bit that is set."""
-    found = 0
-    for width in (32, 16, 8, 4, 2, 1):
-        if word & ((ONE << np.uint64(width)) - ONE) == 0:
-            word >>= np.uint64(width)
-            found += width
-    return found
+    """Index of the lowest bit that is set; there must be one."""
+    return np.int64(_trailing_zeros(word))
 
 
 @njit(cache=True)
