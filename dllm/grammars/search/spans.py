@@ -74,7 +74,7 @@ def _keep(x, known, rows, bits, size, has, most):  # type: ignore[no-untyped-def
         if some == 0:
             continue
         if size + words > len(bits):
-            larger = np.zeros(2 * len(bits) + words, dtype=np.uint64)
+            larger = np.empty(2 * len(bits) + words, dtype=np.uint64)
             larger[:size] = bits[:size]
             bits = larger
         rows[x, a] = size
@@ -98,7 +98,7 @@ def inside(grammar, ranks, edges, room):  # type: ignore[no-untyped-def]
     by_rank, rank = ranks
     n, count, width = len(at) - 1, len(rank), (len(at) + 62) >> 6
     rows = np.full((n, count), -1, dtype=np.int64)
-    bits, size = np.zeros(1 << 12, dtype=np.uint64), 0
+    bits, size = np.empty(1 << 17, dtype=np.uint64), 0  # only what is written costs anything
     has = np.zeros((count, width), dtype=np.uint64)
     known = np.zeros(count * width, dtype=np.uint64)
     waiting = np.zeros(count * width, dtype=np.uint64)
