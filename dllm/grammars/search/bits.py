@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 
 ONE = np.uint64(1)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
+    """One instruction, for which numba has no name."""
+
     def generated(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 

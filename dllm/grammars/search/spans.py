@@ -148,7 +148,8 @@ def inside(grammar, ranks, edges, room):  # type: ignore[no-untyped-def]
             if loops:
                 for k in range(right_at[b], right_at[b + 1]):
                     a, c = right[k, 0], right[k, 1]
-                    if known[c * width + (x >> 6)] >> np.uint64(x & 63) & ONE and _or(waiting, a * width, new, 0, words):
+                    before = known[c * width + (x >> 6)] >> np.uint64(x & 63) & ONE
+                    if before and _or(waiting, a * width, new, 0, words):
                         add(pending, rank[a])
         bits, size = _keep(x, known, rows, bits, size, has, most)
         if size > room:
