@@ -141,6 +141,14 @@ def blockwise(compiled: Compiled, ids: list[int]) -> tuple[float, float, float]:
     return mean(commits), max(commits), mean(steps)
 
 
+def given_list(words: Vocabulary, encode: Encode, numbers: int) -> tuple[int, float]:
+    """Tokens of a JSON list of digits that is given, up to its last bracket; and milliseconds of the check."""
+    compiled = Grammar.builtin("json").compile(words)
+    ids = encode(b"[" + b", ".join(b"%d" % (i % 10) for i in range(numbers)))
+    canvas = Canvas((*ids, MASK), False)
+    return len(ids), timed(lambda: GrammarConstraint.start(compiled, canvas, 0, ()))[0]
+
+
 def peak() -> float:
     """Megabytes of this process so far, at most."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -157,6 +165,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=Path, help="lines of base64(token) rank")
     parser.add_argument("--count", type=int, default=40, help="canvases a pattern")
     parser.add_argument("--texts", nargs="+", choices=ALL, default=ALL, help="of benchmarks/texts")
+    parser.add_argument("--given", type=int, nargs="+", default=(), help="numbers of a JSON list that is all given")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     words, encode = load(given.vocabulary)
@@ -192,6 +201,9 @@ def main() -> None:
             average, worst, step = blockwise(compiled, ids)
             print(f"\nin blocks of 32: {average:.2f} ms a commit (at most {worst:.1f}), {step:.1f} ms masks a step")
             results[f"{text} blockwise"] = (average, worst, step)
+    for numbers in given.given:
+        length, spent = given_list(words, encode, numbers)
+        print(f"\na JSON list of {length} tokens, all but its end given: {spent / 1000:.2f} s")
     print(f"\npeak memory {peak():.0f} MB; {idle:.0f} MB of that were torch, the libraries and the vocabulary")
     if given.json:
         print(json.dumps(results))
