@@ -1,0 +1,1 @@
+"""ParallelBench (arXiv 2510.04767): tasks, scorers, suites, presets, reports; the theory, and its test."""

@@ -1,0 +1,53 @@
+"""The 17 tasks of ParallelBench: their names, their canvases, and what is measured of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dllm.errors import ConfigError, nearest
+
+Group = Literal["waiting_line", "puzzle", "words_to_sentence", "text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """One task.
+
+    Attributes:
+        canvas: masks behind the question.
+        correlated: whether parts of an answer depend on each other (C(Y|X) > 0).
+        curve: its name in published curves.
+    """
+
+    group: Group
+    canvas: int
+    correlated: bool
+    curve: str
+
+
+def _line(name: str, correlated: bool = False) -> Spec:
+    return Spec(group="waiting_line", canvas=32, correlated=correlated, curve=f"waitingline-{name}")
+
+
+def _other(group: Group, curve: str) -> Spec:
+    return Spec(group=group, canvas=64, correlated=True, curve=curve)
+
+
+TASKS: dict[str, Spec] = {
+    **{name: _line(name) for name in ("copy", "reverse", "sort", "insert_index", "remove_index", "replace_index")},
+    **{name: _line(name, True) for name in ("shuffle", "insert_random", "remove_random", "replace_random")},
+    "latin_square": _other("puzzle", "puzzles-latin_square"),
+    "sudoku": _other("puzzle", "puzzles-sudoku"),
+    **{f"words_{how}": _other("words_to_sentence", f"textwriting-w2s_{how}") for how in ("easy", "medium", "hard")},
+    "paraphrase": _other("text", "textwriting-paraphrasing"),
+    "summary": _other("text", "textwriting-summarization"),
+}
+LISTS = tuple(name for name, spec in TASKS.items() if spec.group == "waiting_line")
+
+
+def check_tasks(names: list[str]) -> None:
+    """Raise ConfigError for a name that is no task."""
+    for name in names:
+        if name not in TASKS:
+            raise ConfigError(f"task={name!r} is not in ParallelBench{nearest(name, TASKS)}: {', '.join(TASKS)}")
