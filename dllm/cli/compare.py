@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ from dllm.cli.compare_options import HowOptions, WhatOptions
 from dllm.cli.grouping import grouped
 
 if TYPE_CHECKING:
-    from dllm.eval.reports import Report
+    from dllm.eval.reports import Titled
 
 
 @grouped
@@ -35,20 +35,20 @@ def compare(
 
     baselines, schedulers = what.specs()
     plan = how.plan(what, [*baselines, *schedulers])
-    with _progress(size(plan)) as advance:
+    with progress("compare", size(plan)) as advance:
         lines = run(plan, out, advance)
     report = Report.make(plan, lines, baselines)
     written = [] if out is None else report.save(out)
     if as_json:
         print(json.dumps(report.summary()))
         return
-    _print(report)
+    print_tables([*report.overviews(), *report.headlines()])
     for path in written:
         print(path)
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr with the time left."""
     from rich.console import Console
     from rich.progress import (
@@ -61,13 +61,17 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     )
 
     columns = (TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("compare", total=total)
-        yield lambda done: progress.advance(bar, done)
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        bar = shown.add_task(what, total=total)
+        yield lambda done: shown.advance(bar, done)
 
 
-def _print(report: Report) -> None:
-    """The overview and the table over all tasks; everything else is in the report."""
+def print_tables(tables: Sequence[Titled], wide: int = 13) -> None:
+    """Tables for the terminal; those whose columns do not fit are left to the written report.
+
+    Args:
+        wide: characters that a column takes, about.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -75,9 +79,9 @@ def _print(report: Report) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 200
-    # with dozens of schedulers an overview does not fit: it is in report.md
-    overviews = [table for table in report.overviews() if len(table[1]) * 13 <= console.width]
-    for title, columns, rows in [*overviews, *report.headlines()]:
+    for title, columns, rows in tables:
+        if len(columns) * wide > console.width:
+            continue
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column.strip("`"), overflow="fold")

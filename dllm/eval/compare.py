@@ -37,6 +37,8 @@ class Plan:
         batch_size: rows decoded together; latency is that of a row in such a batch.
         plugins: Python files that register schedulers of the user's.
         fingerprints: name -> what tells the weights apart when a run is resumed.
+        about: further settings that a resumed run must agree with.
+        shard: (i, n): only every n-th item, from the i-th on; each shard has a file of its own.
     """
 
     models: Mapping[str, Loader]
@@ -48,6 +50,8 @@ class Plan:
     workers: int = 1
     plugins: Sequence[Path] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    shard: tuple[int, int] = (1, 1)
 
     @classmethod
     def make(
@@ -86,6 +90,16 @@ class Plan:
             **rest,
         )
 
+    @property
+    def file(self) -> str:
+        """Name of the file of results."""
+        one, of = self.shard
+        return RESULTS if of == 1 else f"results-{one}-of-{of}.jsonl"
+
+    def places(self, task: Task) -> range:
+        """Indices of the items of a task that are in this shard."""
+        return range(self.shard[0] - 1, len(task.items), self.shard[1])
+
 
 def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object] = lambda done: None) -> list[Line]:
     """Run what is not in `out` yet and return all of the plan's samples, in the plan's order.
@@ -98,14 +112,14 @@ def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object
         ConfigError: the folder holds a run with other settings.
     """
     _check(plan)
-    records = Records(None if out is None else out / RESULTS, header(plan))
+    records = Records(None if out is None else out / plan.file, header(plan))
     order = {key: place for place, key in enumerate(_keys(plan))}
     advance(len(order.keys() & records.done))
     items = {task.name: task.items for task in plan.tasks}
     for job, lines in run_all(_jobs(plan, records), plan.models, plan.workers, plan.plugins):
         for line in lines:
             item = items[job.task][line["index"]]
-            line |= {"score": item.judge(line["text"]), "answer": item.answer}
+            line |= {"score": item.judge(line["text"]), "answer": item.answer, **item.details(line["text"])}
         records.add(lines)
         advance(len(lines))
     found = [line for line in records.lines if key_of(line) in order]
@@ -114,7 +128,7 @@ def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object
 
 def size(plan: Plan) -> int:
     """Samples of a plan."""
-    return len(plan.models) * len(plan.variants) * sum(len(task.items) for task in plan.tasks)
+    return len(plan.models) * len(plan.variants) * sum(len(plan.places(task)) for task in plan.tasks)
 
 
 def header(plan: Plan) -> dict[str, Any]:
@@ -124,6 +138,7 @@ def header(plan: Plan) -> dict[str, Any]:
             "seed": plan.seed,
             "sampling": dict(plan.sampling),
             "batch_size": plan.batch_size,
+            **plan.about,
             "models": dict(plan.fingerprints),
             "tasks": {t.name: {"source": t.source, "max_new_tokens": t.max_new_tokens} for t in plan.tasks},
         },
@@ -180,7 +195,7 @@ def _key(model: str, task: Task, index: int, variant: Variant) -> Key:
 def _keys(plan: Plan) -> Iterator[Key]:
     """Of all samples, in the order of the results."""
     for model, task, variant in product(plan.models, plan.tasks, plan.variants):
-        for index in range(len(task.items)):
+        for index in plan.places(task):
             yield _key(model, task, index, variant)
 
 
@@ -189,8 +204,9 @@ def _jobs(plan: Plan, records: Records) -> list[Job]:
     jobs = []
     for model, task in product(plan.models, plan.tasks):
         sampling = dict(plan.sampling) | {"seed": plan.seed, "max_new_tokens": task.max_new_tokens}
-        for start in range(0, len(task.items), plan.batch_size):
-            batch = range(start, min(start + plan.batch_size, len(task.items)))
+        places = plan.places(task)
+        for start in range(0, len(places), plan.batch_size):
+            batch = places[start : start + plan.batch_size]
             for variant in plan.variants:
                 left = [i for i in batch if _key(model, task, i, variant) not in records.done]
                 asked = tuple((i, task.items[i].kind, task.items[i].question) for i in left)

@@ -112,7 +112,7 @@ def _held(llm: LLM, case: Case, params: SamplingParams) -> Result:
 def _decoded(llm: LLM, case: Case, params: SamplingParams, preparation: float = 0.0) -> Result:
     ask: Any = {"prompt": llm.generate, "chat": llm.chat, "document": llm.infill}[case.item.kind]
     output: RequestOutput = ask(case.item.question, params, progress=False)
-    return Result(output, case.valid(output.text), case.item.judge(output.text), preparation)
+    return Result(output, case.valid(output.text), case.item.judge(output.text) or 0.0, preparation)
 
 
 def table(pairs: list[Pair], title: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from dllm.errors import ConfigError
-from dllm.eval.judges import Judge, JudgeMaker
+from dllm.eval.judges import JudgeMaker
 
 Kind = Literal["prompt", "chat", "document"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -28,13 +28,15 @@ class Item:
         kind: how it is asked: `LLM.generate`, `LLM.chat` or `LLM.infill`.
         question: the prompt, the messages or the document.
         answer: the reference, for the record; None where the judge needs none.
-        judge: text of the answer (for a document, all of it) -> score in 0...1.
+        judge: text of the answer (for a document, all of it) -> score in 0...1; None where what scores it is missing.
+        details: text of the answer -> what else is recorded of it.
     """
 
     kind: Kind
     question: Any
     answer: Any
-    judge: Judge
+    judge: Callable[[str], float | None]
+    details: Callable[[str], Mapping[str, Any]] = field(default=lambda text: {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,10 +76,10 @@ def _figures(rows: Sequence[Row], lines: Sequence[Line]) -> Iterator[tuple[str, 
         ),
     )
     for name, tasks, draw, title in figures:
-        yield name, _panels(tasks, draw, title)
+        yield name, panels(tasks, draw, title)
 
 
-def _panels(tasks: Sequence[str], draw: Draw, title: str) -> Figure:
+def panels(tasks: Sequence[str], draw: Draw, title: str) -> Figure:
     from matplotlib.figure import Figure  # the object, not pyplot: no global state, no display
 
     columns = min(4, len(tasks))

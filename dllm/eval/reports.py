@@ -16,7 +16,7 @@ from dllm.eval.summary import ALL, Area, Row, areas, summarize
 from dllm.eval.tables import cells, headings, overview, report
 from dllm.eval.variants import Variant
 
-Titled = tuple[str, list[str], list[list[str]]]
+Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Title, columns and cells of a table for a terminal."""
 
 

@@ -1,8 +1,8 @@
 """How an answer's text is read: a list of names, rows of cells, a grid of digits.
 
 The benchmark reads leniently, so that a forgotten quote is no error: whatever stands between the last `[` and the first
-`]` behind it is split at commas, and quotes and spaces around the parts fall away. Read strictly, a list is `["a", "b"]`
-and nothing else.
+`]` behind it is split at commas, and quotes and spaces around the parts fall away. Read strictly, a list is
+`["a", "b"]` and nothing else.
 """
 
 from __future__ import annotations

@@ -1,0 +1,106 @@
+"""A benchmark run: from a model, a suite and a preset to the plan of `dllm.eval.compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dllm.errors import ConfigError, nearest
+from dllm.eval.compare import Plan
+from dllm.eval.items import Task
+from dllm.eval.parallelbench.presets import PRESETS, Preset
+from dllm.eval.parallelbench.synthetic import Form, known, synthetic
+from dllm.eval.parallelbench.tasks import check_tasks
+from dllm.eval.parallelbench.trial import ideal_llm
+from dllm.eval.parallelbench.upstream import upstream
+from dllm.folder import TINY
+
+SUITES = ("synthetic", "v1", "v2")
+IDEAL = "ideal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What people ask for; None is what the preset has.
+
+    Attributes:
+        model: "ideal", or what `LLM` takes.
+        data: folder or "hf" of the suites v1 and v2.
+    """
+
+    model: str = TINY
+    preset: str = "quick"
+    suite: str | None = None
+    tasks: Sequence[str] | None = None
+    schedulers: Sequence[str] | None = None
+    count: int | None = None
+    block_lengths: Sequence[int] | None = None
+    caches: Sequence[str] | None = None
+    data: str | None = None
+    seed: int = 0
+
+    @property
+    def form(self) -> Form:
+        return "ideal" if self.model == IDEAL else "tiny" if self.model == TINY else "chat"
+
+    def the_preset(self) -> Preset:
+        """Raises ConfigError for an unknown one."""
+        if self.preset not in PRESETS:
+            raise ConfigError(f"preset={self.preset!r}{nearest(self.preset, PRESETS)}; there are {', '.join(PRESETS)}")
+        return PRESETS[self.preset]
+
+    def the_suite(self) -> str:
+        """The suite asked for, else the preset's, else the model's."""
+        suite = self.suite or self.the_preset().suite or ("v2" if self.form == "chat" else "synthetic")
+        if suite not in SUITES:
+            raise ConfigError(f"suite={suite!r}{nearest(suite, SUITES)}; there are {', '.join(SUITES)}")
+        if suite != "synthetic" and self.form != "chat":
+            raise ConfigError(f"suite={suite!r} is worded for chat models; {self.model} reads suite='synthetic'")
+        return suite
+
+    def the_tasks(self) -> list[Task]:
+        """Those asked for; of the preset's, those that the suite has."""
+        suite, preset = self.the_suite(), self.the_preset()
+        names, count = list(dict.fromkeys(self.tasks or preset.tasks)), self.count or preset.count
+        check_tasks(names)
+        if suite != "synthetic":
+            return [upstream(suite, self.data, name, count) for name in names]
+        if not self.tasks:
+            names = [name for name in names if name in known(self.form)]
+        return [synthetic(self.form, name, count, self.seed) for name in names]
+
+    def the_schedulers(self) -> list[str]:
+        """Those asked for, else the preset's that the model can run."""
+        if self.schedulers:
+            return list(self.schedulers)
+        wants_more = {"learn2pd": self.form == "tiny", "wino": self.form != "ideal"}
+        return [spec for spec in self.the_preset().schedulers if wants_more.get(spec, True)]
+
+
+def plan_of(wanted: Wanted, *, temperature: float | None = None, **rest: Any) -> Plan:
+    """The plan of a run.
+
+    Args:
+        temperature: None: 0, but 1 for the ideal model, whose probabilities are what it is about.
+        rest: arguments of `Plan.make`: dtype, device, batch_size, workers, shard, plugins.
+
+    Raises:
+        ConfigError, ModelError: whatever is wrong; no model is loaded yet.
+    """
+    preset, ideal = wanted.the_preset(), wanted.form == "ideal"
+    heat = (1.0 if ideal else 0.0) if temperature is None else temperature
+    about: Mapping[str, Any] = {"bench": "parallelbench", "suite": wanted.the_suite(), "form": wanted.form}
+    plan = Plan.make(
+        {} if ideal else {Path(wanted.model).name: wanted.model},
+        wanted.the_tasks(),
+        wanted.the_schedulers(),
+        block_lengths=wanted.block_lengths or preset.block_lengths,
+        caches=wanted.caches or preset.caches,
+        sampling={"temperature": heat},
+        seed=wanted.seed,
+        about=about,
+        **rest,
+    )
+    return replace(plan, models={IDEAL: ideal_llm}, fingerprints={IDEAL: "1"}) if ideal else plan
