@@ -105,10 +105,12 @@ def parallelbench(
     from dllm.eval.parallelbench.page import Page
     from dllm.eval.parallelbench.run import IDEAL, Wanted, plan_of
     from dllm.eval.parallelbench.trial import judge_all, trials
+    from dllm.folder import TINY
 
     curves = _curves(reference)
-    model = what.model if what.model == IDEAL else str(ModelOptions(model=what.model).folder())
-    given: dict[str, Any] = {name: getattr(what, name) for name in vars(what)} | {"model": model, "seed": how.seed}
+    if what.model not in (IDEAL, TINY):
+        ModelOptions(model=what.model).folder()  # names what is missing now
+    given: dict[str, Any] = {**vars(what), "seed": how.seed}
     plan = plan_of(
         Wanted(**given),
         temperature=how.temperature,
@@ -119,7 +121,7 @@ def parallelbench(
         device=how.device,
         plugins=[path.resolve() for path in how.plugins or ()],
     )
-    theory = trials() if model == IDEAL and how.the_shard()[0] == 1 else []
+    theory = trials() if what.model == IDEAL and how.the_shard()[0] == 1 else []
     with progress("parallelbench", size(plan) + len(theory)) as advance:
         lines = compare(plan, out, advance)
         verdicts = list(judge_all(THEORY.get(what.preset, 400), how.seed, lambda: advance(1), theory))
