@@ -3,15 +3,18 @@
 import json
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
-from dllm import ConfigError, Hole
+from dllm import ConfigError, DllmError, Hole
+from dllm.eval.format import VERSION, fault, schema
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
 from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile
-from dllm.eval.records import VERSION, Records, key_of, read
+from dllm.eval.records import Records, key_of, read
 from dllm.eval.tiny_tasks import tiny_task
 from dllm.eval.variants import Variant, expand, variants
 from dllm.interval import wilson
@@ -271,3 +274,58 @@ def test_a_hole_behind_a_less_than_sign_is_a_hole():
     questions = [item.question for item in tiny_task("fill_code", 140, 0).items]
     assert any(isinstance(part, str) and part.endswith("<") for parts in questions for part in parts[:-1])
     assert all(any(isinstance(part, Hole) for part in parts) for parts in questions)
+
+
+# the format of results
+
+
+def test_the_schema_in_the_docs_is_the_reader_s():
+    path = Path(__file__).parents[1] / "docs" / "results.schema.json"
+    assert json.loads(path.read_text()) == schema()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"extra": 1}, "'extra' is unknown"),
+        ({"index": "0"}, "index='0' is no integer"),
+        ({"index": True}, "index='True' is no integer"),
+        ({"released": 3}, "released='3' is no array"),
+        ({"score": "1"}, "is no number or null"),
+    ],
+)
+def test_what_the_reader_does_not_know_it_refuses(tmp_path, change, said):
+    sample = line(0) | change
+    assert said in fault(sample)
+    assert not Draft202012Validator(schema()).is_valid(sample) and Draft202012Validator(schema()).is_valid(line(0))
+    path = tmp_path / "results.jsonl"
+    Records(path, HEADER).add([line(1)])
+    with path.open("a") as file:
+        file.write(json.dumps(sample) + "\n")
+    with pytest.raises(ConfigError, match="line 3 is no line of dllm results"):
+        read(path)
+
+
+def test_a_sample_without_its_identity_or_a_file_without_a_header_is_refused(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps(line(0)) + "\n")
+    with pytest.raises(ConfigError, match="no header"):
+        read(path)
+    path.write_text('{"model": "m"}\n')
+    with pytest.raises(ConfigError, match="'task' is missing"):
+        read(path)
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, monkeypatch):
+    path = tmp_path / "results.jsonl"
+    records = Records(path, HEADER)
+    records.add([line(0)])
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(DllmError, match=r"No space left on device.*is kept"):
+            records.add([line(1)])
+    assert key_of(line(0)) in Records(path, HEADER).done

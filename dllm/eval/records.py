@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dllm.errors import ConfigError
+from dllm.errors import ConfigError, DllmError
+from dllm.eval.format import VERSION, fault
 
-VERSION = 1
 Line = dict[str, Any]
 Identity = tuple[str, int, str]
 """Key, block length and cache: what makes a variant."""
@@ -69,33 +69,42 @@ class Records:
     def _append(self, lines: Iterable[Mapping[str, Any]]) -> None:
         assert self.path is not None
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise DllmError(
+                f"{self.path} could not be written ({error.strerror}); what it holds already is kept: make room and run "
+                "the same again"
+            ) from error
 
 
 def read(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:
     """Headers and samples of a results file; a last line that was torn by a kill is ignored.
 
     Raises:
-        ConfigError: not a results file, or of another version.
+        ConfigError: not a results file, one of another version, or with a field that is unknown.
     """
     headers: list[dict[str, Any]] = []
     lines: list[Line] = []
     for number, raw in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             value = json.loads(raw)
-            if "dllm_results" in value:
-                headers.append(value)
-            else:
-                key_of(value)
-                lines.append(value)
-        except (ValueError, TypeError, KeyError):
-            raise ConfigError(f"{path} line {number} is no line of dllm results; choose another folder") from None
-    versions = {header["dllm_results"] for header in headers}
-    if (lines or path.stat().st_size) and versions != {VERSION}:
-        raise ConfigError(f"{path} holds results of version {sorted(versions) or 'none'}, not {VERSION}; use another")
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise ConfigError(f"{path} line {number} is no line of dllm results; choose another folder")
+        version = value.get("dllm_results", VERSION)
+        if version != VERSION:
+            raise ConfigError(f"{path} holds results of version {version}, not {VERSION}; choose another folder")
+        wrong = fault(value)
+        if wrong is not None:
+            raise ConfigError(f"{path} line {number} is no line of dllm results: {wrong}; choose another folder")
+        (headers if "dllm_results" in value else lines).append(value)
+    if lines and not headers:
+        raise ConfigError(f"{path} has no header, which says what was run; choose another folder")
     return headers, lines
 
 
