@@ -76,8 +76,8 @@ class Records:
                 os.fsync(file.fileno())
         except OSError as error:
             raise DllmError(
-                f"{self.path} could not be written ({error.strerror}); what it holds already is kept: make room and run "
-                "the same again"
+                f"{self.path} could not be written ({error.strerror}); what it holds already is kept: make room and "
+                "run the same again"
             ) from error
 
 

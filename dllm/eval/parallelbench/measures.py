@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 Measure = float | None
+ROUGE = ("rouge1", "rouge2", "rougeL")
 NEEDED = {
     "rouge": ("rouge_score", "pip install rouge-score"),
     "bleu": ("sacrebleu", "pip install sacrebleu"),
@@ -25,18 +26,19 @@ def missing(name: str) -> str | None:
     return None if find_spec(module) else f"{name} needs {module} ({how})"
 
 
-def rouge_l(text: str, reference: str) -> Measure:
-    """F-measure of the longest common subsequence of stemmed words."""
+def rouge(text: str, reference: str) -> dict[str, Measure]:
+    """F-measures of common words, common pairs, and the longest common subsequence, of stemmed words."""
     if missing("rouge"):
-        return None
-    return float(_rouge().score(reference, text)["rougeL"].fmeasure)
+        return dict.fromkeys(ROUGE)
+    found = _rouge().score(reference, text)
+    return {name: float(found[name].fmeasure) for name in ROUGE}
 
 
 def bleu(text: str, reference: str) -> Measure:
     """BLEU of four-grams in 0...1, unsmoothed, of one text against one reference."""
     if missing("bleu"):
         return None
-    return float(_bleu()(text, [reference]).score) / 100
+    return float(_bleu()([text], [[reference]]).score) / 100
 
 
 def bertscore(text: str, reference: str) -> Measure:
@@ -57,14 +59,14 @@ def grammatical(text: str) -> Measure:
 def _rouge() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rougeL"], use_stemmer=True)
+    return RougeScorer(list(ROUGE), use_stemmer=True)
 
 
 @cache
 def _bleu() -> Callable[..., Any]:
     from sacrebleu.metrics import BLEU
 
-    return BLEU(smooth_method="none", effective_order=False).sentence_score  # type: ignore[no-any-return]
+    return BLEU(smooth_method="none").corpus_score  # type: ignore[no-any-return]
 
 
 @cache
