@@ -64,7 +64,7 @@ def run(llm: LLM, job: Job) -> list[Line]:
             params = [job.params(index) for index, _ in asked]
             outputs: Any = ask([question for _, question in asked], params, max_batch_size=len(asked), progress=False)
             for (index, _), output in zip(asked, outputs, strict=True):
-                lines[index] = _line(job, index, output)
+                lines[index] = _line(job, index, output) | _until_end(llm, job, output)
     share = (time.perf_counter() - began) / len(job.asked)
     return [lines[index] | {"share_seconds": round(share, 6)} for index, _, _ in job.asked]
 
@@ -76,6 +76,15 @@ def _prompt(llm: LLM, kind: Kind, question: Any) -> Any:
     if llm.tokenizer is None:
         raise PromptError("this LLM has no tokenizer, so it has no chat template; give 'prompt' items")
     return llm.tokenizer.apply_chat_template(question)
+
+
+def _until_end(llm: LLM, job: Job, output: RequestOutput) -> Line:
+    """Where ends of text were decoded like any token (`ignore_eos`): the text and the tokens before the first."""
+    ids = output.token_ids
+    ends = [at for at, token in enumerate(ids) if token in llm.model.eos_token_ids]
+    if not job.sampling.get("ignore_eos") or not ends or llm.tokenizer is None:
+        return {}
+    return {"text": llm.tokenizer.decode(ids[: ends[0]], skip_special=True), "tokens": ends[0]}
 
 
 def _line(job: Job, index: int, output: RequestOutput) -> Line:

@@ -71,9 +71,9 @@ def points(lines: Sequence[Line]) -> list[Point]:
         point = Point(model=model, task=task, curve=curve_of(own[0]), label=label, slots_per_step=speed, score=score)
         found.append(point)
         means.setdefault((model, identity), []).append(point)
-    tasks = {line["model"]: {other["task"] for other in lines if other["model"] == line["model"]} for line in lines}
+    many = {model: len({task for own, task, _ in groups if own == model}) for model, _, _ in groups}
     for (model, _), each in means.items():
-        if len(each) == len(tasks[model]) > 1:
+        if len(each) == many[model] > 1:
             speed = float(np.mean([point.slots_per_step for point in each]))
             score = float(np.mean([point.score for point in each]))
             found.append(replace(each[0], task=ALL, slots_per_step=speed, score=score))

@@ -91,14 +91,18 @@ def plan_of(wanted: Wanted, *, temperature: float | None = None, **rest: Any) ->
     """
     preset, ideal = wanted.the_preset(), wanted.form == "ideal"
     heat = (1.0 if ideal else 0.0) if temperature is None else temperature
-    about: Mapping[str, Any] = {"bench": "parallelbench", "suite": wanted.the_suite(), "form": wanted.form}
+    suite = wanted.the_suite()
+    about: Mapping[str, Any] = {"bench": "parallelbench", "suite": suite, "form": wanted.form}
+    sampling: dict[str, Any] = {"temperature": heat}
+    if suite != "synthetic":
+        sampling["ignore_eos"] = True  # the benchmark fills its canvas, ends of text included, and counts all of it
     plan = Plan.make(
         {} if ideal else {Path(wanted.model).name: wanted.model},
         wanted.the_tasks(),
         wanted.the_schedulers(),
         block_lengths=wanted.block_lengths or preset.block_lengths,
         caches=wanted.caches or preset.caches,
-        sampling={"temperature": heat},
+        sampling=sampling,
         seed=wanted.seed,
         about=about,
         **rest,
