@@ -24,6 +24,7 @@ _STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:9
 table{border-collapse:collapse;font-size:13px;margin:1rem 0}
 td,th{border:1px solid #ccc;padding:.2rem .5rem;text-align:left}
 img{max-width:100%}"""
+_MARKERS = ("o", "^", "s", "x")
 _HEAD = f"<!doctype html><meta charset=utf-8><title>ParallelBench</title><style>{_STYLE}</style><h1>ParallelBench</h1>"
 
 
@@ -206,10 +207,11 @@ def _html_table(table: Titled) -> str:
 
 
 def _draw(axes: Any, task: str, own: Sequence[Point], reference: Curves) -> None:
-    for curve in dict.fromkeys(point.curve for point in own):
+    for number, curve in enumerate(dict.fromkeys(point.curve for point in own)):
         line = sorted((p.slots_per_step, p.score) for p in own if p.curve == curve and p.task == task)
+        color, marker = f"C{number % 10}", _MARKERS[number // 10 % len(_MARKERS)]  # ten colours are told apart
         if line:
-            axes.plot(*zip(*line, strict=True), marker="o", markersize=3, linewidth=1, label=curve)
+            axes.plot(*zip(*line, strict=True), color=color, marker=marker, markersize=4, linewidth=1, label=curve)
     for name, curve_points in reference.get(task, {}).items():
         x, y = zip(*sorted(curve_points), strict=True)
         axes.plot(x, y, linewidth=1, linestyle=":", alpha=0.7, label=f"{name} (published)")
