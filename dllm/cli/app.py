@@ -10,6 +10,7 @@ from dllm import __version__
 from dllm.cli.chat import chat
 from dllm.cli.compare import compare
 from dllm.cli.doctor import doctor
+from dllm.cli.eval import app as evaluation
 from dllm.cli.generate import generate
 from dllm.cli.grammar import grammar
 from dllm.cli.infill import infill
@@ -34,6 +35,7 @@ app.command()(compare)
 app.command()(schedulers)
 app.command("train-filter")(train_filter)
 app.add_typer(grammar, name="grammar")
+app.add_typer(evaluation, name="eval")
 app.command()(doctor)
 
 
