@@ -135,7 +135,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
 
         The noise is a function of `seed`, the prompt, and which repeat of the request it is.
         """
-        own, prompts, each, seen = self.settings, list[list[int]](), list[SamplingParams](), Counter[str]()
+        own, prompts, each, seen = self.settings, list[list[int]](), list[SamplingParams](), Counter[tuple[str, str]]()
         for text, kwargs in (request.args for request in requests):
             params = read_kwargs(
                 kwargs,
@@ -146,8 +146,9 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             )
             ids = self.tok_encode(text) or [id for id in (self.prefix_token_id,) if id is not None]
             prompts.append(fitted_prompt(ids, params.max_new_tokens, self.max_length))
-            each.append(replace(params, seed=request_seed(own.seed, prompts[-1], seen[text])))
-            seen[text] += 1
+            repeats = seen[text, repr(kwargs)]
+            each.append(replace(params, seed=request_seed(own.seed, prompts[-1], repeats)))
+            seen[text, repr(kwargs)] += 1
         answers, costs = list[str](), self.costs.setdefault("generate_until", Costs())
         for part in self._parts("generate_until", len(requests), disable_tqdm):
             outputs = self.llm.generate(prompts[part], each[part], max_batch_size=self.batch_size, progress=False)
@@ -235,6 +236,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         errors = [bound.standard_error for _, bounds in spent for bound in bounds]
         return {
             **total(by_kind.values()).to_dict(),
+            "processes": self.world_size,
             "by_kind": {kind: costs.to_dict() for kind, costs in by_kind.items()},
             "likelihood_standard_error": {"mean": sum(errors) / len(errors), "max": max(errors)} if errors else None,
         }
