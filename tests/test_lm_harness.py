@@ -169,6 +169,9 @@ def test_it_is_registered(llm):
     assert get_model("dllm") is DllmLM
     model = DllmLM.create_from_arg_string("pretrained=tiny,mc_num=4", {"batch_size": "2", "device": "cpu"})
     assert (model.settings.mc_num, model.batch_size, model.rank, model.world_size) == (4, 2, 0, 1)
+    # the harness's command line names this device where the user named none
+    model = DllmLM.create_from_arg_obj({"scheduler": "localleap(radius=2)"}, {"device": "cuda:0", "batch_size": None})
+    assert model.settings.device == "auto" and model.settings.scheduler == "localleap(radius=2)"
 
 
 # generation
@@ -273,6 +276,7 @@ def test_rolling_in_windows(llm):
     expected = Scorer(Engine(llm.model, llm.tokenizer), samples=16).bounds(pairs)
     values = model.loglikelihood_rolling([asked(text), asked("")], disable_tqdm=True)
     assert values == [sum(one.value for one in expected), 0.0]
+    assert model.loglikelihood_rolling([asked(BOS + text)], disable_tqdm=True) == values[:1]
 
 
 def test_is_greedy_only_if_asked(llm):

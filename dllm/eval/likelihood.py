@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -109,12 +109,11 @@ class Scorer:
         self.samples, self.batch, self.cfg_scale, self.seed = samples, batch, cfg_scale, seed
 
     @torch.inference_mode()
-    def bounds(self, pairs: Sequence[Pair], done: Callable[[int], None] = lambda pairs: None) -> list[Bound]:
+    def bounds(self, pairs: Sequence[Pair]) -> list[Bound]:
         """One bound a pair; masks of several pairs share a forward, which changes nothing in their values.
 
         Args:
-            pairs: each with a continuation of at least one token; mask ids have no place in either part.
-            done: called with the number of pairs that have just been finished.
+            pairs: each with a continuation of at least one token; no mask ids in either part.
 
         Raises:
             PromptError: an empty continuation, ids outside the vocabulary or mask ids.
@@ -129,7 +128,6 @@ class Scorer:
         for group in self._groups(jobs):
             for job, score in zip(group, self._log_p(pairs, group), strict=True):
                 scores[job.pair][job.row] = score * len(job.mask) / int(job.mask.sum())
-            done(sum(job.row == len(scores[job.pair]) - 1 for job in group))
         return [
             _mean(found[inverse], len(pair.continuation), len(rows))
             for pair, found, (rows, inverse) in zip(pairs, scores, distinct, strict=True)

@@ -42,8 +42,8 @@ from dllm.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
-_PART = 8
-"""Batches of requests that are answered together; after each part the harness may cache its answers."""
+_BATCHES = 8
+"""Batches of prompts that are answered together; behind them the harness may cache the answers."""
 
 
 @register_model("dllm")
@@ -87,6 +87,18 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         self.costs: dict[str, Costs] = {}
         self.bounds: list[Bound] = []
         self._everyones: list[tuple[dict[str, Costs], list[Bound]]] = []
+
+    @classmethod
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> DllmLM:
+        """See the harness: `name=value,...` as its command line takes them."""
+        model: DllmLM = super().create_from_arg_string(arg_string, _own(additional_config))
+        return model
+
+    @classmethod
+    def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> DllmLM:
+        """See the harness: a dict, the only way to give a scheduler that has commas."""
+        model: DllmLM = super().create_from_arg_obj(arg_dict, _own(additional_config))
+        return model
 
     # text and ids
 
@@ -150,7 +162,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             each.append(replace(params, seed=request_seed(own.seed, prompts[-1], repeats)))
             seen[text, repr(kwargs)] += 1
         answers, costs = list[str](), self.costs.setdefault("generate_until", Costs())
-        for part in self._parts("generate_until", len(requests), disable_tqdm):
+        for part in self._parts("generate_until", len(requests), _BATCHES * self.batch_size, disable_tqdm):
             outputs = self.llm.generate(prompts[part], each[part], max_batch_size=self.batch_size, progress=False)
             for request, params, output in zip(requests[part], each[part], outputs, strict=True):
                 answers.append(answer_text(self.tokenizer, output.token_ids, params.stop))
@@ -178,7 +190,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
     ) -> list[tuple[float, bool]]:
         pairs = [fitted_pair(context, own, self.max_length, args) for args, context, own in requests]
         answers = list[tuple[float, bool]]()
-        for part in self._parts("loglikelihood", len(pairs), disable_tqdm):
+        for part in self._parts("loglikelihood", len(pairs), max(self.batch_size, self._scorer.batch), disable_tqdm):
             bounds = self._scorer.bounds(pairs[part])
             if self.settings.greedy:
                 bounds = self._scorer.greedy(pairs[part], bounds)
@@ -191,18 +203,18 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         """The bound on log p of a whole text, in nats; where it is longer than a canvas, summed over windows."""
         prefix = [id for id in (self.prefix_token_id,) if id is not None]
         answers = list[float]()
-        for part in self._parts("loglikelihood_rolling", len(requests), disable_tqdm):
-            for request in requests[part]:
-                ids = self.tok_encode(request.args[0])
-                pairs = windows(ids, [] if ids[:1] == prefix else prefix, self.max_length) if ids else []
-                bound = joined(self._scorer.bounds(pairs))
-                answers.append(bound.value)
-                self._scored("loglikelihood_rolling", bound, request.args, bound.value)
+        for part in self._parts("loglikelihood_rolling", len(requests), 1, disable_tqdm):
+            (request,) = requests[part]
+            ids = self.tok_encode(request.args[0])
+            ids = ids[1:] if ids[:1] == prefix else ids
+            bound = joined(self._scorer.bounds(windows(ids, prefix, self.max_length) if ids else []))
+            answers.append(bound.value)
+            self._scored("loglikelihood_rolling", bound, request.args, bound.value)
         return answers
 
-    def _parts(self, kind: str, count: int, quiet: bool) -> Iterator[slice]:
-        """Requests that are answered together, with a bar, and the time taken."""
-        costs, size = self.costs.setdefault(kind, Costs()), _PART * self.batch_size
+    def _parts(self, kind: str, count: int, size: int, quiet: bool) -> Iterator[slice]:
+        """Requests that are answered together, `size` of them, with a bar; their time is counted."""
+        costs = self.costs.setdefault(kind, Costs())
         with tqdm(total=count, desc=f"dllm: {kind}", disable=quiet or self.rank != 0) as bar:
             for start in range(0, count, size):
                 with costs.timed():
@@ -244,6 +256,12 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
     def get_model_info(self) -> dict[str, Any]:
         """What the harness adds to the configuration in its results."""
         return {"dllm": {"version": __version__, **self.settings.to_dict(), "costs": self.summary()}}
+
+
+def _own(config: dict[str, Any] | None) -> dict[str, Any]:
+    """What the harness adds, without its default device: ours is the same where there is a GPU, and works elsewhere."""
+    config = config or {}
+    return {name: value for name, value in config.items() if (name, value) != ("device", "cuda:0")}
 
 
 if __name__ == "__main__":
