@@ -163,6 +163,21 @@ def test_costs_and_errors_are_kept(found):
     assert results["config"]["dllm"]["mc_num"] == 16 and results["config"]["dllm"]["scheduler"] == "threshold(0.9)"
 
 
+def test_answers_in_the_harness_cache_are_not_asked_again(llm, found, folder, tmp_path):
+    tasks = TaskManager(include_path=str(folder), include_defaults=False)
+    runs = []
+    for _ in range(2):
+        model = DllmLM(llm, mc_num=16)
+        again = lm_eval.simple_evaluate(
+            model=model, tasks=list(YAML), task_manager=tasks, use_cache=str(tmp_path / "answers")
+        )
+        runs.append(model.summary()["forwards"])
+        for task in YAML:
+            kept = [sample["filtered_resps"] for sample in samples(again, task)]
+            assert json.dumps(kept) == json.dumps([sample["filtered_resps"] for sample in samples(found[1], task)])
+    assert runs[0] > 0 == runs[1]
+
+
 def test_it_is_registered(llm):
     from lm_eval.api.registry import get_model
 
