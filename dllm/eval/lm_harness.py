@@ -1,0 +1,270 @@
+"""The model `dllm` of lm-evaluation-harness (https://github.com/EleutherAI/lm-evaluation-harness).
+
+The harness finds models by import: `import dllm.eval.lm_harness` registers this one, and
+
+    python -m dllm.eval.lm_harness run --model dllm --model_args pretrained=tiny --tasks ...
+
+is the harness's own command line with it. `dllm eval lm` is ours. docs/lm-evaluation.md says what a request does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lm_eval.api.model import TemplateLM
+from lm_eval.api.registry import register_model
+from torch import Tensor
+from tqdm import tqdm
+
+from dllm import __version__
+from dllm.engine import Engine
+from dllm.errors import ConfigError
+from dllm.eval.costs import Costs, total
+from dllm.eval.generation_kwargs import read_kwargs
+from dllm.eval.harness_settings import Settings
+from dllm.eval.harness_text import (
+    answer_text,
+    continued,
+    fitted_pair,
+    fitted_prompt,
+    longest_canvas,
+    prefix_of,
+)
+from dllm.eval.likelihood import Bound, Scorer, joined, request_seed, windows
+from dllm.eval.processes import Processes
+from dllm.llm import LLM
+from dllm.params import SamplingParams
+from dllm.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+_BATCHES = 8
+"""Batches of prompts that are answered together; behind them the harness may cache the answers."""
+
+
+@register_model("dllm")
+class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed throughout
+    """A masked-diffusion model under the harness.
+
+    Args:
+        pretrained: "tiny", a folder, a Hub id, or an `LLM`.
+        arguments: see `dllm.eval.harness_settings.Settings`.
+
+    Attributes:
+        llm: the model.
+        settings: all arguments.
+        costs: kind of request -> `Costs` of this process.
+        bounds: a `Bound` a likelihood request, in the order they were answered: the standard errors, for which the
+            harness has no place. Answers out of the harness's own cache have none.
+
+    Raises:
+        DllmError: an argument that is unknown or not legal, or whatever is wrong with the model.
+    """
+
+    tokenizer: Tokenizer
+
+    def __init__(self, pretrained: str | LLM = "tiny", **arguments: Any) -> None:
+        super().__init__()
+        self.settings = Settings.read({"pretrained": pretrained, **arguments})
+        self._processes = Processes()
+        self._rank, self._world_size = self._processes.rank, self._processes.size
+        self.llm = self.settings.load(self._processes)
+        assert self.llm.tokenizer is not None
+        self.tokenizer, self._device = self.llm.tokenizer, self.llm.model.device
+        self.batch_size = self.settings.batch_size
+        self.max_length = longest_canvas(self.settings.max_length, self.llm.model.max_length)
+        self._scorer = Scorer(
+            Engine(self.llm.model, self.tokenizer),
+            samples=self.settings.mc_num,
+            batch=self.settings.mc_batch or self.batch_size,
+            cfg_scale=self.settings.cfg_scale,
+            seed=self.settings.seed,
+        )
+        self.costs: dict[str, Costs] = {}
+        self.bounds: list[Bound] = []
+        self._everyones: list[tuple[dict[str, Costs], list[Bound]]] = []
+
+    @classmethod
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> DllmLM:
+        """See the harness: `name=value,...` as its command line takes them."""
+        model: DllmLM = super().create_from_arg_string(arg_string, _own(additional_config))
+        return model
+
+    @classmethod
+    def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> DllmLM:
+        """See the harness: a dict, the only way to give a scheduler that has commas."""
+        model: DllmLM = super().create_from_arg_obj(arg_dict, _own(additional_config))
+        return model
+
+    # text and ids
+
+    @property
+    def eot_token_id(self) -> int | None:
+        """The id that ends an answer, or None."""
+        return next(iter(self.llm.model.eos_token_ids), None)
+
+    @property
+    def prefix_token_id(self) -> int | None:
+        """Stands in front of a text without a context: BOS, or nothing. (No EOS: a mask needs no token before it.)"""
+        return prefix_of(self.tokenizer)
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+        """Ids of a text, verbatim: no BOS, whatever `add_special_tokens` says, as in `LLM.generate`."""
+        return self.tokenizer.encode(string)
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Tells the harness's cache of built requests whose chat template is in them."""
+        return self.settings.name.replace("/", "__")
+
+    def chat_template(self, chat_template: bool | str = False) -> str | None:
+        """The template that `apply_chat_template` uses; None where none is asked for.
+
+        Raises:
+            ConfigError: a template by name, or a tokenizer without one.
+        """
+        if not chat_template:
+            return None
+        if isinstance(chat_template, str):
+            raise ConfigError(f"chat_template={chat_template!r}: a tokenizer has one template here; give True")
+        if self.tokenizer.chat_template is None:
+            raise ConfigError("this tokenizer has no chat template; leave out apply_chat_template")
+        return self.tokenizer.chat_template
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """A conversation as a prompt; without `add_generation_prompt` its last message begins the answer."""
+        text = self.tokenizer.apply_chat_template(chat_history, add_generation_prompt=add_generation_prompt)
+        return text if add_generation_prompt else continued(text, chat_history[-1]["content"])
+
+    # requests
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Answers without the stop string. A prompt that leaves no room for its answer loses its beginning.
+
+        The noise is a function of `seed`, the prompt, and which repeat of the request it is.
+        """
+        own, prompts, each, seen = self.settings, list[list[int]](), list[SamplingParams](), Counter[tuple[str, str]]()
+        for text, kwargs in (request.args for request in requests):
+            params = read_kwargs(
+                kwargs,
+                own.params,
+                max_gen_toks=own.max_gen_toks,
+                max_new_tokens=own.max_new_tokens,
+                temperature=own.temperature,
+            )
+            ids = self.tok_encode(text) or [id for id in (self.prefix_token_id,) if id is not None]
+            prompts.append(fitted_prompt(ids, params.max_new_tokens, self.max_length))
+            repeats = seen[text, repr(kwargs)]
+            each.append(replace(params, seed=request_seed(own.seed, prompts[-1], repeats)))
+            seen[text, repr(kwargs)] += 1
+        answers, costs = list[str](), self.costs.setdefault("generate_until", Costs())
+        for part in self._parts("generate_until", len(requests), _BATCHES * self.batch_size, disable_tqdm):
+            outputs = self.llm.generate(prompts[part], each[part], max_batch_size=self.batch_size, progress=False)
+            for request, params, output in zip(requests[part], each[part], outputs, strict=True):
+                answers.append(answer_text(self.tokenizer, output.token_ids, params.stop))
+                costs.add(requests=1, forwards=output.stats.forwards, tokens=output.stats.tokens)
+                self.cache_hook.add_partial("generate_until", request.args, answers[-1])
+        return answers
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """The bound on log p(continuation | context) in nats, and `is_greedy`; see `dllm.eval.likelihood`."""
+        encoded = [(request.args, *self._encoded(*request.args)) for request in requests]
+        return self._loglikelihood_tokens(encoded, disable_tqdm=disable_tqdm)
+
+    def _encoded(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Ids of both, by the harness's rules: spaces that end the context belong to the continuation."""
+        if context:
+            both: tuple[list[int], list[int]] = self._encode_pair(context, continuation)
+            return both
+        ids, prefix = self.tok_encode(continuation), self.prefix_token_id
+        if prefix is None:
+            return [], ids
+        return (ids[:1], ids[1:]) if ids[:1] == [prefix] else ([prefix], ids)
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[tuple[str, str], list[int], list[int]]], disable_tqdm: bool = False, **_: Any
+    ) -> list[tuple[float, bool]]:
+        pairs = [fitted_pair(context, own, self.max_length, args) for args, context, own in requests]
+        answers = list[tuple[float, bool]]()
+        for part in self._parts("loglikelihood", len(pairs), max(self.batch_size, self._scorer.batch), disable_tqdm):
+            bounds = self._scorer.bounds(pairs[part])
+            if self.settings.greedy:
+                bounds = self._scorer.greedy(pairs[part], bounds)
+            for (args, *_ids), bound in zip(requests[part], bounds, strict=True):
+                answers.append((bound.value, bound.greedy))
+                self._scored("loglikelihood", bound, args, answers[-1])
+        return answers
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """The bound on log p of a whole text, in nats; where it is longer than a canvas, summed over windows."""
+        prefix = [id for id in (self.prefix_token_id,) if id is not None]
+        answers = list[float]()
+        for part in self._parts("loglikelihood_rolling", len(requests), 1, disable_tqdm):
+            (request,) = requests[part]
+            ids = self.tok_encode(request.args[0])
+            ids = ids[1:] if ids[:1] == prefix else ids
+            bound = joined(self._scorer.bounds(windows(ids, prefix, self.max_length) if ids else []))
+            answers.append(bound.value)
+            self._scored("loglikelihood_rolling", bound, request.args, bound.value)
+        return answers
+
+    def _parts(self, kind: str, count: int, size: int, quiet: bool) -> Iterator[slice]:
+        """Requests that are answered together, `size` of them, with a bar; their time is counted."""
+        costs = self.costs.setdefault(kind, Costs())
+        with tqdm(total=count, desc=f"dllm: {kind}", disable=quiet or self.rank != 0) as bar:
+            for start in range(0, count, size):
+                with costs.timed():
+                    yield slice(start, start + size)
+                bar.update(min(size, count - start))
+
+    def _scored(self, kind: str, bound: Bound, args: Any, answer: Any) -> None:
+        self.bounds.append(bound)
+        self.costs[kind].add(requests=1, forwards=bound.forwards, tokens=bound.tokens)
+        self.cache_hook.add_partial(kind, args, answer)
+
+    # several processes, and what it all cost
+
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        """See the harness: a tensor of each process, end to end."""
+        return self._processes.concatenated(tensor)
+
+    def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
+        """See the harness: an object of each process, for process `dst`."""
+        return self._processes.collected(obj, dst)
+
+    def barrier(self) -> None:
+        """Wait for the others, and learn what they have spent: the harness calls this on all after each kind."""
+        self._everyones = self._processes.everyones((self.costs, self.bounds))
+
+    def summary(self) -> dict[str, Any]:
+        """What all requests of all processes cost, as JSON values: totals, by kind, and the likelihood's errors."""
+        spent = self._everyones if self.world_size > 1 else [(self.costs, self.bounds)]
+        kinds = dict.fromkeys(kind for costs, _ in spent for kind in costs)
+        by_kind = {kind: total((costs[kind] for costs, _ in spent if kind in costs), at_once=True) for kind in kinds}
+        errors = [bound.standard_error for _, bounds in spent for bound in bounds]
+        return {
+            **total(by_kind.values()).to_dict(),
+            "processes": self.world_size,
+            "by_kind": {kind: costs.to_dict() for kind, costs in by_kind.items()},
+            "likelihood_standard_error": {"mean": sum(errors) / len(errors), "max": max(errors)} if errors else None,
+        }
+
+    def get_model_info(self) -> dict[str, Any]:
+        """What the harness adds to the configuration in its results."""
+        return {"dllm": {"version": __version__, **self.settings.to_dict(), "costs": self.summary()}}
+
+
+def _own(config: dict[str, Any] | None) -> dict[str, Any]:
+    """What the harness adds, without its default device: ours is the same where there is a GPU, and works elsewhere."""
+    config = config or {}
+    return {name: value for name, value in config.items() if (name, value) != ("device", "cuda:0")}
+
+
+if __name__ == "__main__":
+    from lm_eval.__main__ import cli_evaluate
+
+    cli_evaluate()
