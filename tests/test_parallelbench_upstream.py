@@ -98,6 +98,27 @@ def test_what_is_missing_says_what_to_fetch(data, tmp_path):
         upstream("v1", str(data), "copy", 1)
 
 
+def test_of_a_preset_what_there_is_runs_and_the_rest_is_told(data):
+    (data / FILES["sort"]).unlink()
+    folder, told = str(resolve_folder(TINY)), []
+    wanted = Wanted(model=folder, preset="leaderboard", data=str(data), count=1)
+    plan = plan_of(wanted, tell=told.append)
+    assert len(plan.tasks) == 16 and len(told) == 1 and "task sort" in told[0]
+    with pytest.raises(ConfigError, match="task sort"):
+        plan_of(Wanted(model=folder, suite="v2", data=str(data), tasks=["sort"]))
+
+
+def test_tables_are_read_as_well(data):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pytest.importorskip("pyarrow").Table
+    (data / FILES["shuffle"]).unlink()
+    place = data / "waiting_line_shuffle" / "test-00000-of-00001.parquet"
+    place.parent.mkdir()
+    parquet.write_table(table.from_pylist([{"messages": ASKED, "label": LABELS["shuffle"]}] * 3), place)
+    item = upstream("v2", str(data), "shuffle", 2).items[1]
+    assert item.question == ASKED and item.judge(LABELS["shuffle"]["example"]) == 1.0 and item.judge(LISTED) == 0.0
+
+
 def test_data_of_another_form_are_refused(data):
     path = data / FILES["sort"]
     whole = path.read_text()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from typer import Argument, Option
 
 from dllm.cli.compare import print_tables, progress
@@ -114,6 +115,7 @@ def parallelbench(
     plan = plan_of(
         Wanted(**given),
         temperature=how.temperature,
+        tell=lambda text: typer.echo(f"not run: {text}", err=True),
         batch_size=how.batch_size,
         workers=how.workers,
         shard=how.the_shard(),

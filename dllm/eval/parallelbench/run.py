@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from dllm.eval.parallelbench.presets import PRESETS, Preset
 from dllm.eval.parallelbench.synthetic import Form, known, synthetic
 from dllm.eval.parallelbench.tasks import check_tasks
 from dllm.eval.parallelbench.trial import ideal_llm
-from dllm.eval.parallelbench.upstream import upstream
+from dllm.eval.parallelbench.upstream import MissingError, upstream
 from dllm.folder import TINY
 
 SUITES = ("synthetic", "v1", "v2")
@@ -60,16 +60,30 @@ class Wanted:
             raise ConfigError(f"suite={suite!r} is worded for chat models; {self.model} reads suite='synthetic'")
         return suite
 
-    def the_tasks(self) -> list[Task]:
-        """Those asked for; of the preset's, those that the suite has."""
+    def the_tasks(self, tell: Callable[[str], object] = lambda text: None) -> list[Task]:
+        """Those asked for; of the preset's, those that the suite has. `tell` hears of the others."""
         suite, preset = self.the_suite(), self.the_preset()
         names, count = list(dict.fromkeys(self.tasks or preset.tasks)), self.count or preset.count
         check_tasks(names)
         if suite != "synthetic":
-            return [upstream(suite, self.data, name, count) for name in names]
+            return self._upstream(names, count, tell)
         if not self.tasks:
             names = [name for name in names if name in known(self.form)]
         return [synthetic(self.form, name, count, self.seed) for name in names]
+
+    def _upstream(self, names: Sequence[str], count: int, tell: Callable[[str], object]) -> list[Task]:
+        found: list[Task] = []
+        missing: list[MissingError] = []
+        for name in names:
+            try:
+                found.append(upstream(self.the_suite(), self.data, name, count))
+            except MissingError as error:
+                missing.append(error)
+        if missing and (self.tasks or not found):
+            raise missing[0]
+        for one in missing:
+            tell(str(one))
+        return found
 
     def the_schedulers(self) -> list[str]:
         """Those asked for, else the preset's that the model can run."""
@@ -79,10 +93,17 @@ class Wanted:
         return [spec for spec in self.the_preset().schedulers if wants_more.get(spec, True)]
 
 
-def plan_of(wanted: Wanted, *, temperature: float | None = None, **rest: Any) -> Plan:
+def plan_of(
+    wanted: Wanted,
+    *,
+    temperature: float | None = None,
+    tell: Callable[[str], object] = lambda text: None,
+    **rest: Any,
+) -> Plan:
     """The plan of a run.
 
     Args:
+        tell: hears of tasks of the preset whose data are missing; the others run all the same.
         temperature: None: 0, but 1 for the ideal model, whose probabilities are what it is about.
         rest: arguments of `Plan.make`: dtype, device, batch_size, workers, shard, plugins.
 
@@ -98,7 +119,7 @@ def plan_of(wanted: Wanted, *, temperature: float | None = None, **rest: Any) ->
         sampling["ignore_eos"] = True  # the benchmark fills its canvas, ends of text included, and counts all of it
     plan = Plan.make(
         {} if ideal else {Path(wanted.model).name: wanted.model},
-        wanted.the_tasks(),
+        wanted.the_tasks(tell),
         wanted.the_schedulers(),
         block_lengths=wanted.block_lengths or preset.block_lengths,
         caches=wanted.caches or preset.caches,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,21 +33,27 @@ FILES = {
 }
 """How the file of a task may end, folders and dashes as underscores."""
 _FETCH = f"get the data set {HUB} from the Hub and give its folder as data, or data='hf'"
+_PART = re.compile(r"_[0-9]{5}_of_[0-9]{5}$")
 Row = Mapping[str, Any]
+
+
+class MissingError(ConfigError):
+    """There are data, but none of this task."""
 
 
 def upstream(suite: str, data: str | None, name: str, count: int) -> Task:
     """The first `count` rows of a task.
 
     Raises:
-        ConfigError: no data, no file of the task among them, or rows of another form (those of v1, for one).
+        MissingError: no file of the task among the data.
+        ConfigError: no data, or rows of another form (those of v1, for one).
     """
     if suite == "v1":
         raise ConfigError("suite='v1': its data are not read yet; use suite='v2' or suite='synthetic'")
     if data is None:
         raise ConfigError(f"suite={suite!r} needs the benchmark's own data, which dllm does not ship: {_FETCH}")
     path = _file(_folder(data), name)
-    rows = [_row(path, number, text) for number, text in enumerate(_lines(path), 1)][:count]
+    rows = [_row(path, number, value) for number, value in enumerate(_values(path), 1)][:count]
     items = tuple(_item(path, number, name, row) for number, row in enumerate(rows, 1))
     digest = hashlib.sha256(json.dumps([dict(row) for row in rows], sort_keys=True).encode()).hexdigest()[:16]
     return Task(name=name, items=items, max_new_tokens=TASKS[name].canvas, source=f"parallelbench/{suite}/{digest}")
@@ -61,34 +68,45 @@ def _folder(data: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(HUB, repo_type="dataset", allow_patterns=["*.jsonl", "*.json"]))
+        return Path(snapshot_download(HUB, repo_type="dataset", allow_patterns=["*.jsonl", "*.parquet"]))
     except Exception as error:  # whatever the network says
         raise ConfigError(f"data='hf': {HUB} could not be fetched ({str(error)[:200]}); {_FETCH}") from error
 
 
 def _file(folder: Path, name: str) -> Path:
     def plain(path: Path) -> str:
-        return "_".join(path.relative_to(folder).with_suffix("").parts).replace("-", "_")
+        parts = path.relative_to(folder).with_suffix("").parts
+        return _PART.sub("", "_".join(parts).replace("-", "_")).removesuffix("_test")
 
-    paths = sorted(folder.rglob("*.jsonl"))
+    paths = sorted([*folder.rglob("*.jsonl"), *folder.rglob("*.parquet")])
     for ending in FILES[name]:
         found = [path for path in paths if plain(path).endswith(ending)]
         if len(found) == 1:
             return found[0]
         if found:
             raise ConfigError(f"data={str(folder)!r}: both {found[0]} and {found[1]} look like task {name}; give one")
-    raise ConfigError(f"data={str(folder)!r} holds no *{FILES[name][0]}.jsonl for task {name}; {_FETCH}")
+    raise MissingError(f"data={str(folder)!r} holds no *{FILES[name][0]}.jsonl for task {name}; {_FETCH}")
 
 
-def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _values(path: Path) -> list[Any]:
+    """What each line of a file holds, or each row of a table."""
+    if path.suffix == ".parquet":
+        try:
+            from pyarrow.parquet import read_table
+        except ImportError:
+            raise ConfigError(f"{path} needs pyarrow; `pip install dllm[eval]` brings it") from None
+        rows: list[Any] = read_table(path).to_pylist()
+        return rows
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        try:
+            found += [json.loads(line)] if line.strip() else []
+        except ValueError as error:
+            raise ConfigError(f"{path} line {number} is no JSON ({error}); it may be cut: fetch it again") from None
+    return found
 
 
-def _row(path: Path, number: int, text: str) -> Row:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{path} line {number} is no JSON ({error}); it may be cut: fetch it again") from None
+def _row(path: Path, number: int, value: Any) -> Row:
     row = value.get("doc", value) if isinstance(value, dict) else None
     if not isinstance(row, dict) or not isinstance(row.get("messages"), list) or "label" not in row:
         raise ConfigError(f"{path} line {number} has no messages and label; these are no data of suite v2")
