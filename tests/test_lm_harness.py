@@ -264,6 +264,8 @@ def test_spaces_move_and_an_empty_context_is_bos(llm):
     whole, size = tuple(encode("return a")), len(encode("return"))
     assert values[0] == values[1] == bound(llm, whole[:size], whole[size:]).value
     assert values[2] == values[3] == bound(llm, (bos,), tuple(encode("a + b"))).value
+    blank, spaced = model.loglikelihood([asked("  ", "a"), asked("", "  a")], disable_tqdm=True)
+    assert blank == spaced
     llm_without = LLM(llm.model, tokenizer=llm.tokenizer._core)
     ((value, _),) = DllmLM(llm_without, mc_num=16).loglikelihood(requests[2:3], disable_tqdm=True)
     assert value == bound(llm_without, (), tuple(encode("a + b"))).value

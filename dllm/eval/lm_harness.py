@@ -177,10 +177,11 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
 
     def _encoded(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of both, by the harness's rules: spaces that end the context belong to the continuation."""
-        if context:
+        if context.strip():
             both: tuple[list[int], list[int]] = self._encode_pair(context, continuation)
             return both
-        ids, prefix = self.tok_encode(continuation), self.prefix_token_id
+        # white space alone goes over to the continuation, and leaves no context either
+        ids, prefix = self.tok_encode(context + continuation), self.prefix_token_id
         if prefix is None:
             return [], ids
         return (ids[:1], ids[1:]) if ids[:1] == [prefix] else ([prefix], ids)
