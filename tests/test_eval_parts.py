@@ -159,10 +159,12 @@ def test_equal_variants_run_once():
 
 def line(index, **more):
     base = {"model": "m", "task": "t", "index": index, "key": "k", "block_length": 32, "cache": "none"}
-    return base | {"score": 1.0} | more
+    base |= {"scheduler": "k", "method": "k", "seed": 0, "text": "", "finish_reason": "stop", "score": 1.0}
+    base |= {"forwards": 1, "refreshes": 0, "tokens": 1, "slots": 1, "seconds": 0.1, "share_seconds": 0.1}
+    return base | {"released": [1], "order": [0]} | more
 
 
-HEADER = {"settings": {"seed": 0, "tasks": {"t": {"source": "s"}}}, "environment": {"cpus": 2}}
+HEADER = {"settings": {"seed": 0, "batch_size": 1, "tasks": {"t": {"source": "s"}}}, "environment": {"cpus": 2}}
 
 
 def test_a_torn_line_is_dropped_and_the_run_goes_on(tmp_path):
@@ -292,6 +294,8 @@ def test_the_schema_in_the_docs_is_the_reader_s():
         ({"index": True}, "index='True' is no integer"),
         ({"released": 3}, "released='3' is no array"),
         ({"score": "1"}, "is no number or null"),
+        ({"score": 55}, "score=55 must be in 0...1"),
+        ({"forwards": 0}, "forwards=0 must be at least 1"),
     ],
 )
 def test_what_the_reader_does_not_know_it_refuses(tmp_path, change, said):

@@ -129,7 +129,11 @@ def test_what_each_model_is_asked():
         (("--suite", "v3"), "suite='v3'"),
         (("--suite", "v2"), "suite='v2' is worded for chat models"),
         (("--preset", "quik"), "preset='quik' Did you mean 'quick'?"),
+        (("--data", "somewhere", "--suite", "synthetic"), "data='somewhere' plays no part"),
+        (("--model", "ideal", "--cache", "prefix"), "the ideal model has no keys"),
         (("--shard", "3/2"), "--shard 3/2"),
+        (("--shard", "2/2", "-n", "1"), "shard 2/2 has no sample"),
+        (("--out", __file__), "is a file; name a folder"),
         (("--shard", "x"), "--shard x"),
         (("-s", "nope"), "nope"),
         (("--model", "no/such/folder"), "no/such/folder"),
@@ -146,16 +150,41 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
     out = ("--out", str(tmp_path))
     run(*QUICK, *out)
     before = (tmp_path / "results.jsonl").read_bytes()
-    for other in (("--seed", "1"), ("--batch-size", "3"), ("--temperature", "0.5")):
+    for other in (("--seed", "1"), ("--batch-size", "3"), ("--temperature", "0.5"), ("--dtype", "bfloat16")):
         done = run(*QUICK, *out, *other, code=None)
         assert done.exit_code == 2 and "was made with" in done.stderr
     assert (tmp_path / "results.jsonl").read_bytes() == before
 
 
+def test_shards_of_different_runs_do_not_mix(tmp_path):
+    out = ("--out", str(tmp_path))
+    run(*QUICK, *out, "--shard", "1/2")
+    for other in (("--shard", "2/2", "--seed", "1"), ("--shard", "2/3"), ()):
+        done = run(*QUICK, *out, *other, code=None)
+        assert done.exit_code == 2 and "was made with" in done.stderr, other
+    assert [path.name for path in tmp_path.glob("results*")] == ["results-1-of-2.jsonl"]
+
+
+def test_a_wrong_option_does_not_poison_the_folder(tmp_path):
+    done = run(*QUICK, "--out", str(tmp_path), "--temperature", "nan", code=None)
+    assert done.exit_code == 2 and not list(tmp_path.glob("results*"))
+    run(*QUICK, "--out", str(tmp_path))
+
+
+def test_runs_side_by_side_are_told_apart(tmp_path):
+    for seed in ("0", "3"):
+        run(*QUICK, "--out", str(tmp_path / seed / "x"), "--seed", seed)
+    folders = [str(tmp_path / seed / "x") for seed in ("0", "3")]
+    found = json.loads(run("eval", "report", *folders, "--json").stdout.splitlines()[-1])
+    assert {row["model"] for row in found["rows"]} == {"0/x: tiny", "3/x: tiny"}
+    done = run("eval", "report", folders[0], folders[0], code=None)
+    assert done.exit_code == 2 and "given twice" in done.stderr
+
+
 def test_reports_of_what_does_not_go_together(tmp_path):
     done = run("eval", "report", str(tmp_path), code=None)
     assert done.exit_code == 2 and "holds no results*.jsonl" in done.stderr
-    header = {"dllm_results": 1, "settings": {"seed": 0}, "environment": {}}
+    header = {"dllm_results": 1, "settings": {"seed": 0, "batch_size": 1}, "environment": {}}
     (tmp_path / "results.jsonl").write_text(json.dumps(header) + "\n")
     done = run("eval", "report", str(tmp_path), code=None)
     assert done.exit_code == 2 and "no ParallelBench" in done.stderr

@@ -11,6 +11,7 @@ from dllm.errors import ConfigError, ModelError
 from dllm.eval.parallelbench import measures, scorers, theory, trial
 from dllm.eval.parallelbench.answers import digits, lenient_list, rows, strict_list
 from dllm.eval.parallelbench.curves import headlines, oracle, pbx, points
+from dllm.eval.parallelbench.page import Page
 from dllm.eval.parallelbench.puzzles import dig, grids, solutions
 from dllm.eval.parallelbench.reference import read_curves
 from dllm.eval.parallelbench.synthetic import known, synthetic
@@ -31,19 +32,23 @@ ABC = ["A", "B", "C"]
         ('["Ann Lee", "Bo"]', ["Ann Lee", "Bo"], ["Ann Lee", "Bo"]),
         ('  ["Ann Lee", "Bo"]\n', ["Ann Lee", "Bo"], ["Ann Lee", "Bo"]),
         ('["Ann Lee","Bo"]', ["Ann Lee", "Bo"], None),
-        ("[Ann Lee, 'Bo']", ["Ann Lee", "Bo"], None),
-        ('The list: ["A", "B"]. Done', ["A", "B"], None),
-        ('["A"] or rather ["B", "C"]', ["B", "C"], None),
+        ("[Ann Lee, Bo]", ["Ann Lee", "Bo"], None),
+        ("['Ann Lee', 'Bo']", ["'Ann Lee'", "'Bo'"], None),
+        ('The list: ["A", "B"]. Done', ["A", "B"], ["A", "B"]),
+        ('["A"] or rather ["B", "C"]', ["B", "C"], ["B", "C"]),
+        ('["A", "B"]]', ["A", "B"], ["A", "B"]),
         ('["A", "B"', ["A", "B"], None),
         ('"A", "B"]', ["A", "B"], None),
         ("A, B", ["A", "B"], None),
-        ("[]", [""], []),
-        ("", [""], None),
+        ("[]", [], None),
+        ("", [], None),
         ("[[1, 2]", ["1", "2"], None),
-        ("[1, 2]", ["1", "2"], None),
-        ('["A", "B",]', ["A", "B", ""], None),
-        ('{"a": ["A"]}', ["A"], None),
-        ("[" * 5000, [""], None),
+        ('["A", "B",]', ["A", "B"], None),
+        ('["A",, "B"]', ["A", "B"], None),
+        ('["A",\n"B"]', ["A", '\n"B'], None),
+        ('["A\\"B"]', ['A\\"B'], None),
+        ('["]', [], None),
+        ("[" * 5000, [], None),
     ],
 )
 def test_lists_are_read_leniently_and_strictly(text, lenient, strict):
@@ -53,7 +58,7 @@ def test_lists_are_read_leniently_and_strictly(text, lenient, strict):
 
 def test_rows_and_digits():
     assert rows("A,B\n\n C , D \n") == [["A", "B"], ["C", "D"]]
-    assert digits("1 2,3|4\nno\n12\n") == ["1234", "12"]
+    assert digits("A 4x4 grid:\n1 2,3|4\nno\n12\n", 4) == ["1234"]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +93,10 @@ def test_latin_squares():
 
 def test_sudokus_and_words():
     assert scorers.sudoku(["12", "34"], "1,2\n3,4\n") and not scorers.sudoku(["12", "34"], "1,2\n4,3")
-    assert not scorers.sudoku(["12", "34"], "1,2\n3,4\n1,2") and not scorers.sudoku(["12"], "")
+    assert not scorers.sudoku(["12", "34"], "1,2\n3,4\n1,2") and not scorers.sudoku(["12", "34"], "")
+    grid = ["2143", "4312", "3421", "1234"]
+    for text in ("Here is the completed 4x4 grid:\n{}", "Answer 1:\n{}", "{}\nnote 3"):
+        assert scorers.sudoku(grid, text.format("\n".join(grid)))
     assert scorers.holds_words(["cat", "mat"], "A category of mats.") and not scorers.holds_words(["Cat"], "a cat")
 
 
@@ -101,6 +109,17 @@ def test_what_is_not_installed_is_not_zero(monkeypatch):
         ("grammar", measures.grammatical("A dog barks.")),
     ):
         assert value is None and "pip install" in measures.missing(name)
+
+
+def test_what_is_installed_and_does_not_work_is_a_reason_too(monkeypatch):
+    def broken():
+        raise RuntimeError("no Java")
+
+    monkeypatch.setattr(measures, "find_spec", lambda name: True)
+    monkeypatch.setattr(measures, "_checker", broken)
+    measures._failure.cache_clear()
+    assert measures.grammatical("A dog barks.") is None and "no Java" in measures.missing("grammar")
+    measures._failure.cache_clear()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -312,8 +331,11 @@ def test_measured_bits_are_those_of_the_closed_form():
 
 
 def test_deviation():
-    assert trial.deviation(0.5, 0.5, 10) == 0.0 and trial.deviation(0.9, 1.0, 10) == math.inf
-    assert trial.deviation(0.6, 0.5, 100) == pytest.approx(2.0)
+    assert trial.deviation(10, 1.0, 10) == 0.0 and trial.deviation(9, 1.0, 10) == math.inf
+    assert trial.deviation(600, 0.5, 1000) == pytest.approx(6.3, abs=0.1)
+    assert trial.deviation(50, 0.5, 100) == 0.0
+    # one right answer where 0.04 are expected is no alarm
+    assert trial.deviation(1, 0.000363, 100) < 2.0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -328,10 +350,11 @@ def test_pbx():
     assert pbx([(1.0, 50.0), (2.0, 80.0), (3.0, 70.0)], 75, fixed=False) == pytest.approx(2.5)
 
 
-def line(task, index, spec, score, forwards, slots=12):
+def line(task, index, spec, score, forwards, slots=12, model="m", block=128):
     method = spec.partition("(")[0]
-    names = {"model": "m", "task": task, "index": index, "key": spec, "block_length": 128, "cache": "none"}
-    return {**names, "scheduler": spec, "method": method, "score": score, "forwards": forwards, "slots": slots}
+    names = {"model": model, "task": task, "index": index, "key": spec, "block_length": block, "cache": "none"}
+    costs = {"forwards": forwards, "slots": slots, "tokens": slots, "refreshes": 0, "seconds": 1, "share_seconds": 1}
+    return {**names, "scheduler": spec, "method": method, "score": score, **costs}
 
 
 def test_points_headlines_and_oracle():
@@ -347,8 +370,25 @@ def test_points_headlines_and_oracle():
     (headline,) = headlines(points(lines))
     assert headline.levels[70] == pytest.approx(2.5 + 2.5 * 30 / 75)
     # sample 0 of copy is right at both: the faster one; sample 1 only at 0.9
-    assert oracle(lines, "threshold")["copy"] == (4.5, 100.0)
-    assert oracle(lines, "threshold")["sort"] == (2.0, 100.0)
+    assert oracle(lines, "m", "threshold")["copy"] == (4.5, 100.0)
+    assert oracle(lines, "m", "threshold")["sort"] == (2.0, 100.0)
+
+
+def test_an_oracle_is_of_one_model_and_a_curve_of_one_block_length():
+    mixed = [line("copy", 0, "threshold(0.9)", 0.0, 4), line("copy", 0, "threshold(0.9)", 1.0, 4, model="other")]
+    assert oracle(mixed, "m", "threshold")["copy"][1] == 0.0
+    blocks = [line("copy", 0, "threshold(0.9)", 1.0, 4, block=size) for size in (8, 32)]
+    assert [point.curve for point in points(blocks)] == ["threshold, block 8", "threshold, block 32"]
+
+
+def test_a_mean_over_tasks_is_of_all_of_them():
+    lines = [line("copy", 0, "topk(1)", 1.0, 4), line("sort", 0, "topk(1)", 0.0, 4)]
+    part = [*lines, line("copy", 0, "topk(2)", 1.0, 4)]
+    assert [point.label.partition(",")[0] for point in points(part) if point.task == ALL] == ["topk(1)"]
+    more = [*part, line("sort", 0, "topk(2)", 0.0, 4), line("copy", 1, "topk(2)", 1.0, 4)]
+    assert [point.label.partition(",")[0] for point in points(more) if point.task == ALL] == ["topk(2)"]
+    page = Page.make([], part)
+    assert [row.scheduler for row in page.rows if row.task == ALL] == ["topk(1)"]
 
 
 def test_samples_without_a_score_are_left_out():

@@ -82,9 +82,9 @@ def print_tables(tables: Sequence[Titled], wide: int = 13) -> None:
     for title, columns, rows in tables:
         if len(columns) * wide > console.width:
             continue
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            table.add_column(column.strip("`"), overflow="fold")
+            table.add_column(Text(column.strip("`")), overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell.strip("`")) for cell in row))
         console.print(table)

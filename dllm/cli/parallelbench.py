@@ -14,7 +14,7 @@ from typer import Argument, Option
 from dllm.cli.compare import print_tables, progress
 from dllm.cli.grouping import grouped
 from dllm.cli.options import ModelOptions
-from dllm.cli.shell import UsageError
+from dllm.cli.shell import FAILED, UsageError
 
 if TYPE_CHECKING:
     from dllm.eval.parallelbench.page import Page
@@ -37,7 +37,10 @@ class What:
     ] = "tiny"
     preset: Annotated[
         str,
-        Option(help="quick, leaderboard, all, paper-v1, semi-ar or cache.", rich_help_panel=_WHAT),
+        Option(
+            help="quick, leaderboard, all, paper-v1 (its sweeps; give --suite), semi-ar or cache.",
+            rich_help_panel=_WHAT,
+        ),
     ] = "quick"
     suite: Annotated[
         str | None, Option(help="synthetic (ours), v1 or v2 (the benchmark's own data).", rich_help_panel=_WHAT)
@@ -102,7 +105,7 @@ def parallelbench(
 
     With --model ideal, whose every probability is right, also the theory: schedulers against closed forms.
     """
-    from dllm.eval.compare import compare, header, size
+    from dllm.eval.compare import check, compare, header, size
     from dllm.eval.parallelbench.page import Page
     from dllm.eval.parallelbench.run import IDEAL, Wanted, plan_of
     from dllm.eval.parallelbench.trial import judge_all, trials
@@ -123,12 +126,17 @@ def parallelbench(
         device=how.device,
         plugins=[path.resolve() for path in how.plugins or ()],
     )
+    check(plan, out)  # before the bar is drawn
     theory = trials() if what.model == IDEAL and how.the_shard()[0] == 1 else []
     with progress("parallelbench", size(plan) + len(theory)) as advance:
         lines = compare(plan, out, advance)
         verdicts = list(judge_all(THEORY.get(what.preset, 400), how.seed, lambda: advance(1), theory))
     page = Page.make([header(plan)], lines, verdicts, curves)
     _tell(page, out, as_json)
+    wrong = [verdict.trial for verdict in verdicts if not verdict.ok]
+    if wrong:
+        typer.echo(f"{len(wrong)} trials are off, the first: {wrong[0].task} under {wrong[0].scheduler}", err=True)
+        raise typer.Exit(FAILED)
 
 
 @grouped

@@ -19,7 +19,7 @@ from dllm.errors import ConfigError
 from dllm.eval.items import Task
 from dllm.eval.jobs import Job, Loader, run_all
 from dllm.eval.judges import load_file
-from dllm.eval.records import Key, Line, Records, key_of
+from dllm.eval.records import Key, Line, Records, agree, key_of, read
 from dllm.eval.variants import Variant, variants
 from dllm.folder import resolve_folder
 from dllm.llm import LLM
@@ -38,6 +38,7 @@ class Plan:
         plugins: Python files that register schedulers of the user's.
         fingerprints: name -> what tells the weights apart when a run is resumed.
         about: further settings that a resumed run must agree with.
+        dtype, device: as they were asked for.
         shard: (i, n): only every n-th item, from the i-th on; each shard has a file of its own.
     """
 
@@ -51,6 +52,8 @@ class Plan:
     plugins: Sequence[Path] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "auto"
+    device: str = "auto"
     shard: tuple[int, int] = (1, 1)
 
     @classmethod
@@ -84,6 +87,8 @@ class Plan:
         return cls(
             models={name: loader for name, (loader, _) in loaders.items()},
             fingerprints={name: fingerprint for name, (_, fingerprint) in loaders.items()},
+            dtype=str(dtype),
+            device=str(device),
             tasks=tasks,
             variants=variants(schedulers, block_lengths, caches),
             plugins=plugins,
@@ -111,7 +116,11 @@ def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object
     Raises:
         ConfigError: the folder holds a run with other settings.
     """
-    _check(plan)
+    check(plan, out)
+    for other in sorted(out.glob("results*.jsonl")) if out is not None else ():
+        if other.name != plan.file:  # another shard of this run, if any
+            for earlier in read(other)[0]:
+                agree(other, earlier["settings"], header(plan)["settings"])
     records = Records(None if out is None else out / plan.file, header(plan))
     order = {key: place for place, key in enumerate(_keys(plan))}
     advance(len(order.keys() & records.done))
@@ -138,6 +147,8 @@ def header(plan: Plan) -> dict[str, Any]:
             "seed": plan.seed,
             "sampling": dict(plan.sampling),
             "batch_size": plan.batch_size,
+            "shards": plan.shard[1],
+            "dtype": plan.dtype,
             **plan.about,
             "models": dict(plan.fingerprints),
             "tasks": {t.name: {"source": t.source, "max_new_tokens": t.max_new_tokens} for t in plan.tasks},
@@ -151,6 +162,7 @@ def header(plan: Plan) -> dict[str, Any]:
             "cpus": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             "workers": plan.workers,
+            "device": plan.device,
         },
     }
 
@@ -178,13 +190,22 @@ def _fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _check(plan: Plan) -> None:
+def check(plan: Plan, out: Path | None = None) -> None:
+    """Raise ConfigError for what can be found wrong before a model is loaded or anything is written."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f"out={str(out)!r} is a file; name a folder for the results")
     names = [task.name for task in plan.tasks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"task {twice[0]!r} is given twice; rename one of the files")
     if not (plan.models and plan.tasks and plan.variants):
         raise ConfigError("a comparison needs at least one model, one task and one scheduler")
+    if size(plan) == 0:
+        raise ConfigError(
+            f"shard {plan.shard[0]}/{plan.shard[1]} has no sample of these tasks; run more samples, or fewer shards"
+        )
+    for variant in plan.variants:  # names a wrong value before anything is written
+        Job(model="", task="", variant=variant, asked=(), sampling={"seed": plan.seed, **plan.sampling}).params(0)
 
 
 def _key(model: str, task: Task, index: int, variant: Variant) -> Key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ IDENTITY: dict[str, Kinds] = {
     "block_length": ("integer",),
     "cache": ("string",),
 }
-"""What tells one sample from another; every sample has them."""
+"""What tells one sample from another."""
 SAMPLE: dict[str, Kinds] = {
     **IDENTITY,
     "scheduler": ("string",),
@@ -40,6 +41,8 @@ SAMPLE: dict[str, Kinds] = {
     "order": ("array",),
 }
 """All fields of a sample. No kind: any value."""
+OPTIONAL = ("score_strict", "submetrics", "reason", "n", "answer")
+"""Fields that only some tasks have; every sample has the others."""
 HEADER: dict[str, Kinds] = {"dllm_results": ("integer",), "settings": ("object",), "environment": ("object",)}
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -54,8 +57,9 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 def fault(line: Mapping[str, Any]) -> str | None:
     """What is wrong with a line, or None: a field that is missing, unknown, or of another kind."""
-    fields, needed = (HEADER, HEADER) if "dllm_results" in line else (SAMPLE, IDENTITY)
-    for name in needed:
+    head = "dllm_results" in line
+    fields = HEADER if head else SAMPLE
+    for name in (name for name in fields if name not in OPTIONAL):
         if name not in line:
             return f"the field {name!r} is missing"
     for name, value in line.items():
@@ -64,26 +68,36 @@ def fault(line: Mapping[str, Any]) -> str | None:
         kinds = fields[name]
         if kinds and not any(_is(value, kind) for kind in kinds):
             return f"{name}={str(value)[:40]!r} is no {' or '.join(kinds)}"
-    return None
+    if head:
+        return None if {"seed", "batch_size"} <= set(line["settings"]) else "settings lack seed or batch_size"
+    score = line["score"]
+    if score is not None and not 0 <= score <= 1:
+        return f"score={score} must be in 0...1"
+    return None if line["forwards"] >= 1 else f"forwards={line['forwards']} must be at least 1"
 
 
 def _is(value: Any, kind: str) -> bool:
-    return isinstance(value, _TYPES[kind]) and not (isinstance(value, bool) and kind in ("integer", "number"))
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        return False
+    return isinstance(value, _TYPES[kind])
 
 
 def schema() -> dict[str, Any]:
     """The same as a JSON Schema of one line."""
 
-    def record(fields: Mapping[str, Kinds], required: Mapping[str, Kinds]) -> dict[str, Any]:
+    limits: dict[str, dict[str, int]] = {"score": {"minimum": 0, "maximum": 1}, "forwards": {"minimum": 1}}
+
+    def record(fields: Mapping[str, Kinds]) -> dict[str, Any]:
+        kinds_of = {name: {"type": list(kinds)} if kinds else {} for name, kinds in fields.items()}
         return {
             "type": "object",
-            "properties": {name: {"type": list(kinds)} if kinds else {} for name, kinds in fields.items()},
-            "required": list(required),
+            "properties": {name: {**kinds, **limits.get(name, {})} for name, kinds in kinds_of.items()},
+            "required": [name for name in fields if name not in OPTIONAL],
             "additionalProperties": False,
         }
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of dllm results, version {VERSION}: a header a session, or a sample",
-        "oneOf": [record(HEADER, HEADER), record(SAMPLE, IDENTITY)],
+        "oneOf": [record(HEADER), record(SAMPLE)],
     }

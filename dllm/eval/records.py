@@ -48,7 +48,7 @@ class Records:
         if path.exists():
             headers, lines = read(path)
             for earlier in headers:
-                _check(path, earlier["settings"], header["settings"])
+                agree(path, earlier["settings"], header["settings"])
             _drop_torn_line(path)
             self._take(lines)
         self._append([{"dllm_results": VERSION, **header}])
@@ -92,7 +92,7 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:
     for number, raw in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             value = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise ConfigError(f"{path} line {number} is no line of dllm results; choose another folder")
@@ -116,11 +116,11 @@ def _drop_torn_line(path: Path) -> None:
             file.truncate(whole)
 
 
-def _check(path: Path, earlier: Any, now: Any, where: str = "") -> None:
-    """Refuse where both say something and it differs."""
+def agree(path: Path, earlier: Any, now: Any, where: str = "") -> None:
+    """Raise ConfigError where both settings say something and it differs."""
     if isinstance(earlier, dict) and isinstance(now, dict):
         for key in earlier.keys() & now.keys():
-            _check(path, earlier[key], now[key], f"{where}.{key}" if where else key)
+            agree(path, earlier[key], now[key], f"{where}.{key}" if where else key)
     elif earlier != now:
         raise ConfigError(
             f"{path} was made with {where}={earlier!r}, this run has {now!r}; use the same, or another folder"

@@ -6,7 +6,8 @@ included: here `slots_per_step`. It is no speed: tokens a second are called so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -49,11 +50,19 @@ class Headline:
         return asdict(self)
 
 
-def curve_of(line: Line) -> str:
-    """Which curve a sample's variant is a point of: the method, and what orders its positions; block and cache."""
-    method, spec = str(line["method"]), str(line["scheduler"])
-    by = spec.partition("by=")[2].partition(")")[0].partition(",")[0]
-    return f"{method} {by}" if by and method == "topk" else method
+def namer(lines: Sequence[Line]) -> Callable[[Line], str]:
+    """Which curve a sample's variant is a point of: the method, what orders its positions; and block length and cache,
+    where the samples have several. From the spec as it is meant, not as it was typed."""
+    lengths, caches = {line["block_length"] for line in lines}, {line["cache"] for line in lines}
+
+    def name(line: Line) -> str:
+        by = re.search(r"\bby=(\w+)", line["key"]) if line["method"] == "topk" else None
+        parts = [line["method"] + (f" {by[1]}" if by else "")]
+        parts += [f"block {line['block_length']}"] if len(lengths) > 1 else []
+        parts += [str(line["cache"])] if len(caches) > 1 else []
+        return ", ".join(parts)
+
+    return name
 
 
 def points(lines: Sequence[Line]) -> list[Point]:
@@ -62,6 +71,7 @@ def points(lines: Sequence[Line]) -> list[Point]:
     for line in lines:
         if line["score"] is not None:
             groups.setdefault((line["model"], line["task"], identity_of(line)), []).append(line)
+    curve_of = namer(lines)
     found: list[Point] = []
     means: dict[tuple[str, Identity], list[Point]] = {}
     for (model, task, identity), own in groups.items():
@@ -72,8 +82,12 @@ def points(lines: Sequence[Line]) -> list[Point]:
         found.append(point)
         means.setdefault((model, identity), []).append(point)
     many = {model: len({task for own, task, _ in groups if own == model}) for model, _, _ in groups}
-    for (model, _), each in means.items():
-        if len(each) == many[model] > 1:
+    most = {(model, task): 0 for model, task, _ in groups}
+    for (model, task, _), own in groups.items():
+        most[model, task] = max(most[model, task], len(own))
+    for (model, identity), each in means.items():
+        whole = all(len(groups[model, point.task, identity]) == most[model, point.task] for point in each)
+        if whole and len(each) == many[model] > 1:
             speed = float(np.mean([point.slots_per_step for point in each]))
             score = float(np.mean([point.score for point in each]))
             found.append(replace(each[0], task=ALL, slots_per_step=speed, score=score))
@@ -104,19 +118,20 @@ def headlines(found: Sequence[Point]) -> list[Headline]:
     made = []
     for model, curve in dict.fromkeys((point.model, point.curve) for point in own):
         line = [(p.slots_per_step, p.score) for p in own if (p.model, p.curve) == (model, curve)]
-        fixed = curve.split()[0] in FIXED
+        fixed = re.split(r"[ ,]", curve)[0] in FIXED
         made.append(Headline(model=model, curve=curve, levels={level: pbx(line, level, fixed) for level in LEVELS}))
     return made
 
 
-def oracle(lines: Sequence[Line], curve: str) -> dict[str, tuple[float, float]]:
+def oracle(lines: Sequence[Line], model: str, curve: str) -> dict[str, tuple[float, float]]:
     """By task: (positions a step, score in percent), each sample decoded by the fastest variant that does it best.
 
-    Of the variants of one curve; a bound on what choosing among them by sample could give.
+    Of the variants of one model's curve; a bound on what choosing among them by sample could give.
     """
+    curve_of = namer(lines)
     samples: dict[tuple[str, int], list[Line]] = {}
     for line in lines:
-        if line["score"] is not None and curve_of(line) == curve:
+        if line["score"] is not None and line["model"] == model and curve_of(line) == curve:
             samples.setdefault((line["task"], line["index"]), []).append(line)
     chosen: dict[str, list[Line]] = {}
     for (task, _), own in samples.items():

@@ -23,7 +23,17 @@ NEEDED = {
 def missing(name: str) -> str | None:
     """Why a measure cannot be taken, or None if it can."""
     module, how = NEEDED[name]
-    return None if find_spec(module) else f"{name} needs {module} ({how})"
+    return _failure(name) if find_spec(module) else f"{name} needs {module} ({how})"
+
+
+@cache
+def _failure(name: str) -> str | None:
+    """What is wrong with a package that is there: it is tried once."""
+    try:
+        {"rouge": _rouge, "bleu": _bleu, "bertscore": _bertscore, "grammar": _checker}[name]()
+    except Exception as error:  # whatever it is, the other measures can be taken
+        return f"{name}: {NEEDED[name][0]} does not work here ({type(error).__name__}: {str(error)[:120]})"
+    return None
 
 
 def rouge(text: str, reference: str) -> dict[str, Measure]:

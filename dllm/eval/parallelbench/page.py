@@ -15,7 +15,7 @@ from dllm.eval.parallelbench.curves import LEVELS, Headline, Point, headlines, o
 from dllm.eval.parallelbench.reference import Curves
 from dllm.eval.parallelbench.trial import Verdict
 from dllm.eval.plots import available, panels
-from dllm.eval.records import Line
+from dllm.eval.records import Identity, Line, identity_of
 from dllm.eval.reports import Titled
 from dllm.eval.summary import ALL, Area, Row, areas, summarize
 from dllm.eval.tables import cells, headings, markdown, overview, report
@@ -57,15 +57,17 @@ class Page:
         reference: Curves | None = None,
     ) -> Page:
         scored = [line for line in lines if line["score"] is not None]
-        rows, found = summarize(scored), points(scored)
-        complete = found if not _unscored(lines) else [point for point in found if point.task != ALL]
+        held, rows, found = _withheld(lines), summarize(scored), points(scored)
+        full = _full(scored)
+        rows = [row for row in rows if row.task != ALL or (not held and (row.model, row.identity) in full)]
+        found = [point for point in found if point.task != ALL or not held]
         return cls(
             about=about,
             lines=lines,
-            rows=rows if not _unscored(lines) else [row for row in rows if row.task != ALL],
+            rows=rows,
             areas=areas(rows),
-            points=complete,
-            headlines=headlines(complete),
+            points=found,
+            headlines=headlines(found),
             verdicts=verdicts,
             reference=reference or {},
         )
@@ -79,7 +81,7 @@ class Page:
             "pbx": [headline.to_dict() for headline in self.headlines],
             "aup": [asdict(area) for area in self.areas],
             "oracle": self._oracles(),
-            "withheld": _unscored(self.lines),
+            "withheld": _withheld(self.lines),
         }
         if self.verdicts:
             found["theory_ok"] = all(verdict.ok for verdict in self.verdicts)
@@ -98,6 +100,14 @@ class Page:
             found.append(
                 ("PBx: the most positions a step at which the mean score over tasks is at least x", columns, cells_of)
             )
+        if any(area.aup is not None for area in self.areas):
+            columns = ["model", "task", "method", "AUP", "y_max", "points"]
+            cells_of = [
+                [one.model, one.task, one.method, f"{one.aup:.1f}", f"{one.best:.1f}", str(one.points)]
+                for one in self.areas
+                if one.aup is not None
+            ]
+            found.append(("AUP (alpha 3, cut 5 points below the first, anchored at topk(1))", columns, cells_of))
         if oracles := self._oracles():
             columns = ["task", *oracles]
             tasks = list(dict.fromkeys(task for own in oracles.values() for task in own))
@@ -124,12 +134,19 @@ class Page:
         return list(dict.fromkeys(row.model for row in self.rows))
 
     def _oracles(self) -> dict[str, dict[str, tuple[float, float]]]:
-        curves = [curve for curve in ("threshold", "factor") if any(point.curve == curve for point in self.points)]
-        return {curve: oracle(self.lines, curve) for curve in curves}
+        """Of every adaptive curve with several points, by model and curve."""
+        many: dict[tuple[str, str], set[str]] = {}
+        for point in self.points:
+            many.setdefault((point.model, point.curve), set()).add(point.label)
+        several = [
+            key for key, labels in many.items() if len(labels) > 1 and key[1].startswith(("threshold", "factor"))
+        ]
+        alone = len({model for model, _ in several}) == 1
+        return {(curve if alone else f"{model}, {curve}"): oracle(self.lines, model, curve) for model, curve in several}
 
     def _preface(self) -> str:
         told = "; ".join(dict.fromkeys(_told(header) for header in self.about))
-        held = _unscored(self.lines)
+        held = _withheld(self.lines)
         return f"# ParallelBench\n\n{told}." + (f"\n\nThe mean over tasks is withheld: {held}." if held else "")
 
     def _pictures(self, folder: Path) -> list[Path]:
@@ -157,13 +174,24 @@ class Page:
         return "\n".join([_HEAD, *body, ""])
 
 
-def _unscored(lines: Sequence[Line]) -> str:
-    """Tasks without a score and why, or nothing."""
+def _withheld(lines: Sequence[Line]) -> str:
+    """Why there is no mean over tasks: tasks without a score, or nothing."""
     found: dict[str, str] = {}
     for line in lines:
         if line["score"] is None:
             found.setdefault(line["task"], str(line.get("reason") or "no score"))
     return "; ".join(f"{task}: {why}" for task, why in found.items())
+
+
+def _full(lines: Sequence[Line]) -> set[tuple[str, Identity]]:
+    """(model, variant) that have every sample that any variant of the model has: means over others do not compare."""
+    samples: dict[str, set[tuple[str, int]]] = {}
+    own: dict[tuple[str, Identity], set[tuple[str, int]]] = {}
+    for line in lines:
+        sample = line["task"], line["index"]
+        samples.setdefault(line["model"], set()).add(sample)
+        own.setdefault((line["model"], identity_of(line)), set()).add(sample)
+    return {key for key, found in own.items() if found == samples[key[0]]}
 
 
 def _told(header: dict[str, Any]) -> str:

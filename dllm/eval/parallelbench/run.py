@@ -53,9 +53,12 @@ class Wanted:
 
     def the_suite(self) -> str:
         """The suite asked for, else the preset's, else the model's."""
-        suite = self.suite or self.the_preset().suite or ("v2" if self.form == "chat" else "synthetic")
+        own = "v2" if self.data is not None else self.the_preset().suite
+        suite = self.suite or own or ("v2" if self.form == "chat" else "synthetic")
         if suite not in SUITES:
             raise ConfigError(f"suite={suite!r}{nearest(suite, SUITES)}; there are {', '.join(SUITES)}")
+        if self.data is not None and suite == "synthetic":
+            raise ConfigError(f"data={self.data!r} plays no part in suite='synthetic'; drop it, or give suite='v2'")
         if suite != "synthetic" and self.form != "chat":
             raise ConfigError(f"suite={suite!r} is worded for chat models; {self.model} reads suite='synthetic'")
         return suite
@@ -111,18 +114,21 @@ def plan_of(
         ConfigError, ModelError: whatever is wrong; no model is loaded yet.
     """
     preset, ideal = wanted.the_preset(), wanted.form == "ideal"
+    if ideal and set(wanted.caches or ()) - {"none"}:
+        raise ConfigError("caches: the ideal model has no keys and values to store; drop the caches")
     heat = (1.0 if ideal else 0.0) if temperature is None else temperature
     suite = wanted.the_suite()
     about: Mapping[str, Any] = {"bench": "parallelbench", "suite": suite, "form": wanted.form}
     sampling: dict[str, Any] = {"temperature": heat}
     if suite != "synthetic":
         sampling["ignore_eos"] = True  # the benchmark fills its canvas, ends of text included, and counts all of it
+    caches = wanted.caches or (("none",) if ideal else preset.caches)
     plan = Plan.make(
         {} if ideal else {Path(wanted.model).name: wanted.model},
         wanted.the_tasks(tell),
         wanted.the_schedulers(),
         block_lengths=wanted.block_lengths or preset.block_lengths,
-        caches=wanted.caches or preset.caches,
+        caches=caches,
         sampling=sampling,
         seed=wanted.seed,
         about=about,

@@ -9,39 +9,63 @@ from typing import Any
 
 from dllm.errors import ConfigError
 from dllm.eval.parallelbench.tasks import TASKS
-from dllm.eval.records import Line, key_of, read
+from dllm.eval.records import Line, agree, key_of, read
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], list[Line]]:
     """Headers and samples of all `results*.jsonl`. With several folders, models are named `folder: model`.
 
     Raises:
-        ConfigError: a folder without results, results of another benchmark or suite, or a sample twice in a folder.
+        ConfigError: a folder without results, the same twice, or results of another benchmark, suite or, in one folder,
+            of other settings.
     """
+    places = [folder.resolve() for folder in folders]
+    twice = next((folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{twice} is given twice; its samples would count twice")
     headers: list[dict[str, Any]] = []
     lines: list[Line] = []
-    for folder in folders:
-        paths = sorted(folder.glob("results*.jsonl"))
-        if not paths:
-            raise ConfigError(
-                f"{folder} holds no results*.jsonl; give folders that `dllm eval parallelbench --out` wrote"
-            )
-        own: dict[Any, Line] = {}
-        for path in paths:
-            made, found = read(path)
-            headers += made
-            for line in found:
-                if own.setdefault(key_of(line), line) is not line and len(paths) > 1:
-                    raise ConfigError(f"{path}: sample {key_of(line)} is in another file of {folder} too")
-        ordered = sorted(own.values(), key=_order)  # workers finish in any order
-        lines += [line | ({"model": f"{folder.name}: {line['model']}"} if len(folders) > 1 else {}) for line in ordered]
+    for folder, name in zip(folders, _names(places), strict=True):
+        own, found = _read_folder(folder)
+        headers += own
+        ordered = sorted(found, key=_order)  # workers finish in any order
+        lines += [line | ({"model": f"{name}: {line['model']}"} if len(folders) > 1 else {}) for line in ordered]
     kinds = {(header["settings"].get("bench"), header["settings"].get("suite")) for header in headers}
     if len(kinds) > 1 or ("parallelbench" not in {bench for bench, _ in kinds}):
         told = ", ".join(
             f"{bench or 'no ParallelBench'} {suite or ''}".strip() for bench, suite in sorted(kinds, key=str)
         )
         raise ConfigError(f"these results do not go together: {told}; give runs of one suite of ParallelBench")
+    if not lines:
+        raise ConfigError(f"{', '.join(map(str, folders))}: there are no samples yet")
     return headers, lines
+
+
+def _names(places: Sequence[Path]) -> list[str]:
+    """As many of the last parts of each path as tell all of them apart."""
+    for count in range(1, max(len(place.parts) for place in places) + 1):
+        names = ["/".join(place.parts[-count:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+    return [str(place) for place in places]
+
+
+def _read_folder(folder: Path) -> tuple[list[dict[str, Any]], list[Line]]:
+    """All shards of a run."""
+    paths = sorted(folder.glob("results*.jsonl"))
+    if not paths:
+        raise ConfigError(f"{folder} holds no results*.jsonl; give folders that `dllm eval parallelbench --out` wrote")
+    headers: list[dict[str, Any]] = []
+    lines: dict[Any, Line] = {}
+    for path in paths:
+        made, found = read(path)
+        for header in made:
+            agree(path, headers[0]["settings"] if headers else header["settings"], header["settings"])
+            headers.append(header)
+        for line in found:
+            if lines.setdefault(key_of(line), line) is not line and len(paths) > 1:
+                raise ConfigError(f"{path}: sample {key_of(line)} is in another file of {folder} too")
+    return headers, list(lines.values())
 
 
 def _order(line: Line) -> tuple[Any, ...]:

@@ -59,8 +59,8 @@ def latin_square(symbols: Sequence[str], text: str) -> bool:
 
 
 def sudoku(solution: Sequence[str], text: str) -> bool:
-    """The digits of the one solution, line by line."""
-    return digits(text) == list(solution)
+    """The digits of the one solution, line by line; lines with more or fewer digits are no part of the answer."""
+    return digits(text, len(solution)) == list(solution)
 
 
 def holds_words(words: Sequence[str], text: str) -> bool:

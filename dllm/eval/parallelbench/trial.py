@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ def judge(trial: Trial, samples: int, seed: int = 0, n: int = LENGTH, llm: LLM |
         answer = output.text.split()
         right += answer in answers if answers else sorted(answer) == sorted(names)
     measured, forwards = right / samples, float(np.mean([output.stats.forwards for output in outputs]))
-    sigmas = deviation(measured, trial.accuracy, samples)
+    sigmas = deviation(right, trial.accuracy, samples)
     as_said = trial.forwards is None or forwards == trial.forwards
     ok = sigmas <= SIGMAS and as_said
     return Verdict(trial=trial, samples=samples, measured=measured, forwards=forwards, sigmas=sigmas, ok=ok)
@@ -178,12 +179,23 @@ def ideal_llm() -> LLM:
     return LLM(model, tokenizer=model.tokenizer())
 
 
-def deviation(measured: float, share: float, samples: int) -> float:
-    """Of a share of so many samples, in standard deviations; where there is no chance in it, 0 or infinity."""
-    if measured == share:
-        return 0.0
-    spread = math.sqrt(share * (1 - share) / samples)
-    return abs(measured - share) / spread if spread > 0 else math.inf
+def deviation(right: int, share: float, samples: int) -> float:
+    """How unlikely so many right answers are, in standard deviations of a normal distribution; two-sided.
+
+    From the binomial distribution itself: where a share is near 0, a single answer may be many of its own standard
+    deviations away and yet be likely enough. Where there is no chance in it, 0 or infinity.
+    """
+    if share in (0.0, 1.0):
+        return 0.0 if right == share * samples else math.inf
+    chances = np.array([_log_chance(k, share, samples) for k in range(samples + 1)])
+    below, above = (float(np.exp(part).sum()) for part in (chances[: right + 1], chances[right:]))
+    tail = min(below, above)
+    return 0.0 if tail >= 0.5 else -NormalDist().inv_cdf(max(tail, 1e-300))
+
+
+def _log_chance(right: int, share: float, samples: int) -> float:
+    ways = math.lgamma(samples + 1) - math.lgamma(right + 1) - math.lgamma(samples - right + 1)
+    return ways + right * math.log(share) + (samples - right) * math.log1p(-share)
 
 
 def _question(task: str, rng: random.Random, n: int) -> tuple[str, list[str], list[list[str]]]:

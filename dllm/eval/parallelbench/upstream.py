@@ -33,6 +33,7 @@ FILES = {
 }
 """How the file of a task may end, folders and dashes as underscores."""
 _FETCH = f"get the data set {HUB} from the Hub and give its folder as data, or data='hf'"
+_NAMED = ("insert_random", "replace_random")
 _PART = re.compile(r"_[0-9]{5}_of_[0-9]{5}$")
 Row = Mapping[str, Any]
 
@@ -53,9 +54,13 @@ def upstream(suite: str, data: str | None, name: str, count: int) -> Task:
     if data is None:
         raise ConfigError(f"suite={suite!r} needs the benchmark's own data, which dllm does not ship: {_FETCH}")
     path = _file(_folder(data), name)
-    rows = [_row(path, number, value) for number, value in enumerate(_values(path), 1)][:count]
-    items = tuple(_item(path, number, name, row) for number, row in enumerate(rows, 1))
+    rows = [_row(path, number, value) for number, value in enumerate(_values(path), 1)]
+    if not rows:
+        raise ConfigError(f"{path} holds no row; fetch it again")
     digest = hashlib.sha256(json.dumps([dict(row) for row in rows], sort_keys=True).encode()).hexdigest()[:16]
+    if all(isinstance(row.get("index"), int) for row in rows):  # results of several processes are interleaved
+        rows.sort(key=lambda row: int(row["index"]))
+    items = tuple(_item(path, number, name, row) for number, row in enumerate(rows[:count], 1))
     return Task(name=name, items=items, max_new_tokens=TASKS[name].canvas, source=f"parallelbench/{suite}/{digest}")
 
 
@@ -98,7 +103,11 @@ def _values(path: Path) -> list[Any]:
         rows: list[Any] = read_table(path).to_pylist()
         return rows
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no UTF-8 text ({error}); fetch it again") from None
+    for number, line in enumerate(text.split("\n"), 1):
         try:
             found += [json.loads(line)] if line.strip() else []
         except ValueError as error:
@@ -108,7 +117,11 @@ def _values(path: Path) -> list[Any]:
 
 def _row(path: Path, number: int, value: Any) -> Row:
     row = value.get("doc", value) if isinstance(value, dict) else None
-    if not isinstance(row, dict) or not isinstance(row.get("messages"), list) or "label" not in row:
+    asked = row.get("messages") if isinstance(row, dict) else None
+    talk = (
+        isinstance(asked, list) and asked and all(isinstance(m, dict) and {"role", "content"} <= set(m) for m in asked)
+    )
+    if not isinstance(row, dict) or not talk or "label" not in row:
         raise ConfigError(f"{path} line {number} has no messages and label; these are no data of suite v2")
     return row
 
@@ -130,14 +143,20 @@ def until(text: str, stop: str) -> str:
 
 def _listed(name: str, asked: Any, label: Any) -> Item:
     if name in scorers.ANY:
-        given, new = list(label["input"]), str(label.get("word") or "")
+        given, new = _strings(label["input"]), str(label["word"]) if name in _NAMED else ""
         item = list_item(name, "chat", asked, given, new, lenient_list(str(label["example"])))
     else:
-        right = strict_list(label)
+        right = strict_list(label) if isinstance(label, str) else None
         if right is None:
             raise ValueError("not a list of names")
         item = list_item(name, "chat", asked, right, "", right)
     return _cut(item, "\n\n")
+
+
+def _strings(value: Any) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise ValueError("not a list of names")
+    return value
 
 
 def _cut(item: Item, stop: str) -> Item:
@@ -153,7 +172,7 @@ def _cut(item: Item, stop: str) -> Item:
 
 
 def _latin(name: str, asked: Any, label: Any) -> Item:
-    symbols = [str(one) for one in label["symbols"]]
+    symbols = _strings(label["symbols"])
     item = Item(
         kind="chat",
         question=asked,
@@ -165,6 +184,8 @@ def _latin(name: str, asked: Any, label: Any) -> Item:
 
 def _sudoku(name: str, asked: Any, label: Any) -> Item:
     solution = str(label).split()
+    if len(solution) < 2 or any(len(row) != len(solution) or not row.isdigit() for row in solution):
+        raise ValueError("not a square of digits")
     item = Item(kind="chat", question=asked, answer=label, judge=lambda text: float(scorers.sudoku(solution, text)))
     return _cut(item, "\n\n\n")
 
@@ -185,7 +206,7 @@ def _text(asked: Any, answer: Any, submetrics: Callable[[str], dict[str, float |
 
 
 def _words(name: str, asked: Any, label: Any) -> Item:
-    words = list(label["words"])
+    words = _strings(label["words"])
     return _text(asked, words, lambda text: {"inclusion": float(scorers.holds_words(words, text))})
 
 
