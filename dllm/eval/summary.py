@@ -179,10 +179,11 @@ def areas(rows: Sequence[Row]) -> list[Area]:
     for model, task in dict.fromkeys((row.model, row.task) for row in rows):
         own = [row for row in rows if (row.model, row.task) == (model, task)]
         best = 100 * max(row.accuracy for row in own)
-        anchors = [row for row in own if row.method == "topk" and row.slots_per_forward <= 1.0]
+        anchors = [row for row in own if row.method.startswith("topk") and row.slots_per_forward <= 1.0]
         for method in dict.fromkeys(row.method for row in own):
             curve = [row for row in own if row.method == method]
-            curve += [row for row in anchors[:1] if row not in curve]
+            if not any(row in anchors for row in curve):
+                curve += anchors[:1]
             points = [(row.tokens_per_forward, 100 * row.accuracy) for row in curve]
             value = aup(points, best) if anchors else None
             found.append(Area(model=model, task=task, method=method, aup=value, best=best, points=len(points)))

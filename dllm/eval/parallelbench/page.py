@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dllm.eval.parallelbench.curves import LEVELS, Headline, Point, headlines, oracle, points
+from dllm.eval.parallelbench.curves import LEVELS, Headline, Point, headlines, namer, oracle, points
 from dllm.eval.parallelbench.reference import Curves
 from dllm.eval.parallelbench.trial import Verdict
 from dllm.eval.plots import available, panels
@@ -57,8 +57,9 @@ class Page:
         reference: Curves | None = None,
     ) -> Page:
         scored = [line for line in lines if line["score"] is not None]
-        held, rows, found = _withheld(lines), summarize(scored), points(scored)
-        full = _full(scored)
+        curve_of = namer(lines)
+        rows = summarize([{**line, "method": curve_of(line)} for line in scored])  # what AUP is of
+        held, found, full = _withheld(lines), points(scored), _full(scored)
         rows = [row for row in rows if row.task != ALL or (not held and (row.model, row.identity) in full)]
         found = [point for point in found if point.task != ALL or not held]
         return cls(
