@@ -14,7 +14,7 @@ from dllm.eval.format import VERSION, fault, schema
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
 from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile
-from dllm.eval.records import Records, key_of, read
+from dllm.eval.records import Records, alone, key_of, read
 from dllm.eval.tiny_tasks import tiny_task
 from dllm.eval.variants import Variant, expand, variants
 from dllm.interval import wilson
@@ -333,3 +333,12 @@ def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, monkeypatch):
         with pytest.raises(DllmError, match=r"No space left on device.*is kept"):
             records.add([line(1)])
     assert key_of(line(0)) in Records(path, HEADER).done
+
+
+def test_two_runs_do_not_write_one_file(tmp_path):
+    path = tmp_path / "results.jsonl"
+    with alone(path), pytest.raises(ConfigError, match="being written by another run"), alone(path):
+        pass
+    with alone(path):
+        Records(path, HEADER).add([line(0)])
+    assert len(read(path)[1]) == 1

@@ -9,6 +9,7 @@ from dllm.eval.compare import compare, header
 from dllm.eval.parallelbench import measures
 from dllm.eval.parallelbench.page import Page
 from dllm.eval.parallelbench.run import Wanted, plan_of
+from dllm.eval.parallelbench.runs import read_runs
 from dllm.eval.parallelbench.tasks import TASKS
 from dllm.eval.parallelbench.upstream import upstream
 from dllm.folder import TINY, resolve_folder
@@ -168,3 +169,24 @@ def test_without_a_grammar_checker_the_mean_over_tasks_is_withheld(data, monkeyp
     assert {row["task"] for row in summary["rows"]} == {"copy"} and summary["pbx"] == []
     scores = {line["task"]: line["score"] for line in page.lines}
     assert scores["words_easy"] is None and scores["copy"] == 0.0
+
+
+def test_once_there_is_a_grammar_checker_what_had_no_score_is_judged_again(data, tmp_path, monkeypatch):
+    real, out = measures.find_spec, tmp_path / "out"
+    monkeypatch.setattr(measures, "find_spec", lambda name: None if name == "language_tool_python" else real(name))
+    wanted = Wanted(
+        model=str(resolve_folder(TINY)),
+        suite="v2",
+        data=str(data),
+        tasks=["words_easy"],
+        schedulers=["topk(8)"],
+        count=2,
+    )
+    assert {line["score"] for line in compare(plan_of(wanted), out)} == {None}
+    monkeypatch.setattr(measures, "find_spec", lambda name: True)
+    monkeypatch.setattr(measures, "_checker", lambda: lambda text: [])
+    measures._failure.cache_clear()
+    assert {line["score"] for line in compare(plan_of(wanted), out)} == {1.0}
+    _, lines = read_runs([out])
+    assert [line["score"] for line in lines] == [1.0, 1.0] and lines[0]["reason"] is None
+    measures._failure.cache_clear()

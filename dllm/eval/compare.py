@@ -19,7 +19,7 @@ from dllm.errors import ConfigError
 from dllm.eval.items import Task
 from dllm.eval.jobs import Job, Loader, run_all
 from dllm.eval.judges import load_file
-from dllm.eval.records import Key, Line, Records, agree, key_of, read
+from dllm.eval.records import Key, Line, Records, agree, alone, key_of, read
 from dllm.eval.variants import Variant, variants
 from dllm.folder import resolve_folder
 from dllm.llm import LLM
@@ -117,19 +117,29 @@ def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object
         ConfigError: the folder holds a run with other settings.
     """
     check(plan, out)
-    for other in sorted(out.glob("results*.jsonl")) if out is not None else ():
+    if out is None:
+        return _run(plan, Records(None, header(plan)), advance)
+    for other in sorted(out.glob("results*.jsonl")):
         if other.name != plan.file:  # another shard of this run, if any
             for earlier in read(other)[0]:
                 agree(other, earlier["settings"], header(plan)["settings"])
-    records = Records(None if out is None else out / plan.file, header(plan))
+    with alone(out / plan.file):
+        return _run(plan, Records(out / plan.file, header(plan)), advance)
+
+
+def _run(plan: Plan, records: Records, advance: Callable[[int], object]) -> list[Line]:
     order = {key: place for place, key in enumerate(_keys(plan))}
     advance(len(order.keys() & records.done))
     items = {task.name: task.items for task in plan.tasks}
-    for job, lines in run_all(_jobs(plan, records), plan.models, plan.workers, plan.plugins):
-        for line in lines:
-            item = items[job.task][line["index"]]
-            line |= {"score": item.judge(line["text"]), "answer": item.answer, **item.details(line["text"])}
-        records.add(lines)
+
+    def judged(line: Line) -> Line:
+        item = items[line["task"]][line["index"]]
+        return line | {"score": item.judge(line["text"]), "answer": item.answer, **item.details(line["text"])}
+
+    again = [judged(line) for line in records.lines if line["score"] is None and key_of(line) in order]
+    records.add(line for line in again if line["score"] is not None)  # what scores it is here by now
+    for _, lines in run_all(_jobs(plan, records), plan.models, plan.workers, plan.plugins):
+        records.add([judged(line) for line in lines])
         advance(len(lines))
     found = [line for line in records.lines if key_of(line) in order]
     return sorted(found, key=lambda line: order[key_of(line)])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,35 @@ def key_of(line: Mapping[str, Any]) -> Key:
     return (line["model"], line["task"], line["index"], *identity_of(line))
 
 
+def merge(found: dict[Key, Line], lines: Iterable[Line]) -> None:
+    """Add samples to those found, each once, the first; but one with a score, judged again, stands for one without."""
+    for line in lines:
+        earlier = found.setdefault(key_of(line), line)
+        if earlier["score"] is None and line["score"] is not None:
+            found[key_of(line)] = line
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a file of results, so that no two runs write to it; where the system has no such locks, do nothing.
+
+    Raises:
+        ConfigError: another run holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{path} is being written by another run; wait for it, or name another folder") from None
+        yield
+
+
 class Records:
     """Lines in memory and, with a path, on disk: a line is whole or absent, whenever the process is killed.
 
@@ -40,8 +70,7 @@ class Records:
 
     def __init__(self, path: Path | None, header: Mapping[str, Any]) -> None:
         self.path = path
-        self.lines: list[Line] = []
-        self.done: set[Key] = set()
+        self._found: dict[Key, Line] = {}
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,11 +89,18 @@ class Records:
         if self.path is not None:
             self._append(lines)
 
+    @property
+    def lines(self) -> list[Line]:
+        """All samples, each once."""
+        return list(self._found.values())
+
+    @property
+    def done(self) -> Set[Key]:
+        """The samples there are."""
+        return self._found.keys()
+
     def _take(self, lines: Iterable[Line]) -> None:
-        for line in lines:
-            if key_of(line) not in self.done:
-                self.done.add(key_of(line))
-                self.lines.append(line)
+        merge(self._found, lines)
 
     def _append(self, lines: Iterable[Mapping[str, Any]]) -> None:
         assert self.path is not None

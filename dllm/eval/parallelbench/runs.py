@@ -9,7 +9,7 @@ from typing import Any
 
 from dllm.errors import ConfigError
 from dllm.eval.parallelbench.tasks import TASKS
-from dllm.eval.records import Line, agree, key_of, read
+from dllm.eval.records import Line, agree, key_of, merge, read
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], list[Line]]:
@@ -56,16 +56,18 @@ def _read_folder(folder: Path) -> tuple[list[dict[str, Any]], list[Line]]:
     if not paths:
         raise ConfigError(f"{folder} holds no results*.jsonl; give folders that `dllm eval parallelbench --out` wrote")
     headers: list[dict[str, Any]] = []
-    lines: dict[Any, Line] = {}
+    places: dict[Any, Path] = {}
+    every: dict[Any, Line] = {}
     for path in paths:
         made, found = read(path)
         for header in made:
             agree(path, headers[0]["settings"] if headers else header["settings"], header["settings"])
             headers.append(header)
         for line in found:
-            if lines.setdefault(key_of(line), line) is not line and len(paths) > 1:
-                raise ConfigError(f"{path}: sample {key_of(line)} is in another file of {folder} too")
-    return headers, list(lines.values())
+            if places.setdefault(key_of(line), path) != path:
+                raise ConfigError(f"{path}: sample {key_of(line)} is in {places[key_of(line)]} too")
+        merge(every, found)
+    return headers, list(every.values())
 
 
 def _order(line: Line) -> tuple[Any, ...]:
