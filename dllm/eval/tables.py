@@ -11,8 +11,12 @@ COLUMNS = ("scheduler", "accuracy %", "forwards", "tokens/fwd", "slots/fwd", "to
 
 def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """One table under its heading."""
-    lines = [f"### {title}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
+
+    def line(cells: Sequence[str]) -> str:  # names may hold what would end a cell
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    head = [f"### {title}", "", line(columns), "|" + "---|" * len(columns)]
+    return "\n".join([*head, *map(line, rows), ""])
 
 
 def cells(row: Row, baselines: Sequence[str]) -> list[str]:
