@@ -9,17 +9,13 @@ from typing import Any
 VERSION = 1
 Kinds = tuple[str, ...]
 """Names of JSON types."""
-IDENTITY: dict[str, Kinds] = {
+SAMPLE: dict[str, Kinds] = {
     "model": ("string",),
     "task": ("string",),
     "index": ("integer",),
     "key": ("string",),
     "block_length": ("integer",),
     "cache": ("string",),
-}
-"""What tells one sample from another."""
-SAMPLE: dict[str, Kinds] = {
-    **IDENTITY,
     "scheduler": ("string",),
     "method": ("string",),
     "seed": ("integer",),

@@ -80,6 +80,7 @@ def _figures(rows: Sequence[Row], lines: Sequence[Line]) -> Iterator[tuple[str, 
 
 
 def panels(tasks: Sequence[str], draw: Draw, title: str) -> Figure:
+    """A figure with a panel a task, and one legend below for all."""
     from matplotlib.figure import Figure  # the object, not pyplot: no global state, no display
 
     columns = min(4, len(tasks))
@@ -107,11 +108,16 @@ def _accuracy(axes: Axes, rows: Sequence[Row]) -> None:
         below = [max(0.0, 100 * (row.accuracy - row.interval[0])) for row in curve]
         above = [max(0.0, 100 * (row.interval[1] - row.accuracy)) for row in curve]
         axes.errorbar(x, y, yerr=(below, above), marker="o", markersize=3, linewidth=1, capsize=2, label=method)
+    percent_by_speed(axes, "tokens per forward", "accuracy %")
+
+
+def percent_by_speed(axes: Axes, speed: str, percent: str) -> None:
+    """Scales and labels: doublings of a speed across, 0 to 100 up."""
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylim(-3, 103)
-    axes.set_xlabel("tokens per forward")
-    axes.set_ylabel("accuracy %")
+    axes.set_xlabel(speed)
+    axes.set_ylabel(percent)
     axes.grid(alpha=0.3)
 
 

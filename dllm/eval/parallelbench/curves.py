@@ -81,17 +81,25 @@ def points(lines: Sequence[Line]) -> list[Point]:
         point = Point(model=model, task=task, curve=curve_of(own[0]), label=label, slots_per_step=speed, score=score)
         found.append(point)
         means.setdefault((model, identity), []).append(point)
-    many = {model: len({task for own, task, _ in groups if own == model}) for model, _, _ in groups}
-    most = {(model, task): 0 for model, task, _ in groups}
-    for (model, task, _), own in groups.items():
-        most[model, task] = max(most[model, task], len(own))
-    for (model, identity), each in means.items():
-        whole = all(len(groups[model, point.task, identity]) == most[model, point.task] for point in each)
-        if whole and len(each) == many[model] > 1:
+    full = complete(lines)
+    for key, each in means.items():
+        if key in full and len(each) > 1:
             speed = float(np.mean([point.slots_per_step for point in each]))
             score = float(np.mean([point.score for point in each]))
             found.append(replace(each[0], task=ALL, slots_per_step=speed, score=score))
     return found
+
+
+def complete(lines: Sequence[Line]) -> set[tuple[str, Identity]]:
+    """(model, variant) with every sample that any variant of the model has a score for: other means do not compare."""
+    samples: dict[str, set[tuple[str, int]]] = {}
+    own: dict[tuple[str, Identity], set[tuple[str, int]]] = {}
+    for line in lines:
+        if line["score"] is not None:
+            sample = line["task"], line["index"]
+            samples.setdefault(line["model"], set()).add(sample)
+            own.setdefault((line["model"], identity_of(line)), set()).add(sample)
+    return {key for key, found in own.items() if found == samples[key[0]]}
 
 
 def pbx(curve: Sequence[tuple[float, float]], level: float, fixed: bool) -> float | None:

@@ -6,7 +6,7 @@ Nothing is ever counted as 0 because a package is missing: a score that needs it
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -76,18 +76,20 @@ def _rouge() -> Any:
 def _bleu() -> Callable[..., Any]:
     from sacrebleu.metrics import BLEU
 
-    return BLEU(smooth_method="none").corpus_score  # type: ignore[no-any-return]
+    score: Callable[..., Any] = BLEU(smooth_method="none").corpus_score
+    return score
 
 
 @cache
 def _bertscore() -> Callable[..., Any]:
     from bert_score import BERTScorer
 
-    return BERTScorer(lang="en").score  # type: ignore[no-any-return]
+    score: Callable[..., Any] = BERTScorer(lang="en").score
+    return score
 
 
 @cache
 def _checker() -> Callable[[str], Any]:
     import language_tool_python
 
-    return language_tool_python.LanguageTool("en-US").check  # type: ignore[no-any-return]
+    return lru_cache(256)(language_tool_python.LanguageTool("en-US").check)  # a text's score, and then its record, ask

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dllm.eval.parallelbench.curves import LEVELS, Headline, Point, headlines, namer, oracle, points
+from dllm.eval.parallelbench.curves import LEVELS, Headline, Point, complete, headlines, namer, oracle, points
 from dllm.eval.parallelbench.reference import Curves
 from dllm.eval.parallelbench.trial import Verdict
-from dllm.eval.plots import available, panels
-from dllm.eval.records import Identity, Line, identity_of
+from dllm.eval.plots import available, panels, percent_by_speed
+from dllm.eval.records import Line
 from dllm.eval.reports import Titled
 from dllm.eval.summary import ALL, Area, Row, areas, summarize
 from dllm.eval.tables import cells, headings, markdown, overview, report
@@ -57,9 +57,9 @@ class Page:
         reference: Curves | None = None,
     ) -> Page:
         scored = [line for line in lines if line["score"] is not None]
-        curve_of = namer(lines)
+        curve_of = namer(scored)
         rows = summarize([{**line, "method": curve_of(line)} for line in scored])  # what AUP is of
-        held, found, full = _withheld(lines), points(scored), _full(scored)
+        held, found, full = _withheld(lines), points(scored), complete(scored)
         rows = [row for row in rows if row.task != ALL or (not held and (row.model, row.identity) in full)]
         found = [point for point in found if point.task != ALL or not held]
         return cls(
@@ -143,7 +143,8 @@ class Page:
             key for key, labels in many.items() if len(labels) > 1 and key[1].startswith(("threshold", "factor"))
         ]
         alone = len({model for model, _ in several}) == 1
-        return {(curve if alone else f"{model}, {curve}"): oracle(self.lines, model, curve) for model, curve in several}
+        scored = [line for line in self.lines if line["score"] is not None]  # as the points are named
+        return {(curve if alone else f"{model}, {curve}"): oracle(scored, model, curve) for model, curve in several}
 
     def _preface(self) -> str:
         told = "; ".join(dict.fromkeys(_told(header) for header in self.about))
@@ -182,17 +183,6 @@ def _withheld(lines: Sequence[Line]) -> str:
         if line["score"] is None:
             found.setdefault(line["task"], str(line.get("reason") or "no score"))
     return "; ".join(f"{task}: {why}" for task, why in found.items())
-
-
-def _full(lines: Sequence[Line]) -> set[tuple[str, Identity]]:
-    """(model, variant) that have every sample that any variant of the model has: means over others do not compare."""
-    samples: dict[str, set[tuple[str, int]]] = {}
-    own: dict[tuple[str, Identity], set[tuple[str, int]]] = {}
-    for line in lines:
-        sample = line["task"], line["index"]
-        samples.setdefault(line["model"], set()).add(sample)
-        own.setdefault((line["model"], identity_of(line)), set()).add(sample)
-    return {key for key, found in own.items() if found == samples[key[0]]}
 
 
 def _told(header: dict[str, Any]) -> str:
@@ -244,9 +234,4 @@ def _draw(axes: Any, task: str, own: Sequence[Point], reference: Curves) -> None
     for name, curve_points in reference.get(task, {}).items():
         x, y = zip(*sorted(curve_points), strict=True)
         axes.plot(x, y, linewidth=1, linestyle=":", alpha=0.7, label=f"{name} (published)")
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_ylim(-3, 103)
-    axes.set_xlabel("positions a step")
-    axes.set_ylabel("score %")
-    axes.grid(alpha=0.3)
+    percent_by_speed(axes, "positions a step", "score %")

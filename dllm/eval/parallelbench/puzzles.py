@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from functools import cache
-from itertools import permutations, product
 
 from dllm.eval.items import Item
 from dllm.eval.parallelbench import scorers
+from dllm.tiny.latin import SQUARES
 
 SIZE, HOLES = 4, 8
 SYMBOLS = ("ABCD", "WXYZ", "1234", "5678", "KLMN", "PQRS")
@@ -18,15 +18,11 @@ Grid = tuple[str, ...]
 @cache
 def grids() -> tuple[Grid, ...]:
     """All 288 Sudokus of 4 x 4 over 1...4, row by row."""
-    rows = ["".join(row) for row in permutations("1234")]
-    return tuple(grid for grid in product(rows, repeat=SIZE) if _fits(grid))
+    return tuple(square for square in SQUARES if _boxes_fit(square))
 
 
-def _fits(grid: Sequence[str]) -> bool:
-    columns = all(len({row[at] for row in grid}) == SIZE for at in range(SIZE))
-    return columns and all(
-        len({grid[i + a][j + b] for a in (0, 1) for b in (0, 1)}) == SIZE for i in (0, 2) for j in (0, 2)
-    )
+def _boxes_fit(grid: Grid) -> bool:
+    return all(len({grid[i + a][j + b] for a in (0, 1) for b in (0, 1)}) == SIZE for i in (0, 2) for j in (0, 2))
 
 
 def solutions(puzzle: Sequence[str]) -> list[Grid]:

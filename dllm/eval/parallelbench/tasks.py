@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dllm.errors import ConfigError, nearest
+from dllm.eval.parallelbench.scorers import ANY
 
 Group = Literal["waiting_line", "puzzle", "words_to_sentence", "text"]
 
@@ -16,27 +17,25 @@ class Spec:
 
     Attributes:
         canvas: masks behind the question.
-        correlated: whether parts of an answer depend on each other (C(Y|X) > 0).
         curve: its name in published curves.
     """
 
     group: Group
     canvas: int
-    correlated: bool
     curve: str
 
 
-def _line(name: str, correlated: bool = False) -> Spec:
-    return Spec(group="waiting_line", canvas=32, correlated=correlated, curve=f"waitingline-{name}")
+def _line(name: str) -> Spec:
+    return Spec(group="waiting_line", canvas=32, curve=f"waitingline-{name}")
 
 
 def _other(group: Group, curve: str) -> Spec:
-    return Spec(group=group, canvas=64, correlated=True, curve=curve)
+    return Spec(group=group, canvas=64, curve=curve)
 
 
 TASKS: dict[str, Spec] = {
     **{name: _line(name) for name in ("copy", "reverse", "sort", "insert_index", "remove_index", "replace_index")},
-    **{name: _line(name, True) for name in ("shuffle", "insert_random", "remove_random", "replace_random")},
+    **{name: _line(name) for name in ANY},
     "latin_square": _other("puzzle", "puzzles-latin_square"),
     "sudoku": _other("puzzle", "puzzles-sudoku"),
     **{f"words_{how}": _other("words_to_sentence", f"textwriting-w2s_{how}") for how in ("easy", "medium", "hard")},

@@ -11,9 +11,9 @@ together does not go together. With the conditionals of `dllm.models.ideal` noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from math import comb, factorial, log, log2, perm
+from math import comb, factorial, log, log2, perm, prod
 
 from dllm.schedulers import Scheduler
 from dllm.schedulers.dus import Dilated
@@ -71,37 +71,39 @@ def fixed_counts(scheduler: Scheduler, n: int, steps: int | None = None) -> list
 
 def shuffle_counts(scheduler: Scheduler, n: int, steps: int | None = None) -> list[int]:
     """Positions by forward where n names are shuffled."""
-    found = fixed_counts(scheduler, n, steps) or list[int]()
-    while (left := n - sum(found)) > 0:
-        found.append(commits(scheduler, left, 1 / left, log(left)))
-    return found
+    return _counts(scheduler, n, steps, lambda left: (1 / left, log(left)))
 
 
 def replace_counts(scheduler: Scheduler, n: int, steps: int | None = None) -> list[int]:
     """Positions by forward where one of n names is replaced, greedily: as long as the new name is not seen."""
+    return _counts(scheduler, n, steps, lambda left: (max(1 / left, 1 - 1 / left), entropy(1 / left)))
+
+
+def _counts(scheduler: Scheduler, n: int, steps: int | None, unsure: Callable[[int], tuple[float, float]]) -> list[int]:
+    """`unsure`: positions left -> confidence and entropy of each."""
     found = fixed_counts(scheduler, n, steps) or list[int]()
     while (left := n - sum(found)) > 0:
-        found.append(commits(scheduler, left, max(1 / left, 1 - 1 / left), entropy(1 / left)))
+        found.append(commits(scheduler, left, *unsure(left)))
     return found
+
+
+def stages(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Of each forward: positions left before it, and how many of them it commits."""
+    left = sum(counts)
+    for k in counts:
+        yield left, k
+        left -= k
 
 
 def shuffle_accuracy(counts: Sequence[int]) -> float:
     """At temperature 1: of k drawn from m names no two are equal, at every forward. The unchanged order counts."""
-    left, found = sum(counts), 1.0
-    for k in counts:
-        found *= perm(left, k) / left**k
-        left -= k
+    found: float = prod(perm(left, k) / left**k for left, k in stages(counts))
     return found
 
 
 def shuffle_bits(counts: Sequence[int]) -> float:
     """Bits that the decoder's distribution is off by (KL divergence): the sum of conditional total correlations."""
-    n = left = sum(counts)
-    found = 0.0
-    for k in counts:
-        found += k * log2(left)
-        left -= k
-    return found - log2(factorial(n))
+    return sum(k * log2(left) for left, k in stages(counts)) - log2(factorial(sum(counts)))
 
 
 def replace_accuracy_greedy(counts: Sequence[int]) -> float:
@@ -114,23 +116,20 @@ def replace_accuracy_greedy(counts: Sequence[int]) -> float:
 
 def replace_accuracy(counts: Sequence[int]) -> float:
     """At temperature 1 and in random order: just one of the k of some forward draws the new name, and none before."""
-    left, before, found = sum(counts), 1.0, 0.0
-    for k in counts:
+    before, found = 1.0, 0.0
+    for left, k in stages(counts):
         q = 1 - 1 / left
         found += before * k / left * q ** (k - 1)
         before *= q**k
-        left -= k
     return found
 
 
 def replace_bits(counts: Sequence[int]) -> float:
     """The same as `shuffle_bits`, positions in random order."""
-    n = left = sum(counts)
-    found = 0.0
-    for k in counts:
+    n, found = sum(counts), 0.0
+    for left, k in stages(counts):
         together = k / left * log2(left) + ((left - k) / left * log2(left / (left - k)) if k < left else 0.0)
         found += left / n * (k * entropy(1 / left) / log(2) - together)
-        left -= k
     return found
 
 

@@ -92,51 +92,50 @@ def trials(n: int = LENGTH) -> list[Trial]:
     found += [_drawn(f"topk({k}, by=random)", n) for k in (1, 2, 3, 4, n)]
     for tau in (0.55, 0.7, share + 0.01):
         accuracy = theory.replace_accuracy_threshold(n, tau)
-        found.append(
-            Trial(
-                task="replace_random",
-                scheduler=f"threshold({tau:.3g})",
-                temperature=1.0,
-                accuracy=accuracy,
-                forwards=None,
-            )
-        )
+        found.append(_trial("replace_random", f"threshold({tau:.3g})", None, accuracy))
     return found
 
 
 def _certain(task: str) -> Trial:
     """Nothing depends on anything: all at once is as good as one by one."""
-    return Trial(task=task, scheduler="topk(64)", temperature=1.0, accuracy=1.0, forwards=1, bits=0.0)
+    return _trial(task, "topk(64)", [LENGTH], 1.0, bits=0.0)
 
 
 def _shuffle(spec: str, n: int, steps: int | None = None) -> Trial:
     counts = theory.shuffle_counts(_ruled(spec), n, steps)
-    return Trial(
-        task="shuffle",
-        scheduler=spec,
-        temperature=1.0,
-        accuracy=theory.shuffle_accuracy(counts),
-        forwards=len(counts),
-        bits=theory.shuffle_bits(counts),
-        steps=steps,
+    return _trial(
+        "shuffle", spec, counts, theory.shuffle_accuracy(counts), bits=theory.shuffle_bits(counts), steps=steps
     )
 
 
 def _greedy(spec: str, n: int) -> Trial:
     counts = theory.replace_counts(_ruled(spec), n)
-    accuracy = theory.replace_accuracy_greedy(counts)
-    return Trial(task="replace_random", scheduler=spec, temperature=0.0, accuracy=accuracy, forwards=len(counts))
+    return _trial("replace_random", spec, counts, theory.replace_accuracy_greedy(counts), temperature=0.0)
 
 
 def _drawn(spec: str, n: int) -> Trial:
     counts = theory.replace_counts(_ruled(spec), n)
+    return _trial("replace_random", spec, counts, theory.replace_accuracy(counts), bits=theory.replace_bits(counts))
+
+
+def _trial(
+    task: str,
+    spec: str,
+    counts: Sequence[int] | None,
+    accuracy: float,
+    *,
+    temperature: float = 1.0,
+    bits: float | None = None,
+    steps: int | None = None,
+) -> Trial:
     return Trial(
-        task="replace_random",
+        task=task,
         scheduler=spec,
-        temperature=1.0,
-        accuracy=theory.replace_accuracy(counts),
-        forwards=len(counts),
-        bits=theory.replace_bits(counts),
+        temperature=temperature,
+        accuracy=accuracy,
+        forwards=None if counts is None else len(counts),
+        bits=bits,
+        steps=steps,
     )
 
 

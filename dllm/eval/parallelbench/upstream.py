@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def _folder(data: str) -> Path:
         if not folder.is_dir():
             raise ConfigError(f"data={data!r} is no folder; {_FETCH}")
         return folder
+    return _fetched()
+
+
+@cache
+def _fetched() -> Path:
+    """The Hub is asked once, not for every task."""
     from huggingface_hub import snapshot_download
 
     try:
