@@ -1,0 +1,1 @@
+"""`dllm bench`: what the engine takes, as ratios within one run."""
