@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from dllm.errors import ModelError
 from dllm.models.base import KV, POSITIONS, SHADOWS, RowInput, RowKV
 from dllm.models.family import Family
 from dllm.models.layers import Block, RMSNorm, Rope
+from dllm.models.packed import Fused, Linear
 from dllm.models.ragged import RaggedBatch, pack
 from dllm.models.spec import BackboneSpec
 
@@ -48,7 +49,8 @@ class Backbone(nn.Module):
         self.embed = nn.Embedding(spec.columns, spec.hidden_size)
         self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
         self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
-        self.head = nn.Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias and not spec.tied_head)
+        self.head = Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias and not spec.tied_head)
+        self.scores = Fused(self.head)
         self.rope = Rope(spec.head_dim, spec.rope_theta)
         self.tie_weights()
 
@@ -56,6 +58,28 @@ class Backbone(nn.Module):
         """Make the head share the embedding's parameter, where the family does; anew after parameters were replaced."""
         if self.spec.tied_head:
             self.head.weight = self.embed.weight
+
+    def pack(self) -> None:
+        """Lay the weights out for the CPU's products; a no-op where that cannot be done. See `packed.py`.
+
+        The layers' parameters are given up for it, one module at a time; `unpack` brings them back. Moving the network
+        to another device or dtype unpacks it.
+        """
+        for module in self.modules():
+            if isinstance(module, Linear) and module.fused is not None:
+                module.fused.pack()
+
+    def unpack(self) -> None:
+        """Give the layers their parameters back, to the bit."""
+        for module in self.modules():
+            if isinstance(module, Linear) and module.fused is not None:
+                module.fused.unpack()
+        self.tie_weights()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Backbone:
+        self.unpack()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     @property
     def device(self) -> torch.device:
@@ -94,7 +118,7 @@ class Backbone(nn.Module):
 
     def _project(self, hidden: Tensor) -> Tensor:
         """`[M, D]` -> `[M, V]` float32 on the input device."""
-        logits: Tensor = self.head(self.norm(hidden)).float()
+        logits: Tensor = self.scores(self.norm(hidden))[0].float()
         if self.spec.logits_scale != 1.0:
             logits = logits * self.spec.logits_scale
         return logits.to(self.device)
