@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from dllm.errors import ModelError
+from dllm.models import cuda
 from dllm.models.base import KV, POSITIONS, SHADOWS, RowInput, RowKV
 from dllm.models.family import Family
 from dllm.models.layers import Block, RMSNorm, Rope
 from dllm.models.packed import Fused, Linear
 from dllm.models.ragged import RaggedBatch, pack
 from dllm.models.spec import BackboneSpec
+
+if TYPE_CHECKING:
+    from dllm.models.cuda.graphs import Runner
 
 
 class Backbone(nn.Module):
@@ -46,6 +51,7 @@ class Backbone(nn.Module):
         self.eos_token_ids: tuple[int, ...] = ()
         self.folder: Path | None = None
         self.id_sources: dict[str, str] = {}
+        self.runner: Runner | None = None
         self.embed = nn.Embedding(spec.columns, spec.hidden_size)
         self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
         self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
@@ -78,6 +84,7 @@ class Backbone(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Backbone:
         self.unpack()
+        self.runner = None  # its graphs hold the old weights
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
@@ -101,10 +108,18 @@ class Backbone(nn.Module):
         """
         if not rows:
             return []
+        if cuda.usable(self, rows):
+            return self._on_cuda(rows)
         batch = pack(rows, self.lookback, self.mask_token_id).to(self.device)
         hidden = self._run(batch)
         logits = self._project(hidden[batch.sources.to(hidden.device)])
         return list(torch.split(logits[: sum(batch.counts)], list(batch.counts)))
+
+    def _on_cuda(self, rows: Sequence[RowInput]) -> list[Tensor]:
+        if self.runner is None:
+            self.runner = cuda.new_runner()
+        logits = self._project(self.runner.forward(self, rows))
+        return list(torch.split(logits, [row.wanted.numel() for row in rows]))
 
     def _run(self, batch: RaggedBatch) -> Tensor:
         """`[N, D]` hidden states after the last block."""

@@ -47,10 +47,11 @@ class Rope:
 
     def __call__(self, positions: Tensor, length: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """`[N]` long, all below `length` -> cosines and sines, `[N, 1, d/2]` each, in `dtype`."""
-        cos, sin = self._table(length, positions.device)
+        cos, sin = self.table(length, positions.device)
         return cos[positions, None].to(dtype), sin[positions, None].to(dtype)
 
-    def _table(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    def table(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of at least `length` positions, `[., d/2]` float32 each."""
         table = self._tables.get(device)
         if table is None or table[0].shape[0] < length:
             starts = range(0, length, ROPE_CHUNK)

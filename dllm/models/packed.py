@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 EXPECTED_ROWS = 32
@@ -25,12 +26,17 @@ def can_pack(weight: Tensor) -> bool:
     return bool(ready and weight.device.type == "cpu" and weight.dtype in DTYPES)
 
 
+def can_join(layers: Sequence[nn.Linear]) -> bool:
+    """Whether the weights are worth laying one below the other: a card does one large product faster than several."""
+    return len(layers) > 1 and all(layer.weight.is_cuda for layer in layers)
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
     """One or more linear layers of the same input as one product.
 
     Attributes:
-        weight: `[sum of outputs, inputs]` in the packed format.
+        weight: `[sum of outputs, inputs]`, in the packed format on a CPU; on CUDA a matrix that holds them all.
         bias: `[sum of outputs]` or None.
         outputs: of each layer, in order.
     """
@@ -45,8 +51,9 @@ class Packed:
         biases = [layer.bias for layer in layers if layer.bias is not None]
         assert len(biases) in (0, len(layers))
         weights: tuple[Tensor, ...] = tuple(layer.weight.detach() for layer in layers)
+        joined = torch.cat(weights)
         return cls(
-            torch.ops.mkldnn._reorder_linear_weight(torch.cat(weights), EXPECTED_ROWS),
+            joined if joined.is_cuda else torch.ops.mkldnn._reorder_linear_weight(joined, EXPECTED_ROWS),
             torch.cat(tuple(biases)).detach() if biases else None,
             tuple(layer.out_features for layer in layers),
         )
@@ -56,6 +63,8 @@ class Packed:
 
     def __call__(self, x: Tensor) -> Tensor:
         """`[N, inputs]` -> `[N, sum of outputs]`."""
+        if self.weight.is_cuda:
+            return F.linear(x, self.weight, self.bias)
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         return out
 
@@ -65,7 +74,8 @@ class Packed:
 
     def restore(self, layers: Sequence[nn.Linear]) -> None:
         """Give the layers their parameters back, to the bit."""
-        weights = torch.split(self.weight.to_dense(), list(self.outputs))
+        whole = self.weight if self.weight.is_cuda else self.weight.to_dense()
+        weights = torch.split(whole, list(self.outputs))
         for layer, weight in zip(layers, weights, strict=True):  # the biases never went away
             layer.weight = nn.Parameter(weight.clone(), requires_grad=False)
 
@@ -101,11 +111,25 @@ class Fused:
             return self.packed.split(x)
         return tuple(layer(x) for layer in self.layers)
 
+    def whole(self, x: Tensor) -> Tensor:
+        """`[N, inputs]` -> `[N, sum of outputs]`."""
+        if self.packed is not None:
+            return self.packed(x)
+        parts = self(x)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
     def pack(self) -> None:
-        if self.packed is None and all(can_pack(layer.weight) for layer in self.layers):
+        if self.packed is not None:
+            return
+        if all(can_pack(layer.weight) for layer in self.layers):
             self.packed = Packed.of(self.layers)
             for layer in self.layers:
                 layer.weight = nn.Parameter(layer.weight.to("meta"), requires_grad=False)  # its shape, no memory
+        elif can_join(self.layers):
+            self.packed = Packed.of(self.layers)
+            views = torch.split(self.packed.weight, list(self.packed.outputs))
+            for layer, view in zip(self.layers, views, strict=True):
+                layer.weight = nn.Parameter(view, requires_grad=False)
 
     def unpack(self) -> None:
         if self.packed is not None:
