@@ -1,27 +1,28 @@
 """Triton kernels of `confidence_cuda.py`; imported on CUDA only."""
 
+# mypy: ignore-errors
+# (the compiler reads the annotations of kernels, and knows its own only)
+
 from __future__ import annotations
 
-from typing import Any
-
-import triton  # type: ignore[import-not-found,import-untyped,unused-ignore]
-import triton.language as tl  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import triton
+import triton.language as tl
 
 next_power = triton.next_power_of_2
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+@triton.jit
 def piece(
-    logits: Any,
-    banned: Any,
-    parts: Any,
-    ids: Any,
-    stride: Any,
-    width: Any,
-    plane: Any,
+    logits,
+    banned,
+    parts,
+    ids,
+    stride,
+    width,
+    plane,
     columns: tl.constexpr,
     entropy: tl.constexpr,
-) -> None:
+):
     """One piece of one row. `parts` holds five planes: best and second allowed, highest of all, sum, weighted sum."""
     row, at = tl.program_id(0), tl.program_id(1)
     column = at * columns + tl.arange(0, columns)
@@ -50,8 +51,8 @@ def piece(
     tl.store(ids + slot, first)
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
-def join(parts: Any, ids: Any, out: Any, tokens: Any, m: Any, pieces: Any, size: tl.constexpr) -> None:
+@triton.jit
+def join(parts, ids, out, tokens, m, pieces, size: tl.constexpr):
     """Join the pieces of one row; `out` holds four planes: best, second, normaliser, entropy."""
     row = tl.program_id(0)
     plane = m * pieces

@@ -35,6 +35,7 @@ class Backbone(nn.Module):
         max_length: longest canvas in tokens.
         lookback: 1 where the raw row i predicts position i + 1, else 0; the shift happens inside.
         capabilities: {POSITIONS, KV, SHADOWS}.
+        kernels: whether forwards on CUDA go through `dllm.models.cuda`; False runs the plain modules.
         family, folder: where the weights came from, for messages.
         id_sources: which file or rule gave the mask and end ids, for messages.
     """
@@ -51,6 +52,7 @@ class Backbone(nn.Module):
         self.eos_token_ids: tuple[int, ...] = ()
         self.folder: Path | None = None
         self.id_sources: dict[str, str] = {}
+        self.kernels = True
         self.runner: Runner | None = None
         self.embed = nn.Embedding(spec.columns, spec.hidden_size)
         self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))

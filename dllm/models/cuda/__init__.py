@@ -27,7 +27,8 @@ def has_triton() -> bool:
 def usable(network: Backbone, rows: Sequence[RowInput]) -> bool:
     """Whether this forward can run here: on one CUDA card, without shadows, for a family without projection norms."""
     return (
-        network.device.type == "cuda"
+        network.kernels
+        and network.device.type == "cuda"
         and has_triton()
         and not network.spec.projection_norm
         and not hasattr(network.embed, "_hf_hook")

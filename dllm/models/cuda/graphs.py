@@ -43,6 +43,7 @@ class Runner:
     reach: int = 0
     graphs: dict[Shape, Graph] = field(default_factory=dict)
 
+    @torch.inference_mode()  # graphs outlive a call: what one made under this mode, another could not write to
     def forward(self, network: Backbone, rows: Sequence[RowInput]) -> Tensor:
         """`[M, D]` hidden states of the wanted positions, rows in order, before the final norm."""
         small = self.replays and sum(row.token_ids.numel() for row in rows) <= LARGEST

@@ -4,12 +4,13 @@ Every kernel accumulates in float32. N flat tokens, H query heads, K key/value h
 A token's position of -1 marks filler: it is computed on, written nowhere and read by nobody.
 """
 
+# mypy: ignore-errors
+# (the compiler reads the annotations of kernels, and knows its own only)
+
 from __future__ import annotations
 
-from typing import Any
-
-import triton  # type: ignore[import-not-found,import-untyped,unused-ignore]
-import triton.language as tl  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import triton
+import triton.language as tl
 
 
 def power(count: int) -> int:
@@ -17,10 +18,8 @@ def power(count: int) -> int:
     return int(triton.next_power_of_2(count))
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
-def norm(
-    x: Any, update: Any, weight: Any, out: Any, width: Any, eps: Any, size: tl.constexpr, add: tl.constexpr
-) -> None:
+@triton.jit
+def norm(x, update, weight, out, width, eps, size: tl.constexpr, add: tl.constexpr):
     """A token of RMSNorm; with `add`, of `x += update` before it."""
     at = tl.program_id(0).to(tl.int64) * width
     column = tl.arange(0, size)
@@ -35,8 +34,8 @@ def norm(
     tl.store(out + at + column, scaled * tl.load(weight + column, mask=inside, other=0.0), mask=inside)
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
-def gated(both: Any, out: Any, width: Any, size: tl.constexpr) -> None:
+@triton.jit
+def gated(both, out, width, size: tl.constexpr):
     """`silu(gate) * up` of a token; `both` is `[N, 2 * width]`, the gate first."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * size + tl.arange(0, size)
@@ -48,22 +47,22 @@ def gated(both: Any, out: Any, width: Any, size: tl.constexpr) -> None:
     tl.store(out + row * width + column, opened * up, mask=inside)
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+@triton.jit
 def rotate(
-    qkv: Any,
-    cos: Any,
-    sin: Any,
-    table: Any,
-    tokens: Any,
-    rows: Any,
-    layer: Any,
-    heads: Any,
-    kv_heads: Any,
+    qkv,
+    cos,
+    sin,
+    table,
+    tokens,
+    rows,
+    layer,
+    heads,
+    kv_heads,
     size: tl.constexpr,
     half: tl.constexpr,
     block: tl.constexpr,
     wide: tl.constexpr,
-) -> None:
+):
     """Rotate the queries and keys of a token where they lie, and write its keys and values to its row's store.
 
     `table` is the plan's: see `plan.py`. `wide`: rotate with float32 angles, else with angles in the dtype of `qkv`.
@@ -107,25 +106,25 @@ def rotate(
         tl.store(value + size // 2, high, mask=is_value)
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+@triton.jit
 def attend(
-    qkv: Any,
-    table: Any,
-    out: Any,
-    sums: Any,
-    tokens: Any,
-    rows: Any,
-    layer: Any,
-    heads: Any,
-    kv_heads: Any,
-    scale: Any,
-    share: Any,
+    qkv,
+    table,
+    out,
+    sums,
+    tokens,
+    rows,
+    layer,
+    heads,
+    kv_heads,
+    scale,
+    share,
     shares: tl.constexpr,
     size: tl.constexpr,
     padded: tl.constexpr,
     queries: tl.constexpr,
     keys_at_once: tl.constexpr,
-) -> None:
+):
     """A tile of a row's queries, at one head, over one share of the row's keys: `share` keys, from its number on.
 
     One share: `out` is `[N, H * d]`, done. More: `[shares, N, H, d]` float32, not normalised, and `sums`
@@ -183,18 +182,18 @@ def attend(
         tl.store(sums + shares * tokens * heads + place, total, mask=asks)
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+@triton.jit
 def join(
-    parts: Any,
-    sums: Any,
-    table: Any,
-    out: Any,
-    tokens: Any,
-    heads: Any,
-    shares: Any,
+    parts,
+    sums,
+    table,
+    out,
+    tokens,
+    heads,
+    shares,
     size: tl.constexpr,
     padded: tl.constexpr,
-) -> None:
+):
     """The shares of a token's attention at one head as one, normalised; `out` is `[N, H * d]`."""
     token, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
     if tl.load(table + tokens + token) < 0:
