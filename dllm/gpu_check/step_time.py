@@ -17,7 +17,7 @@ from dllm.models.base import RowInput
 from dllm.models.spec import BackboneSpec
 
 MEMORY_SHARE = 0.9
-CELL_SECONDS = 3.0
+CELL_SECONDS = 1.5
 FIRST_TOKEN = 2
 MOST_FED = 1 << 15
 """Tokens of one forward; whole canvases beyond this take seconds each, and say nothing new."""

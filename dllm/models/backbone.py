@@ -121,7 +121,8 @@ class Backbone(nn.Module):
         if self.runner is None:
             self.runner = cuda.new_runner()
         logits = self._project(self.runner.forward(self, rows))
-        return list(torch.split(logits, [row.wanted.numel() for row in rows]))
+        counts = [row.wanted.numel() for row in rows]
+        return list(torch.split(logits[: sum(counts)], counts))
 
     def _run(self, batch: RaggedBatch) -> Tensor:
         """`[N, D]` hidden states after the last block."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dllm.models.cuda import kernels
 from dllm.models.cuda.kernels import power
+from dllm.models.cuda.plan import Store
 from dllm.models.layers import Attention, Block, RMSNorm
 from dllm.models.spec import BackboneSpec
 
 if TYPE_CHECKING:
     from dllm.models.backbone import Backbone
 
-KEYS = 64
-"""Keys that a tile of attention reads at once."""
+KEYS, WARPS, STAGES = 64, 4, 2
+"""Of a tile of attention over a block's few queries: keys read at once, warps, and tiles in flight."""
+HEADS = 8
+"""Heads of a token that a program rotates."""
+LONG = 128
+"""Tokens of a row from which on torch's attention is the faster one."""
 PROGRAMS = 264
 """Programs that fill a large card twice over; with fewer, a row's keys are shared out among several."""
 MOST_SHARES = 16
@@ -43,7 +50,7 @@ class Shape:
     @property
     def queries(self) -> int:
         """Of a tile of attention."""
-        return min(128, max(16, power(self.longest)))
+        return min(128, max(16, power(max(1, self.longest))))
 
     def shares(self, heads: int) -> int:
         """Among how many programs a row's keys are shared out."""
@@ -51,8 +58,14 @@ class Shape:
         return max(1, min(-(-PROGRAMS // programs), -(-self.length // (2 * KEYS)), MOST_SHARES))
 
 
-def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape) -> Tensor:
-    """`[N, D]` hidden states after the last block, before the final norm; `table`: the plan's, on the device."""
+Long = Sequence[tuple[int, int, Store]]
+
+
+def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape, long: Long = ()) -> Tensor:
+    """`[N, D]` hidden states after the last block, before the final norm.
+
+    `table`: the plan's, on the device; `long`: rows that a library's attention serves, as in the plan.
+    """
     spec = network.spec
     x: Tensor = network.embed(table[: shape.tokens])
     if spec.embedding_scale != 1.0:
@@ -61,7 +74,7 @@ def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape) -> Tenso
     for block in network.blocks:
         assert isinstance(block, Block)
         hidden = norm(block.attention_norm, x, update)
-        update = _attention(network.spec, block.attention, hidden, table, angles, shape)
+        update = _attention(network.spec, block.attention, hidden, table, angles, shape, long)
         hidden = norm(block.mlp_norm, x, update)
         update = block.mlp.out.whole(_gated(block.mlp.gate_up.whole(hidden)))
     assert update is not None
@@ -69,23 +82,35 @@ def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape) -> Tenso
 
 
 def _attention(
-    spec: BackboneSpec, attention: Attention, hidden: Tensor, table: Tensor, angles: Angles, shape: Shape
+    spec: BackboneSpec, attention: Attention, hidden: Tensor, table: Tensor, angles: Angles, shape: Shape, long: Long
 ) -> Tensor:
     """`[N, D]` -> `[N, D]`; fresh keys and values are written to the stores first."""
     qkv = attention.qkv.whole(hidden)
     sizes = (shape.tokens, shape.rows, attention.layer, spec.heads, spec.kv_heads)
     half = max(2, power(spec.head_dim // 2))
-    kernels.rotate[(shape.tokens,)](
-        qkv, *angles, table, *sizes, spec.head_dim, half, block=8, wide=spec.rope_full_precision
+    heads = -(-(spec.heads + 2 * spec.kv_heads) // HEADS)
+    kernels.rotate[(shape.tokens, heads)](
+        qkv, *angles, table, *sizes, spec.head_dim, half, block=HEADS, wide=spec.rope_full_precision
     )
-    shares, padded = shape.shares(spec.heads), max(16, power(spec.head_dim))
     # filler is read by nobody, but what lies there by chance may be NaN, which spreads through a product's tile
     mixed = qkv.new_zeros(shape.tokens, spec.heads * spec.head_dim)
+    if shape.longest:
+        _attend(spec, qkv, table, mixed, sizes, shape)
+    for first, count, store in long:
+        mixed[first : first + count] = _attend_long(spec, qkv[first : first + count], store, attention.layer)
+    out: Tensor = attention.out.whole(mixed)
+    return out
+
+
+def _attend(
+    spec: BackboneSpec, qkv: Tensor, table: Tensor, mixed: Tensor, sizes: tuple[int, ...], shape: Shape
+) -> None:
+    """Attention of all rows but the long ones, into `mixed`, `[N, H * d]`."""
+    shares, padded = shape.shares(spec.heads), max(16, power(spec.head_dim))
     parts, sums = mixed, mixed
     if shares > 1:
         parts = qkv.new_empty(shares, shape.tokens, spec.heads, spec.head_dim, dtype=torch.float32)
         sums = qkv.new_empty(2, shares, shape.tokens, spec.heads, dtype=torch.float32)
-    stages = 1 if qkv.dtype == torch.float32 else 2  # what fits in shared memory
     kernels.attend[(-(-shape.longest // shape.queries), spec.heads, shape.rows * shares)](
         qkv,
         table,
@@ -99,14 +124,22 @@ def _attention(
         padded,
         shape.queries,
         KEYS,
-        num_warps=8 if shape.queries == 128 else 4,
-        num_stages=stages,
+        num_warps=8 if shape.queries == 128 else WARPS,
+        num_stages=1 if qkv.dtype == torch.float32 else STAGES,  # what fits in shared memory
     )
     if shares > 1:
         grid = (shape.tokens, spec.heads)
         kernels.join[grid](parts, sums, table, mixed, shape.tokens, spec.heads, shares, spec.head_dim, padded)
-    out: Tensor = attention.out.whole(mixed)
-    return out
+
+
+def _attend_long(spec: BackboneSpec, qkv: Tensor, store: Store, layer: int) -> Tensor:
+    """`[n, H * d]`: one row's attention by torch's own kernels, which are faster for many queries."""
+    queries = qkv[:, : spec.heads * spec.head_dim].view(len(qkv), spec.heads, spec.head_dim).transpose(0, 1)
+    at = layer if store.layered else 0
+    keys, values = (stored[at, :, : store.length] for stored in (store.keys, store.values))
+    grouped = spec.heads != spec.kv_heads
+    mixed = F.scaled_dot_product_attention(queries[None], keys[None], values[None], enable_gqa=grouped)
+    return mixed[0].transpose(0, 1).reshape(len(qkv), -1)
 
 
 def _gated(both: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dllm.models.base import RowInput
-from dllm.models.cuda.forward import Angles, Shape, run
+from dllm.models.cuda.forward import LONG, Angles, Shape, run
 from dllm.models.cuda.plan import Store, plan
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Runner:
 
     @torch.inference_mode()  # graphs outlive a call: what one made under this mode, another could not write to
     def forward(self, network: Backbone, rows: Sequence[RowInput]) -> Tensor:
-        """`[M, D]` hidden states of the wanted positions, rows in order, before the final norm."""
+        """`[M, D]` hidden states of the wanted positions, rows in order, then filler; before the final norm."""
         small = self.replays and sum(row.token_ids.numel() for row in rows) <= LARGEST
         stores = [_store(network, row) for row in rows]
-        laid = plan(rows, stores, network.lookback, bucket=small)
+        laid = plan(rows, stores, network.lookback, bucket=small, long=None if small else LONG)
         if laid.reach > self.reach:
             self.reach = -(-laid.reach // 1024) * 1024
             self.graphs.clear()
@@ -58,7 +58,7 @@ class Runner:
         )
         shape = Shape(laid.tokens, laid.rows, laid.longest, laid.length)
         if not small:
-            return run(network, table, angles, shape)[table[laid.body :]]
+            return run(network, table, angles, shape, laid.long)[table[laid.body :]]
         graph = self._graph(network, table[: laid.body], angles, bucket_of(shape))
         graph.table.copy_(table[: laid.body])
         graph.graph.replay()

@@ -63,7 +63,7 @@ def rotate(
     block: tl.constexpr,
     wide: tl.constexpr,
 ):
-    """Rotate the queries and keys of a token where they lie, and write its keys and values to its row's store.
+    """Rotate `block` heads of a token's queries and keys where they lie; keys and values go to its row's store.
 
     `table` is the plan's: see `plan.py`. `wide`: rotate with float32 angles, else with angles in the dtype of `qkv`.
     """
@@ -82,28 +82,26 @@ def rotate(
     s = tl.load(sin + position * (size // 2) + dim, mask=inside, other=0.0)
     if not wide:
         c, s = c.to(qkv.dtype.element_ty).to(tl.float32), s.to(qkv.dtype.element_ty).to(tl.float32)
-    first = qkv + token.to(tl.int64) * (heads + 2 * kv_heads) * size
-    for start in range(0, heads + 2 * kv_heads, block):
-        head = start + tl.arange(0, block)
-        live = (head < heads + 2 * kv_heads)[:, None] & inside[None, :]
-        at = first + head[:, None] * size + dim[None, :]
-        low, high = tl.load(at, mask=live, other=0.0), tl.load(at + size // 2, mask=live, other=0.0)
-        a, b = low.to(tl.float32), high.to(tl.float32)
-        turned_low = (a * c[None, :] - b * s[None, :]).to(low.dtype)
-        turned_high = (b * c[None, :] + a * s[None, :]).to(low.dtype)
-        asks = live & (head < heads)[:, None]
-        tl.store(at, turned_low, mask=asks)
-        tl.store(at + size // 2, turned_high, mask=asks)
-        kv_head = tl.where(head < heads, 0, (head - heads) % kv_heads)
-        slot = ((layered * layer * kv_heads + kv_head) * capacity + own) * size
-        key = keys + slot[:, None] + dim[None, :]
-        is_key = live & ((head >= heads) & (head < heads + kv_heads))[:, None]
-        tl.store(key, turned_low, mask=is_key)
-        tl.store(key + size // 2, turned_high, mask=is_key)
-        value = values + slot[:, None] + dim[None, :]
-        is_value = live & (head >= heads + kv_heads)[:, None]
-        tl.store(value, low, mask=is_value)
-        tl.store(value + size // 2, high, mask=is_value)
+    head = tl.program_id(1) * block + tl.arange(0, block)
+    live = (head < heads + 2 * kv_heads)[:, None] & inside[None, :]
+    at = qkv + (token.to(tl.int64) * (heads + 2 * kv_heads) + head[:, None]) * size + dim[None, :]
+    low, high = tl.load(at, mask=live, other=0.0), tl.load(at + size // 2, mask=live, other=0.0)
+    a, b = low.to(tl.float32), high.to(tl.float32)
+    turned_low = (a * c[None, :] - b * s[None, :]).to(low.dtype)
+    turned_high = (b * c[None, :] + a * s[None, :]).to(low.dtype)
+    asks = live & (head < heads)[:, None]
+    tl.store(at, turned_low, mask=asks)
+    tl.store(at + size // 2, turned_high, mask=asks)
+    kv_head = tl.where(head < heads, 0, (head - heads) % kv_heads)
+    slot = ((layered * layer * kv_heads + kv_head) * capacity + own) * size
+    key = keys + slot[:, None] + dim[None, :]
+    is_key = live & ((head >= heads) & (head < heads + kv_heads))[:, None]
+    tl.store(key, turned_low, mask=is_key)
+    tl.store(key + size // 2, turned_high, mask=is_key)
+    value = values + slot[:, None] + dim[None, :]
+    is_value = live & (head >= heads + kv_heads)[:, None]
+    tl.store(value, low, mask=is_value)
+    tl.store(value + size // 2, high, mask=is_value)
 
 
 @triton.jit

@@ -22,6 +22,8 @@ from dllm.models.base import RowInput
 
 FACTS = 7
 """Integers of a row."""
+HEAD_ROWS = 16
+"""M is rounded up to a multiple of this: a library picks, and loads, another product for every number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,10 @@ class Plan:
     Attributes:
         table: the integers above, int64 on the CPU.
         tokens, rows: N and B, filler included.
-        longest: most tokens of one row.
+        longest: most tokens of one row, of those whose attention is the kernel's.
+        long: the other rows, by their first token and count: a library's attention serves them. To the kernel they
+            have no tokens.
+        wanted: M without the filler at its end.
         length: most keys of one row.
         reach: one past the largest position.
     """
@@ -52,6 +57,8 @@ class Plan:
     longest: int
     length: int
     reach: int
+    long: tuple[tuple[int, int, Store], ...]
+    wanted: int
 
     @property
     def body(self) -> int:
@@ -65,8 +72,14 @@ def rounded(count: int) -> int:
     return power * 3 // 4 if count <= power * 3 // 4 and power >= 64 else power
 
 
-def plan(rows: Sequence[RowInput], stores: Sequence[Store], lookback: int, *, bucket: bool) -> Plan:
-    """Lay out `rows` (at least one), each with a store; `bucket`: round N and B up for a graph.
+def plan(
+    rows: Sequence[RowInput], stores: Sequence[Store], lookback: int, *, bucket: bool, long: int | None = None
+) -> Plan:
+    """Lay out `rows` (at least one), each with a store.
+
+    Args:
+        bucket: round N and B up for a graph.
+        long: rows of at least so many tokens are left to a library's attention; None for none.
 
     Raises:
         ModelError: a wanted position's source is not among those fed, or a row does not fit its store.
@@ -80,26 +93,39 @@ def plan(rows: Sequence[RowInput], stores: Sequence[Store], lookback: int, *, bu
     flat[0, :total] = torch.cat([row.token_ids for row in rows])
     flat[1, :total] = torch.cat([row.positions for row in rows])
     facts = torch.zeros(FACTS, size, dtype=torch.long)
-    sources, first = list[Tensor](), 0
+    sources, first, apart = list[Tensor](), 0, list[tuple[int, int, Store]]()
     for index, (row, store, count) in enumerate(zip(rows, stores, counts, strict=True)):
         last = int(row.positions[-1])
         if store.layered and not 0 <= int(row.positions[0]) <= last < store.length <= store.keys.shape[2]:
             raise ModelError(f"positions up to {last} do not fit a store of length {store.length}; ask new_kv for more")
         flat[2, first : first + count] = row.positions if store.layered else torch.arange(count)
         flat[3, first : first + count] = index
+        if long is not None and count >= long:
+            apart.append((first, count, store))
         addresses = (store.keys.data_ptr(), store.values.data_ptr())
-        numbers = (first, count, *addresses, store.keys.shape[2], int(store.layered), store.length)
+        numbers = (
+            first,
+            0 if apart and apart[-1][0] == first else count,
+            *addresses,
+            store.keys.shape[2],
+            int(store.layered),
+            store.length,
+        )
         facts[:, index] = torch.tensor(numbers)
         sources.append(first + _places(row, lookback))
         first += count
-    table = torch.cat([flat.flatten(), facts.flatten(), *sources])
+    wanted = sum(len(source) for source in sources)
+    filler = torch.zeros(-wanted % HEAD_ROWS, dtype=torch.long)
+    table = torch.cat([flat.flatten(), facts.flatten(), *sources, filler])
     return Plan(
         table=table,
         tokens=tokens,
         rows=size,
-        longest=max(counts),
+        longest=int(facts[1].max()),
         length=max(store.length for store in stores),
         reach=int(flat[1].max()) + 1,
+        long=tuple(apart),
+        wanted=wanted,
     )
 
 
