@@ -14,6 +14,7 @@ from dllm.errors import ConfigError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 from dllm.row import Row
 from dllm.sampling import guide, probability, propose
+from dllm.schedulers.base import State
 from dllm.views import CanvasView, Measures, StepView, live
 
 
@@ -62,15 +63,20 @@ def _fed(positions: Tensor | None, feed: Feed, model: RowDenoiser) -> Tensor:
 
 
 def answer(questions: Sequence[Question], model: RowDenoiser) -> list[StepView]:
-    """One forward for all; a step view each, its tensors on the CPU after one transfer, its logits where they were."""
+    """One forward for all; a step view each, its tensors on the CPU after one transfer, its logits where they were.
+
+    What this raises leaves the rows as they were, so that the same can be asked again.
+    """
     outputs = iter(model.forward_rows([lane for question in questions for lane in _lanes(question, model)]))
     logits = [_guided(question.row, outputs) for question in questions]
     asked = [raw[: len(question.wanted)] for question, raw in zip(questions, logits, strict=True)]
-    scored = [_scores(question, raw) for question, raw in zip(questions, asked, strict=True)]
+    scored, states = zip(*(_scores(question, raw) for question, raw in zip(questions, asked, strict=True)), strict=True)
     found = [_proposals(*one) for one in zip(questions, asked, scored, strict=True)]
     checks = [_upheld(question, raw[len(question.wanted) :]) for question, raw in zip(questions, logits, strict=True)]
     pieces = iter(_on_cpu([*found, *checks]))
     proposals = [next(pieces) for _ in questions]
+    for question, state in zip(questions, states, strict=True):
+        question.row.state = state
     return [
         _step_view(question, raw, scores, proposal, next(pieces))
         for question, raw, scores, proposal in zip(questions, asked, scored, proposals, strict=True)
@@ -117,13 +123,14 @@ def _guided(row: Row, outputs: Iterator[Tensor]) -> Tensor:
     return guide(conditional, next(outputs), row.cfg_scale) if row.cfg_scale > 0 else conditional
 
 
-def _scores(question: Question, raw: Tensor) -> Tensor:
+def _scores(question: Question, raw: Tensor) -> tuple[Tensor, State]:
     """`[m, V]`, what to draw from: without what the constraint rules out, then as the scheduler transforms it."""
     row = question.row
     scores = allow(row, question.wanted, raw)
     if row.scheduler.supplies("transform"):
-        scores, row.state = row.scheduler.transform(question.view, question.wanted, scores, row.state)
-    return scores
+        scores, state = row.scheduler.transform(question.view, question.wanted, scores, row.state)
+        return scores, state
+    return scores, row.state
 
 
 def _proposals(question: Question, raw: Tensor, scores: Tensor) -> Tensor:

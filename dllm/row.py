@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from dllm.schedulers import Scheduler
 from dllm.schedulers.base import State
 from dllm.trace import Trace
 from dllm.views import CanvasView
+
+if TYPE_CHECKING:
+    from dllm.questions import Question
 
 StopCheck = Callable[[list[int]], int | None]
 """Given the settled answer ids, how many of them to keep if a stop string is complete, else None."""
@@ -41,6 +45,7 @@ class Row:
         total: masks at the start.
         start, end: the live block; empty before the first step.
         step: forwards made.
+        question: what the next forward is asked, kept while the row waits for it.
         lanes: K/V of the conditional row and, with CFG, of its unconditional copy; empty until a cache needs them.
     """
 
@@ -70,6 +75,7 @@ class Row:
     step: int = 0
     block_step: int = 0
     state: State = None
+    question: Question | None = None
     lanes: list[RowKV] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
     refreshes: int = 0
