@@ -41,7 +41,8 @@ Check = Callable[[Engine, Any, SamplingParams], Draft]
 class Batcher:
     """Denoises requests that come and go, one forward a `step()`. Not for several threads at once.
 
-    A request's tokens depend neither on its mates nor on when it came (DESIGN: to the bit on the CPU in float32).
+    A request's tokens depend neither on its mates nor on when it came: on the CPU in float32 they are those of the row
+    alone, to the bit.
 
     Where memory runs out in a round, half the rows are put back and the round is made anew; that changes no tokens, and
     `max_batch_size` is lower from then on. A row that is too large alone fails alone.

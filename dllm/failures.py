@@ -14,8 +14,8 @@ from dllm.questions import Question, answer, ask
 from dllm.row import Row
 from dllm.views import StepView
 
-_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-"""What torch's allocators and libraries say in a RuntimeError, in lower case."""
+_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "could not create a primitive")
+"""What torch's allocators and libraries say in a RuntimeError, in lower case; the last is oneDNN, short of memory."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -88,18 +88,15 @@ def explained(error: Exception, row: Row | None) -> DllmError:
     if isinstance(error, DllmError):
         return error
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if row is None:
-        found: DllmError = StepError(f"before its first step the request raised {said}; see its __cause__")
-    elif is_out_of_memory(error):
-        found = MemoryLimitError(
-            f"out of memory at step {row.step} of a row of {len(row.canvas)} tokens, for which fewer rows at once "
-            f"would not help ({said}); make the prompt or max_new_tokens shorter, or use a smaller dtype or "
-            "cache='none'"
+    where = "before its first step" if row is None else f"at step {row.step} of a row of {len(row.canvas)} tokens"
+    if is_out_of_memory(error):
+        found: DllmError = MemoryLimitError(
+            f"out of memory {where}, for which fewer rows at once would not help ({said}); make the prompt or "
+            "max_new_tokens shorter, or use a smaller dtype or cache='none'"
         )
     else:
-        found = StepError(
-            f"step {row.step} raised {said}; see its __cause__ (scheduler {row.scheduler}, cache {row.cache})"
-        )
+        parts = "" if row is None else f" (scheduler {row.scheduler}, cache {row.cache})"
+        found = StepError(f"{where} the request raised {said}; see its __cause__{parts}")
     found.__cause__ = error
     return found
 

@@ -312,8 +312,8 @@ def test_a_row_that_raises_fails_alone(native, cache):
     expected = alone(native, prompts, params)
     cases = [
         ("init", 0, ZeroDivisionError("by zero"), StepError, "before its first step"),
-        ("wants", 1, KeyError("x"), StepError, "step 1 raised KeyError: 'x'"),
-        ("transform", 2, ValueError("odd"), StepError, "step 2 raised ValueError: odd"),
+        ("wants", 1, KeyError("x"), StepError, "at step 1 of a row of 15 tokens the request raised KeyError: 'x'"),
+        ("transform", 2, ValueError("odd"), StepError, "raised ValueError: odd; see its __cause__ (scheduler"),
         ("select", 1, ConfigError("no such thing"), ConfigError, "no such thing"),
         ("select", 1, RuntimeError("out of memory"), MemoryLimitError, "row of 15 tokens"),
     ]
@@ -406,6 +406,7 @@ ERRORS = {
     "cuda": lambda: torch.OutOfMemoryError("CUDA out of memory"),
     "cpu": lambda: RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
     "python": MemoryError,
+    "onednn": lambda: RuntimeError("could not create a primitive"),
 }
 
 
