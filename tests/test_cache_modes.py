@@ -25,8 +25,8 @@ MODES = {
     "delayed(every=3)": plain.delayed(3),
     "delayed": plain.delayed(8),
     "delayed(keep_prompt=True)": plain.keep_prompt(plain.delayed(8)),
-    "drift(tau=0.97)": plain.drift(0.97),
-    "drift(tau=0.97, keep_prompt=True)": plain.keep_prompt(plain.drift(0.97)),
+    "drift(tau=0.995)": plain.drift(0.995),
+    "drift(tau=0.99, keep_prompt=True)": plain.keep_prompt(plain.drift(0.99)),
 }
 
 

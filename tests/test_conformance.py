@@ -51,7 +51,7 @@ COMBINATIONS += [(scheduler, ("greedy", "sampled", "guided")[i % 3]) for i, sche
 RUNS = [case + run for case in CASES for run in COMBINATIONS if case[0] in NATIVE or "wino" not in run[0]]
 # the other modes share the loop with those above: each meets every scheduler on one of the models
 MODES = (
-    *("window(left=2, right=1, every=3)", "suffix(keep=3)", "delayed(every=4)", "drift(0.97)"),
+    *("window(left=2, right=1, every=3)", "suffix(keep=3)", "delayed(every=4)", "drift(tau=0.97)"),
     *("prefix(keep_prompt=True)", "suffix(keep=0, keep_prompt=True)", "delayed(keep_prompt=True)"),
 )
 RUNS += [(NATIVE[(i + m) % 3], cache, *run) for m, cache in enumerate(MODES) for i, run in enumerate(COMBINATIONS)]
