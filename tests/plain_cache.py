@@ -93,11 +93,11 @@ def window(left: int, right: int, every: int) -> Rule:
     return rule
 
 
-def suffix(keep: int) -> Rule:
+def suffix(keep: int, every: int = 10**6) -> Rule:
     def rule(now: Now) -> tuple[list[int], int]:
         text = [p + 1 for p, token in enumerate(now.canvas) if token != now.mask]
         seen = min(now.length, max([now.end + keep, *text]))
-        return list(now.near(0, 0) if now.block_step else range(seen)), seen
+        return list(now.near(0, 0) if now.block_step % every else range(seen)), seen
 
     return rule
 

@@ -22,6 +22,7 @@ MODES = {
     "window(left=9, right=1, every=2, keep_prompt=True)": plain.keep_prompt(plain.window(9, 1, 2)),
     "suffix(keep=3)": plain.suffix(3),
     "suffix(keep=0, keep_prompt=True)": plain.keep_prompt(plain.suffix(0)),
+    "suffix(keep=2, every=3)": plain.suffix(2, 3),
     "delayed(every=3)": plain.delayed(3),
     "delayed": plain.delayed(8),
     "delayed(keep_prompt=True)": plain.keep_prompt(plain.delayed(8)),
@@ -102,6 +103,7 @@ SAME = (
     (f"window(left=0, right=0, every={FAR})", "dual"),
     (f"window(left=0, right={FAR}, every={FAR})", "prefix"),
     (f"suffix(keep={FAR})", "dual"),
+    (f"suffix(keep={FAR}, every=1)", "none"),
     ("drift(tau=-1)", "dual"),
     ("drift(layer=0)", "dual"),  # values of the first layer depend on the token alone
     ("drift(tau=-1, keep_prompt=true)", "dual(keep_prompt=true)"),
