@@ -57,14 +57,12 @@ def _checked(feed: Feed, row: Row) -> Feed:
             f"cache {cache}: a feed's `only` must be an ascending 1-D long tensor from start={feed.start} to "
             f"stop={feed.stop} - 1; it is {str(only)[:80]}: make it with Feed.at(positions)"
         )
-    if cache.stores and len(feed) < _visible(feed, row):
-        empty = row.stored[: _visible(feed, row)] < 0
-        empty[feed.positions] = False
-        if bool(empty.any()):
-            raise ConfigError(
-                f"cache {cache}: attention would see position {int(empty.nonzero()[0])}, which was never fed; a row's "
-                f"first feed must be all that is visible, here 0...{_visible(feed, row)}, not {str(feed)[:120]}"
-            )
+    unfed = _unfed(feed, row) if cache.stores else None
+    if unfed is not None:
+        raise ConfigError(
+            f"cache {cache}: attention would see position {unfed}, which was never fed; a row's first feed must be all "
+            f"that is visible, here 0...{_visible(feed, row)}, not {str(feed)[:120]}"
+        )
     return feed
 
 
@@ -72,6 +70,16 @@ def _ascending(only: Tensor, feed: Feed) -> bool:
     if only.dim() != 1 or only.dtype != torch.long or not len(only):
         return False
     return (int(only[0]), int(only[-1])) == (feed.start, feed.stop - 1) and bool((only.diff() > 0).all())
+
+
+def _unfed(feed: Feed, row: Row) -> int | None:
+    """The first visible position that neither has been fed nor is now, if any."""
+    empty = row.stored[: _visible(feed, row)] < 0
+    if not bool(empty.any()):
+        return None
+    empty[feed.part] = False
+    left = empty.nonzero()
+    return int(left[0]) if len(left) else None
 
 
 def _visible(feed: Feed, row: Row) -> int:
