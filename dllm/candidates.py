@@ -146,6 +146,7 @@ def _all_told(kept: Stats, rows: Sequence[Row]) -> Stats:
         kept,
         forwards=sum(row.step for row in rows),
         refreshes=sum(row.refreshes for row in rows),
+        positions_fed=sum(row.fed for row in rows),
         slots=sum(row.slots for row in rows),
         # rows of one round hold the very same duration: time that they shared passed once
         seconds=math.fsum({step.seconds for row in rows for step in row.trace.steps}),

@@ -76,8 +76,8 @@ def _of_the_container() -> int | None:
 
 
 def store_away(row: Row) -> None:
-    """Free the device of a row's K/V. It is dropped where the next forward writes all of it, else kept as it is."""
-    if row.question is not None and (row.question.feed.start, row.question.feed.stop) == (0, len(row.canvas)):
+    """Free the device of a row's K/V. It is dropped where it is empty or the next forward writes all, else kept."""
+    if (row.question is not None and len(row.question.feed) == len(row.canvas)) or bool((row.stored < 0).all()):
         row.lanes = []
     for lane in row.lanes:
         lane.keys, lane.values = lane.keys.cpu(), lane.values.cpu()

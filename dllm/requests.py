@@ -245,6 +245,7 @@ def _stats(row: Row, tokens: int) -> Stats:
     return Stats(
         forwards=row.step,
         refreshes=row.refreshes,
+        positions_fed=row.fed,
         tokens=tokens,
         slots=row.slots,
         seconds=row.seconds,

@@ -41,6 +41,15 @@ SPECS = (
     "credit+threshold(0.05)",
     "wino(0.02, revoke=0.1)",
 )
+CACHES = (
+    "none",
+    "prefix",
+    "dual",
+    "window(2, right=1, every=3, keep_prompt=true)",
+    "suffix(4, every=2)",
+    "delayed(every=3)",
+    "drift",
+)
 EXTRAS = ({}, {"temperature": 0.8, "top_p": 0.9}, {"cfg_scale": 0.7})
 
 
@@ -54,7 +63,7 @@ def tiny():
     return LLM("tiny")
 
 
-def mixed(count, caches=("none", "prefix", "dual"), specs=SPECS, seed=0):
+def mixed(count, caches=CACHES, specs=SPECS, seed=0):
     """Prompts of random lengths with parameters that differ in everything."""
     rng = random.Random(seed)
     params = [
@@ -83,7 +92,7 @@ def same(out, expected):
         assert (one.token_ids, one.finish_reason) == (other.token_ids, other.finish_reason)
         for name in ("positions", "token_ids", "confidences", "revoked", "length"):
             assert [getattr(s, name) for s in one.trace.steps] == [getattr(s, name) for s in other.trace.steps]
-        for name in ("forwards", "refreshes", "tokens", "slots"):
+        for name in ("forwards", "refreshes", "positions_fed", "tokens", "slots"):
             assert getattr(one.stats, name) == getattr(other.stats, name), name
 
 
@@ -412,7 +421,7 @@ ERRORS = {
 
 @pytest.mark.parametrize("make", ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize("most", [2, 5])
-@pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
+@pytest.mark.parametrize("cache", CACHES)
 def test_out_of_memory_halves_the_batch_and_changes_nothing(native, monkeypatch, cache, most, make):
     prompts, params = mixed(14, caches=(cache,), seed=most)
     expected = alone(native, prompts, params)
@@ -427,7 +436,7 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing(native, monkeypatch,
 
 def test_memory_that_runs_out_midway(native, monkeypatch):
     """Rows that are put back in the midst of a block keep what they have stored, those about to refresh drop it."""
-    prompts, params = mixed(8, caches=("dual",), specs=(STATEFUL, "topk(1)"), seed=1)
+    prompts, params = mixed(8, caches=CACHES, specs=(STATEFUL, "topk(1)"), seed=1)
     expected = alone(native, prompts, params)
     for first in range(1, 8):
         forward, count = native.model.forward_rows, [0]
@@ -452,7 +461,7 @@ def test_memory_that_runs_out_midway(native, monkeypatch):
 
 def test_memory_that_runs_out_behind_the_forward(native, monkeypatch):
     """The transforms of other rows have run by then; their credits must not be counted twice."""
-    prompts, params = mixed(6, caches=("dual",), specs=(STATEFUL, "credit+topk(1)"), seed=5)
+    prompts, params = mixed(6, caches=CACHES[2:], specs=(STATEFUL, "credit+topk(1)"), seed=5)
     expected = alone(native, prompts, params)
     calls = spy(monkeypatch, native.model)
 
