@@ -10,12 +10,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dllm.errors import CapabilityError, ConfigError, DllmError, GrammarError, ModelError, PromptError
+    from dllm.batcher import Batcher
+    from dllm.errors import (
+        CapabilityError,
+        ConfigError,
+        DllmError,
+        GrammarError,
+        Interrupted,
+        MemoryLimitError,
+        ModelError,
+        PromptError,
+        StepError,
+    )
     from dllm.grammars.grammar import Grammar
     from dllm.llm import LLM
     from dllm.models.loading import load_model
     from dllm.outputs import Hole, RequestOutput, Stats, StepEvent
     from dllm.params import SamplingParams
+    from dllm.tickets import Event, Ticket
     from dllm.trace import Trace, TraceStep
 
 __version__ = "0.1.0"
@@ -27,25 +39,32 @@ _HOMES = {
     "SamplingParams": "params",
     **dict.fromkeys(("Hole", "RequestOutput", "Stats", "StepEvent"), "outputs"),
     **dict.fromkeys(("Trace", "TraceStep"), "trace"),
-    **dict.fromkeys(
-        ("CapabilityError", "ConfigError", "DllmError", "GrammarError", "ModelError", "PromptError"), "errors"
-    ),
+    **dict.fromkeys(("CapabilityError", "ConfigError", "DllmError", "GrammarError", "Interrupted"), "errors"),
+    **dict.fromkeys(("MemoryLimitError", "ModelError", "PromptError", "StepError"), "errors"),
+    "Batcher": "batcher",
+    **dict.fromkeys(("Event", "Ticket"), "tickets"),
 }
 
 __all__ = [
     "LLM",
+    "Batcher",
     "CapabilityError",
     "ConfigError",
     "DllmError",
+    "Event",
     "Grammar",
     "GrammarError",
     "Hole",
+    "Interrupted",
+    "MemoryLimitError",
     "ModelError",
     "PromptError",
     "RequestOutput",
     "SamplingParams",
     "Stats",
+    "StepError",
     "StepEvent",
+    "Ticket",
     "Trace",
     "TraceStep",
     "load_model",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from dllm.document import Piece, expand
+from dllm.document import Piece, expand, parse_parts, parse_template
 from dllm.engine import Engine
-from dllm.errors import GrammarError
+from dllm.errors import ConfigError, GrammarError, PromptError
 from dllm.outputs import Hole, RequestOutput, Stats
 from dllm.params import SamplingParams
-from dllm.requests import Answer, Document
+from dllm.requests import Answer, AnswerDraft, Document, Parts
 from dllm.row import Row
 
 LEAST = 1e-45
@@ -38,43 +40,90 @@ class Candidates:
 Request = Answer | Document | Candidates
 
 
-def rows_of(request: Request) -> list[Row]:
-    """What is denoised for a request."""
-    return [one.row for one in request.documents] if isinstance(request, Candidates) else [request.row]
+def of_rows(request: Request) -> list[Answer | Document]:
+    """The requests of one row each that are denoised for a request."""
+    return [*request.documents] if isinstance(request, Candidates) else [request]
 
 
-def fill(engine: Engine, pieces: Sequence[Piece], params: SamplingParams, seed: int) -> Document | Candidates:
-    """The request for a document; widths on which no text of the grammar is found to fit drop out.
+@dataclass(frozen=True, slots=True)
+class DocumentDraft:
+    """A checked request to fill a document. It waits for its turn without a canvas: its pieces, four bytes a token."""
 
-    Raises:
-        GrammarError: no width is left.
-        DllmError: what `Document.make` raises.
-    """
-    variants = expand(pieces)
-    if len(variants) == 1:
-        return Document.make(engine, variants[0], params, seed)
-    documents, lost = list[Document](), 0.0
-    for variant in reversed(variants):  # the widest first: its errors are the ones to report
-        began = time.perf_counter()
+    parts: Parts
+    pieces: list[Piece]
+    fixed: list[array[int]]
+
+    @classmethod
+    def check(cls, engine: Engine, document: Any, params: SamplingParams) -> DocumentDraft:
+        """Everything that can be said without a canvas.
+
+        Raises:
+            PromptError: no hole, ids that are illegal, or more of them, holes at their widest, than the context holds.
+            ConfigError, CapabilityError: parameters that cannot work in a document, or on this model.
+        """
+        pieces = parse_template(document) if isinstance(document, str) else parse_parts(document)
+        if not any(isinstance(piece, Hole) for piece in pieces):
+            raise PromptError(
+                "the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts "
+                "(a list without a Hole is a list of documents)"
+            )
+        if params.stop:
+            raise ConfigError(f"stop={params.stop!r} plays no part in infill, whose holes have exact widths; drop it")
+        holes = sum(piece.max for piece in pieces if isinstance(piece, Hole))
+        engine.check_length(holes, "the document's holes")
+        fixed = [array("i", _ids(engine, piece)) for piece in pieces]
+        engine.check_length(holes + sum(map(len, fixed)), "the document, holes included,")
+        return cls(Parts.of(engine, params), pieces, fixed)
+
+    @property
+    def alike(self) -> int | None:
+        """Equal for drafts that all can be put on a canvas if one can, None where each must be tried."""
+        return id(self.parts.params) if self.parts.params.grammar is None else None
+
+    def request(self, seed: int) -> Document | Candidates:
+        """The request with its rows; widths on which no text of the grammar is found to fit drop out.
+
+        Raises:
+            GrammarError: no width is left.
+        """
+        variants = expand(self.pieces)
+        if len(variants) == 1:
+            return self._document(variants[0], seed)
+        documents, lost = list[Document](), 0.0
+        for variant in reversed(variants):  # the widest first: its errors are the ones to report
+            began = time.perf_counter()
+            try:
+                documents.append(self._document(variant, seed, advise=False))
+            except GrammarError:
+                lost += time.perf_counter() - began
+        if not documents:
+            raise self._none_fits(variants)
+        documents[0].row.constraint_seconds += lost
+        return documents[0] if len(documents) == 1 else Candidates(documents[::-1])
+
+    def _document(self, pieces: Sequence[Piece], seed: int, *, advise: bool = True) -> Document:
+        return Document.make(self.parts, pieces, [ids.tolist() for ids in self.fixed], seed, advise=advise)
+
+    def _none_fits(self, variants: Sequence[list[Piece]]) -> GrammarError:
+        """The error for a document of which all variants were refused; advice takes time, so it is sought once."""
         try:
-            documents.append(Document.make(engine, variant, params, seed, advise=False))
-        except GrammarError:
-            lost += time.perf_counter() - began
-    if not documents:
-        raise _none_fits(engine, pieces, variants, params)
-    documents[0].row.constraint_seconds += lost
-    return documents[0] if len(documents) == 1 else Candidates(documents[::-1])
+            self._document(variants[-1], 0)
+        except GrammarError as error:
+            tried = _widths(self.pieces, variants)
+            return GrammarError(f"of the widths tried for {tried}, none fits; at the widest: {error}")
+        raise AssertionError("what was refused is refused again")
 
 
-def _none_fits(
-    engine: Engine, pieces: Sequence[Piece], variants: Sequence[list[Piece]], params: SamplingParams
-) -> GrammarError:
-    """The error for a document of which all variants were refused; advice takes time, so it is sought once."""
-    try:
-        Document.make(engine, variants[-1], params, 0)
-    except GrammarError as error:
-        return GrammarError(f"of the widths tried for {_widths(pieces, variants)}, none fits; at the widest: {error}")
-    raise AssertionError("what was refused is refused again")
+Draft = AnswerDraft | DocumentDraft
+
+
+def _ids(engine: Engine, piece: Piece) -> list[int]:
+    """Of a fixed piece; none for a hole."""
+    if isinstance(piece, Hole):
+        return []
+    return engine.check_ids(
+        engine.encode(piece) if isinstance(piece, str) else piece, f"document part {str(piece)[:40]!r}"
+    )
 
 
 def sureness(row: Row) -> float:
@@ -97,6 +146,7 @@ def _all_told(kept: Stats, rows: Sequence[Row]) -> Stats:
         kept,
         forwards=sum(row.step for row in rows),
         refreshes=sum(row.refreshes for row in rows),
+        positions_fed=sum(row.fed for row in rows),
         slots=sum(row.slots for row in rows),
         # rows of one round hold the very same duration: time that they shared passed once
         seconds=math.fsum({step.seconds for row in rows for step in row.trace.steps}),

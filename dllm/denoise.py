@@ -11,7 +11,7 @@ The loop knows no model family, no scheduler and no cache by name, and nothing o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +19,9 @@ from torch import Tensor
 
 from dllm.constrain import admit
 from dllm.errors import ConfigError, ModelError
+from dllm.failures import answered, asked
 from dllm.models.base import RowDenoiser
-from dllm.questions import Question, answer, ask
+from dllm.questions import Question
 from dllm.row import Row
 from dllm.trace import TraceStep
 from dllm.views import StepView
@@ -36,31 +37,42 @@ class Change:
     revoked: Tensor
 
 
-def denoise(model: RowDenoiser, rows: Sequence[Row], max_rows: int) -> Iterator[tuple[Row, TraceStep]]:
-    """Denoise all rows, at most `max_rows` at a time; a waiting row enters as soon as another finishes.
-
-    Yields:
-        each row that a round changed, with what changed; a row's last event leaves its `finish_reason` set.
-    """
-    waiting, live = list(reversed(rows)), list[Row]()
-    while waiting or live:
-        while waiting and len(live) < max_rows:
-            live.append(waiting.pop())
-        yield from step(model, live)
-        live = [row for row in live if row.finish_reason is None]
-
-
 @torch.inference_mode()
-def step(model: RowDenoiser, rows: Sequence[Row]) -> list[tuple[Row, TraceStep]]:
-    """One round: one forward, at least one commit for every row. None of the rows may be finished."""
+def step(
+    model: RowDenoiser, rows: Sequence[Row], max_refreshes: int | None = None
+) -> list[tuple[Row, TraceStep | Exception]]:
+    """One round: one forward, at least one commit for every row that takes part. None of the rows may be finished.
+
+    Args:
+        max_refreshes: of the rows that would refresh, the first so many do; the others sit this round out.
+
+    Returns:
+        each row that took part with what changed; a row's last step leaves its `finish_reason` set. A row of which its
+        own part raised comes with that error; it is of no more use.
+
+    Raises:
+        Exception: memory ran out (`failures.is_out_of_memory`). No row has changed: step again with fewer of them.
+    """
     began = time.perf_counter()
-    questions = [ask(row, model) for row in rows]
-    views = answer(questions, model)
-    changes = [_advance(question.row, view) for question, view in zip(questions, views, strict=True)]
+    questions, failed = asked(rows, model, max_refreshes)
+    found: list[tuple[Row, TraceStep | Exception]] = [*failed]
+    views = answered(questions, model)
+    changes = [_changed(question.row, view) for question, view in zip(questions, views, strict=True)]
     seconds = time.perf_counter() - began
-    return [
-        (question.row, _record(question, change, seconds)) for question, change in zip(questions, changes, strict=True)
-    ]
+    for question, change in zip(questions, changes, strict=True):
+        found.append((question.row, _record(question, change, seconds) if isinstance(change, Change) else change))
+    return found
+
+
+def _changed(row: Row, view: StepView | Exception) -> Change | Exception:
+    """What the step does to the row, or why there is none."""
+    row.question = None
+    if isinstance(view, Exception):
+        return view
+    try:
+        return _advance(row, view)
+    except Exception as error:
+        return error
 
 
 def _advance(row: Row, view: StepView) -> Change:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -59,6 +59,12 @@ class Engine:
         if self.tokenizer is None:
             raise PromptError("this LLM has no tokenizer, so it takes token ids only; give LLM(..., tokenizer=...)")
         return self.tokenizer.encode(text)
+
+    def templated(self, messages: Any) -> str:
+        """A conversation as the text of a prompt."""
+        if self.tokenizer is None:
+            raise PromptError("chat needs a tokenizer with a chat template; give LLM(..., tokenizer=...)")
+        return self.tokenizer.apply_chat_template(messages)
 
     def decode(self, token_ids: Sequence[int], *, skip_special: bool) -> str:
         return "" if self.tokenizer is None else self.tokenizer.decode(list(token_ids), skip_special=skip_special)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack, overload
 
 import torch
 
-from dllm.candidates import Candidates, Request, fill, rows_of
-from dllm.check import whole
-from dllm.denoise import denoise
-from dllm.document import Part, is_ids, parse_parts, parse_template
+from dllm.calls import OnError, run, stream
+from dllm.candidates import DocumentDraft
+from dllm.document import Part, is_ids
 from dllm.engine import Engine
-from dllm.errors import ConfigError, PromptError
+from dllm.errors import ConfigError, DllmError, PromptError
 from dllm.models.adapters import as_denoiser
 from dllm.models.loading import load_model, resolve_folder
 from dllm.outputs import Hole, RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.progress import progress_bar
-from dllm.requests import Answer, draw_seed
+from dllm.requests import AnswerDraft, check_chat
 from dllm.tokenizer import as_tokenizer, tokenizer_of
 
 if TYPE_CHECKING:
@@ -29,14 +26,31 @@ if TYPE_CHECKING:
 Prompt = str | Sequence[int]
 Params = SamplingParams | Sequence[SamplingParams] | None
 Message = Mapping[str, Any]
-Make = Callable[[Any, SamplingParams, int], Request]
 
 
-class Options(TypedDict, total=False):
+class Common(TypedDict, total=False):
     """Keywords that `generate`, `chat` and `infill` share."""
 
-    max_batch_size: int
+    max_batch_size: int | None
     progress: bool | None
+
+
+class Options(Common, total=False):
+    """With these an error is raised."""
+
+    on_error: Literal["raise"]
+
+
+class Returning(Common):
+    """With these an error is returned in the place of the output."""
+
+    on_error: Required[Literal["return"]]
+
+
+class Either(Common, total=False):
+    """Where types cannot tell one document from a list of them."""
+
+    on_error: OnError
 
 
 _HINT = " (of an array: .tolist())"
@@ -88,12 +102,12 @@ class LLM:
         if self.model.mask_token_id is None and self.tokenizer is not None:
             named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))
             self.model = as_denoiser(self.model, mask_token_id=named)
-        self._engine = Engine(self.model, self.tokenizer)
+        self.engine = Engine(self.model, self.tokenizer)
 
     @property
     def vocabulary(self) -> Vocabulary:
         """What text a token is; `grammar.compile(llm.vocabulary)` makes a grammar ready ahead of its first use."""
-        return self._engine.vocabulary
+        return self.engine.vocabulary
 
     # a str is also a Sequence[str]: the first overload wins, here as at run time
     @overload
@@ -104,29 +118,44 @@ class LLM:
     def generate(
         self, prompts: Sequence[Prompt], params: Params = ..., **options: Unpack[Options]
     ) -> list[RequestOutput]: ...
+    @overload
+    def generate(  # type: ignore[overload-overlap]
+        self, prompts: str | list[int], params: Params = ..., **options: Unpack[Returning]
+    ) -> RequestOutput | DllmError: ...
+    @overload
+    def generate(
+        self, prompts: Sequence[Prompt], params: Params = ..., **options: Unpack[Returning]
+    ) -> list[RequestOutput | DllmError]: ...
 
     def generate(
         self,
         prompts: Any,
         params: Params = None,
         *,
-        max_batch_size: int = 32,
+        max_batch_size: int | None = None,
         progress: bool | None = None,
+        on_error: OnError = "raise",
     ) -> Any:
         """Continue one prompt, or a list of them.
 
         Args:
             prompts: a string or a list of ids, used verbatim (no template, no BOS); or a list of those.
             params: one SamplingParams for all, or one a prompt.
-            max_batch_size: rows denoised together; a row's tokens do not depend on it.
+            max_batch_size: rows denoised together; a row's tokens do not depend on it. None = up to 32, as many as fit
+                into memory (see `Batcher`, which denoises them).
             progress: show a progress bar; None = for long lists on a terminal.
+            on_error: "raise" = the first error of a prompt ends the call, where possible before the first forward;
+                "return" = a prompt fails alone, and its error (a DllmError) stands in the place of its output.
 
         Returns:
             one RequestOutput, or a list in the order of the prompts.
+
+        Raises:
+            Interrupted: Ctrl-C; a KeyboardInterrupt whose `outputs` are those that were finished.
         """
         single = isinstance(prompts, str) or is_ids(prompts)
         batch = [prompts] if single else _as_list(prompts, "prompts")
-        outputs = self._run(batch, params, self._answer, max_batch_size, progress)
+        outputs = run(self.engine, AnswerDraft.check, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     @overload
@@ -135,14 +164,23 @@ class LLM:
     def chat(
         self, messages: Sequence[Sequence[Message]], params: Params = ..., **options: Unpack[Options]
     ) -> list[RequestOutput]: ...
+    @overload
+    def chat(
+        self, messages: Sequence[Message], params: Params = ..., **options: Unpack[Returning]
+    ) -> RequestOutput | DllmError: ...
+    @overload
+    def chat(
+        self, messages: Sequence[Sequence[Message]], params: Params = ..., **options: Unpack[Returning]
+    ) -> list[RequestOutput | DllmError]: ...
 
     def chat(
         self,
         messages: Any,
         params: Params = None,
         *,
-        max_batch_size: int = 32,
+        max_batch_size: int | None = None,
         progress: bool | None = None,
+        on_error: OnError = "raise",
     ) -> Any:
         """Answer a conversation (`[{"role": "user", "content": ...}, ...]`) or a list of conversations."""
         if not isinstance(messages, Sequence) or isinstance(messages, str):
@@ -151,22 +189,26 @@ class LLM:
             raise PromptError("messages is empty; give at least one {'role': 'user', 'content': ...}")
         single = isinstance(messages[0], Mapping)
         batch = [messages] if single else list(messages)
-        prompts = [self._templated(conversation) for conversation in batch]
-        outputs = self._run(prompts, params, self._answer, max_batch_size, progress)
+        outputs = run(self.engine, check_chat, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     @overload
     def infill(self, document: str, params: Params = ..., **options: Unpack[Options]) -> RequestOutput: ...
     @overload
-    def infill(self, document: Sequence[Any], params: Params = ..., **options: Unpack[Options]) -> Any: ...
+    def infill(
+        self, document: str, params: Params = ..., **options: Unpack[Returning]
+    ) -> RequestOutput | DllmError: ...
+    @overload
+    def infill(self, document: Sequence[Any], params: Params = ..., **options: Unpack[Either]) -> Any: ...
 
     def infill(
         self,
         document: Any,
         params: Params = None,
         *,
-        max_batch_size: int = 32,
+        max_batch_size: int | None = None,
         progress: bool | None = None,
+        on_error: OnError = "raise",
     ) -> Any:
         """Fill the holes of a document; every hole gets exactly its width in tokens.
 
@@ -186,16 +228,16 @@ class LLM:
         """
         single = _is_document(document)
         batch = [document] if single else _as_list(document, "documents")
-        outputs = self._run(batch, params, self._document, max_batch_size, progress)
+        outputs = run(self.engine, DocumentDraft.check, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     def stream(self, prompt: Prompt, params: SamplingParams | None = None) -> Iterator[StepEvent]:
         """Continue one prompt, yielding what each step changed; the last event holds the output."""
-        return self._stream(prompt, params, self._answer)
+        return stream(self.engine, AnswerDraft.check, prompt, params)
 
     def stream_chat(self, messages: Sequence[Message], params: SamplingParams | None = None) -> Iterator[StepEvent]:
         """`chat`, step by step."""
-        return self._stream(self._templated(messages), params, self._answer)
+        return stream(self.engine, check_chat, messages, params)
 
     def stream_infill(
         self, document: str | Sequence[Part], params: SamplingParams | None = None
@@ -205,68 +247,7 @@ class LLM:
         Raises:
             ConfigError: several widths would have to be tried for a hole; a stream follows one canvas.
         """
-        return self._stream(document, params, self._document)
-
-    def _answer(self, prompt: Any, params: SamplingParams, seed: int) -> Request:
-        if not isinstance(prompt, str) and not is_ids(prompt):
-            raise PromptError(f"prompt {str(prompt)[:60]!r} must be a string or a non-empty list of token ids{_HINT}")
-        return Answer.make(self._engine, prompt, params, seed)
-
-    def _document(self, document: Any, params: SamplingParams, seed: int) -> Request:
-        pieces = parse_template(document) if isinstance(document, str) else parse_parts(document)
-        return fill(self._engine, pieces, params, seed)
-
-    def _templated(self, messages: Any) -> str:
-        if self.tokenizer is None:
-            raise PromptError("chat needs a tokenizer with a chat template; give LLM(..., tokenizer=...)")
-        return self.tokenizer.apply_chat_template(messages)
-
-    def _run(
-        self, items: Sequence[Any], params: Params, make: Make, max_batch_size: int, progress: bool | None
-    ) -> list[RequestOutput]:
-        """All items to their ends; every request is checked before the first forward."""
-        max_batch_size = whole("max_batch_size", max_batch_size, 1)
-        groups = []
-        for index, (item, own) in enumerate(zip(items, _each(params, len(items)), strict=True)):
-            seed = draw_seed(own)
-            try:
-                groups.append([make(item, own, seed + k) for k in range(own.n)])
-            except PromptError as error:
-                if len(items) == 1:
-                    raise
-                raise PromptError(f"item {index} of {len(items)}: {error}") from error
-        rows = [row for group in groups for request in group for row in rows_of(request)]
-        with progress_bar(len(rows), progress) as done:
-            for row, _ in denoise(self.model, rows, max_batch_size):
-                if row.finish_reason is not None:
-                    done()
-        outputs = [[request.output() for request in group] for group in groups]
-        return [replace(first, more=tuple(more)) for first, *more in outputs]
-
-    def _stream(self, item: Any, params: SamplingParams | None, make: Make) -> Iterator[StepEvent]:
-        (params,) = _each(params, 1)
-        if params.n != 1:
-            raise ConfigError(f"n={params.n}: a stream follows one sample; use n=1, or generate()")
-        request = make(item, params, draw_seed(params))
-        if isinstance(request, Candidates):
-            raise ConfigError(
-                f"the document leaves the width of a hole open, so {len(request.documents)} of its widths are tried; "
-                "a stream (--show) follows one canvas: give each hole one width, as in <mask:12>, or use infill()"
-            )
-
-        def events() -> Iterator[StepEvent]:
-            for row, change in denoise(self.model, [request.row], 1):
-                yield StepEvent(
-                    positions=change.positions,
-                    token_ids=change.token_ids,
-                    confidences=change.confidences,
-                    revoked=change.revoked,
-                    text=request.text_so_far(),
-                    canvas=row.canvas.tolist(),
-                    output=request.output() if row.finish_reason is not None else None,
-                )
-
-        return events()
+        return stream(self.engine, DocumentDraft.check, document, params)
 
 
 def _as_list(items: Any, what: str) -> list[Any]:
@@ -282,15 +263,3 @@ def _is_document(document: Any) -> bool:
     if isinstance(document, str) or is_ids(document):
         return True
     return isinstance(document, Sequence) and any(isinstance(part, Hole) for part in document)
-
-
-def _each(params: Any, count: int) -> list[SamplingParams]:
-    """One SamplingParams an item."""
-    shared = SamplingParams() if params is None else params
-    if isinstance(shared, SamplingParams):
-        return [shared] * count
-    if not isinstance(shared, Sequence) or not all(isinstance(one, SamplingParams) for one in shared):
-        raise ConfigError(f"params={shared!r} must be a SamplingParams or a list of them")
-    if len(shared) != count:
-        raise ConfigError(f"params has {len(shared)} entries for {count} prompts; give one for all, or one a prompt")
-    return list(shared)

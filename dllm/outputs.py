@@ -65,13 +65,15 @@ def _range(width: Any, least: Any, most: Any) -> tuple[int, int]:
 class Stats:
     """Costs of one row.
 
-    Where a document leaves the width of a hole open, `forwards`, `refreshes`, `slots`, `seconds` and `grammar_seconds`
-    count all candidates that ran, so a forward over a batch counts for every candidate in it, but its time counts once;
-    `tokens` and `witness_tokens` are those of the one that was kept.
+    Where a document leaves the width of a hole open, `forwards`, `refreshes`, `positions_fed`, `slots`, `seconds` and
+    `grammar_seconds` count all candidates that ran, so a forward over a batch counts for every candidate in it, but its
+    time counts once; `tokens` and `witness_tokens` are those of the one that was kept.
 
     Attributes:
         forwards: forwards the row took part in (an unconditional copy for CFG is not counted again).
-        refreshes: forwards that recomputed the whole canvas into the cache.
+        refreshes: forwards that recomputed all that the cache recomputes: the whole canvas, but for what it drops or
+            keeps for good.
+        positions_fed: canvas positions that went through the network, over all forwards (CFG's copy not counted again).
         tokens: committed answer tokens before EOS (all of them with `ignore_eos`; hole tokens in infilling).
         slots: positions filled, EOS included.
         seconds: wall time of the rounds the row took part in.
@@ -82,6 +84,7 @@ class Stats:
 
     forwards: int = 0
     refreshes: int = 0
+    positions_fed: int = 0
     tokens: int = 0
     slots: int = 0
     seconds: float = 0.0
@@ -105,7 +108,7 @@ class Stats:
     def to_dict(self) -> dict[str, float | int | str]:
         names = (
             *("forwards", "refreshes", "tokens", "slots", "tokens_per_forward", "slots_per_forward"),
-            *("seconds", "tokens_per_second", "grammar_seconds", "witness_tokens", "cache"),
+            *("seconds", "tokens_per_second", "grammar_seconds", "witness_tokens", "cache", "positions_fed"),
         )
         return {name: getattr(self, name) for name in names}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from dllm.cache import Cache, as_cache
 from dllm.check import in_range, whole
@@ -103,3 +104,15 @@ class SamplingParams:
     def caching(self) -> Cache | None:
         """The cache that `cache` names, or None for "auto", which the model decides."""
         return None if self.cache == "auto" else as_cache(self.cache)
+
+
+def params_of(params: Any, count: int) -> list[SamplingParams]:
+    """One SamplingParams an item. Raises ConfigError for anything else, and for another number."""
+    shared = SamplingParams() if params is None else params
+    if isinstance(shared, SamplingParams):
+        return [shared] * count
+    if not isinstance(shared, Sequence) or not all(isinstance(one, SamplingParams) for one in shared):
+        raise ConfigError(f"params={shared!r} must be a SamplingParams or a list of them")
+    if len(shared) != count:
+        raise ConfigError(f"params has {len(shared)} entries for {count} prompts; give one for all, or one a prompt")
+    return list(shared)

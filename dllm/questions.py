@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from dllm.errors import ConfigError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 from dllm.row import Row
 from dllm.sampling import guide, probability, propose
+from dllm.schedulers.base import State
 from dllm.views import CanvasView, Measures, StepView, live
 
 
@@ -44,34 +46,73 @@ def ask(row: Row, model: RowDenoiser) -> Question:
 
 
 def _checked(feed: Feed, row: Row) -> Feed:
-    """A cache may come from outside: what it feeds lies on the canvas, and the first feed fills the whole store."""
+    """A cache may come from outside: what it feeds lies on the canvas, and attention reads no slot that is empty."""
     length, cache = len(row.canvas), row.cache
-    if not isinstance(feed, Feed) or not 0 <= feed.start < feed.stop <= length:
-        raise ConfigError(f"cache {cache}: feed must return a Feed inside 0...{length}; it returned {str(feed)[:80]}")
-    if cache.stores and not row.lanes and (feed.start, feed.stop) != (0, length):
-        raise ConfigError(f"cache {cache}: a row's first feed must be the whole canvas, 0...{length}, not {feed}")
+    if not isinstance(feed, Feed) or not 0 <= feed.start < feed.stop <= _visible(feed, row) <= length:
+        raise ConfigError(
+            f"cache {cache}: feed must return a Feed inside the visible part of 0...{length}; it returned "
+            f"{str(feed)[:120]}"
+        )
+    only = feed.only
+    if only is not None and not _ascending(only, feed):
+        raise ConfigError(
+            f"cache {cache}: a feed's `only` must be an ascending 1-D long tensor from start={feed.start} to "
+            f"stop={feed.stop} - 1; it is {str(only)[:80]}: make it with Feed.at(positions)"
+        )
+    unfed = _unfed(feed, row) if cache.stores else None
+    if unfed is not None:
+        raise ConfigError(
+            f"cache {cache}: attention would see position {unfed}, which was never fed; a row's first feed must be all "
+            f"that is visible, here 0...{_visible(feed, row)}, not {str(feed)[:120]}"
+        )
     return feed
 
 
+def _ascending(only: Tensor, feed: Feed) -> bool:
+    if only.dim() != 1 or only.dtype != torch.long or not len(only):
+        return False
+    return (int(only[0]), int(only[-1])) == (feed.start, feed.stop - 1) and bool((only.diff() > 0).all())
+
+
+def _unfed(feed: Feed, row: Row) -> int | None:
+    """The first visible position that neither has been fed nor is now, if any."""
+    empty = row.stored[: _visible(feed, row)] < 0
+    if not bool(empty.any()):
+        return None
+    empty[feed.part] = False
+    left = empty.nonzero()
+    return int(left[0]) if len(left) else None
+
+
+def _visible(feed: Feed, row: Row) -> int:
+    """Slots that the forward's attention sees."""
+    return len(row.canvas) if feed.visible is None else feed.visible
+
+
 def _fed(positions: Tensor | None, feed: Feed, model: RowDenoiser) -> Tensor:
-    """Of the positions that a scheduler asked for, those whose predictions the fed span gives."""
+    """Of the positions that a scheduler asked for, those that are fed together with what predicts them."""
     if positions is None:
         return torch.arange(0)
-    sources = (positions - model.lookback).clamp_min(0)
-    return positions[(sources >= feed.start) & (positions < feed.stop)]
+    return positions[feed.holds((positions - model.lookback).clamp_min(0)) & feed.holds(positions)]
 
 
 def answer(questions: Sequence[Question], model: RowDenoiser) -> list[StepView]:
-    """One forward for all; a step view each, its tensors on the CPU after one transfer, its logits where they were."""
+    """One forward for all; a step view each, its tensors on the CPU after one transfer, its logits where they were.
+
+    What this raises leaves the rows as they were, so that the same can be asked again.
+    """
     outputs = iter(model.forward_rows([lane for question in questions for lane in _lanes(question, model)]))
     logits = [_guided(question.row, outputs) for question in questions]
     asked = [raw[: len(question.wanted)] for question, raw in zip(questions, logits, strict=True)]
-    scored = [_scores(question, raw) for question, raw in zip(questions, asked, strict=True)]
+    scored, states = zip(*(_scores(question, raw) for question, raw in zip(questions, asked, strict=True)), strict=True)
     checks = [_upheld(question, raw[len(question.wanted) :]) for question, raw in zip(questions, logits, strict=True)]
     groups = _alike(questions, asked, scored)
     found = [_proposals([questions[i] for i in g], [asked[i] for i in g], [scored[i] for i in g]) for g in groups]
     moved = _on_cpu([*found, *checks])
     proposals = _apart(groups, moved[: len(groups)], [len(question.wanted) for question in questions])
+    memos = [_memo(question) for question in questions]
+    for question, state, memo in zip(questions, states, memos, strict=True):
+        _note(question, state, memo)
     rows = zip(questions, asked, scored, proposals, moved[len(groups) :], strict=True)
     return [_step_view(*row) for row in rows]
 
@@ -115,18 +156,29 @@ def _lanes(question: Question, model: RowDenoiser) -> list[RowInput]:
     canvases = [row.canvas, row.hidden()] if row.cfg_scale > 0 else [row.canvas]
     if row.cache.stores and not row.lanes:
         row.lanes = [model.new_kv(len(row.canvas)) for _ in canvases]
-    positions = torch.arange(feed.start, feed.stop)
+    for lane in row.lanes:
+        lane.length = _visible(feed, row)
+    positions, shadows = feed.positions, question.shadows if len(question.shadows) else None
     stores: Sequence[RowKV | None] = row.lanes or [None] * len(canvases)
     return [
-        RowInput(
-            canvas[feed.start : feed.stop],
-            positions,
-            question.wanted,
-            store,
-            question.shadows if len(question.shadows) else None,
-        )
+        RowInput(canvas[feed.part], positions, question.wanted, store, shadows)
         for canvas, store in zip(canvases, stores, strict=True)
     ]
+
+
+def _memo(question: Question) -> Any:
+    """What the row's cache remembers of the forward."""
+    row = question.row
+    return row.cache.remember(question.view, question.feed, row.lanes) if row.cache.stores else None
+
+
+def _note(question: Question, state: State, memo: Any) -> None:
+    """Keep what the round has changed, now that nothing of it can fail any more."""
+    row, feed = question.row, question.feed
+    row.state, row.memo = state, memo
+    row.fed += len(feed)
+    if row.cache.stores:
+        row.stored[feed.part] = row.canvas[feed.part]
 
 
 def _guided(row: Row, outputs: Iterator[Tensor]) -> Tensor:
@@ -134,13 +186,14 @@ def _guided(row: Row, outputs: Iterator[Tensor]) -> Tensor:
     return guide(conditional, next(outputs), row.cfg_scale) if row.cfg_scale > 0 else conditional
 
 
-def _scores(question: Question, raw: Tensor) -> Tensor:
+def _scores(question: Question, raw: Tensor) -> tuple[Tensor, State]:
     """`[m, V]`, what to draw from: without what the constraint rules out, then as the scheduler transforms it."""
     row = question.row
     scores = allow(row, question.wanted, raw)
     if row.scheduler.supplies("transform"):
-        scores, row.state = row.scheduler.transform(question.view, question.wanted, scores, row.state)
-    return scores
+        scores, state = row.scheduler.transform(question.view, question.wanted, scores, row.state)
+        return scores, state
+    return scores, row.state
 
 
 def _proposals(questions: Sequence[Question], asked: Sequence[Tensor], scored: Sequence[Tensor]) -> Tensor:

@@ -3,21 +3,77 @@
 from __future__ import annotations
 
 import secrets
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dllm.cache import resolve_cache
-from dllm.document import Piece
+from dllm.cache import Cache, resolve_cache
+from dllm.document import Piece, is_ids
 from dllm.engine import Engine
 from dllm.errors import ConfigError, PromptError
 from dllm.outputs import Hole, RequestOutput, Stats
 from dllm.params import SamplingParams
 from dllm.row import Row
 from dllm.sampling import Shape
+from dllm.schedulers import Scheduler
 from dllm.stopping import first_stop, stop_check
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every row of a request shares."""
+
+    engine: Engine
+    params: SamplingParams
+    scheduler: Scheduler
+    cache: Cache
+
+    @classmethod
+    def of(cls, engine: Engine, params: SamplingParams) -> Parts:
+        """Raises ConfigError or CapabilityError where the scheduler or the cache cannot work on this model."""
+        return cls(engine, params, engine.bind(params.schedule), resolve_cache(params.caching, engine.model))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDraft:
+    """A checked request to continue a prompt. It waits for its turn without a canvas: four bytes a token."""
+
+    parts: Parts
+    prompt: array[int]
+
+    @classmethod
+    def check(cls, engine: Engine, prompt: Any, params: SamplingParams) -> AnswerDraft:
+        """Everything that can be said without a canvas.
+
+        Raises:
+            PromptError: no string and no ids, illegal ids, or too many.
+            ConfigError, CapabilityError: parameters that cannot work on this model.
+        """
+        if not isinstance(prompt, str) and not is_ids(prompt):
+            raise PromptError(
+                f"prompt {str(prompt)[:60]!r} must be a string or a non-empty list of token ids (of an array: "
+                ".tolist())"
+            )
+        ids = engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        ids = engine.check_ids(ids, "prompt")
+        new = params.max_new_tokens
+        engine.check_length(len(ids) + new, f"prompt ({len(ids)}) + max_new_tokens ({new})")
+        if params.stop and engine.tokenizer is None:
+            raise ConfigError(f"stop={params.stop!r} needs a tokenizer; give LLM(..., tokenizer=...) or drop stop")
+        return cls(Parts.of(engine, params), array("i", ids))
+
+    @property
+    def alike(self) -> int | None:
+        """Equal for drafts that all can be put on a canvas if one can, None where each must be tried."""
+        return id(self.parts.params)
+
+    def request(self, seed: int) -> Answer:
+        """The request with its row. Raises GrammarError where no text of the grammar fits."""
+        return Answer.make(self.parts, self.prompt.tolist(), seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +86,16 @@ class Answer:
     params: SamplingParams
 
     @classmethod
-    def make(cls, engine: Engine, prompt: str | Sequence[int], params: SamplingParams, seed: int) -> Answer:
-        ids = engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
-        ids = engine.check_ids(ids, "prompt")
-        new = params.max_new_tokens
-        engine.check_length(len(ids) + new, f"prompt ({len(ids)}) + max_new_tokens ({new})")
-        if params.stop and engine.tokenizer is None:
-            raise ConfigError(f"stop={params.stop!r} needs a tokenizer; give LLM(..., tokenizer=...) or drop stop")
-        canvas = torch.tensor(ids + [engine.mask_token_id] * new)
+    def make(cls, parts: Parts, prompt: list[int], seed: int) -> Answer:
+        engine, params = parts.engine, parts.params
+        canvas = torch.tensor(prompt + [engine.mask_token_id] * params.max_new_tokens)
         eos = frozenset[int]() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
-        masked = torch.arange(len(canvas)) >= len(ids)
-        row = _row(engine, canvas, masked, params, seed, prompt_length=len(ids), eos_token_ids=eos)
+        masked = torch.arange(len(canvas)) >= len(prompt)
+        row = _row(parts, canvas, masked, seed, prompt_length=len(prompt), eos_token_ids=eos)
         engine.constrain(row, params, ends=bool(eos))
         if params.stop and engine.tokenizer is not None:
             row.stop_check = stop_check(engine.tokenizer, params.stop)
-        return cls(engine, row, ids, params)
+        return cls(engine, row, prompt, params)
 
     def text_so_far(self) -> str:
         # the last character may still want bytes
@@ -80,41 +131,36 @@ class Document:
 
     engine: Engine
     row: Row
-    pieces: list[Piece]
+    pieces: Sequence[Piece]
     widths: list[int]
     given: list[int]
     exact: bool
 
     @classmethod
     def make(
-        cls, engine: Engine, pieces: list[Piece], params: SamplingParams, seed: int, *, advise: bool = True
+        cls,
+        parts: Parts,
+        pieces: Sequence[Piece],
+        fixed: Sequence[Sequence[int]],
+        seed: int,
+        *,
+        advise: bool = True,
     ) -> Document:
         """A request for a document whose holes have fixed widths; `dllm.candidates` makes those of the others.
 
         Args:
+            fixed: the ids of each piece, none for a hole.
             advise: whether an error of the grammar says what would have to change, which may take seconds to find out.
         """
-        if not any(isinstance(piece, Hole) for piece in pieces):
-            raise PromptError(
-                "the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts "
-                "(a list without a Hole is a list of documents)"
-            )
-        if params.stop:
-            raise ConfigError(f"stop={params.stop!r} plays no part in infill, whose holes have exact widths; drop it")
-        holes = sum(piece.max for piece in pieces if isinstance(piece, Hole))
-        engine.check_length(holes, "the document's holes")
+        engine, params = parts.engine, parts.params
         ids, masked, widths = list[int](), list[bool](), list[int]()
-        for piece in pieces:
-            if isinstance(piece, Hole):
-                new = [engine.mask_token_id] * piece.max
-            else:
-                fixed = engine.encode(piece) if isinstance(piece, str) else piece
-                new = engine.check_ids(fixed, f"document part {str(piece)[:40]!r}")
+        for piece, own in zip(pieces, fixed, strict=True):
+            hole = isinstance(piece, Hole)
+            new = [engine.mask_token_id] * piece.max if isinstance(piece, Hole) else own
             ids += new
             widths.append(len(new))
-            masked += [isinstance(piece, Hole)] * len(new)
-        engine.check_length(len(ids), "the document, holes included,")
-        row = _row(engine, torch.tensor(ids), torch.tensor(masked), params, seed)
+            masked += [hole] * len(new)
+        row = _row(parts, torch.tensor(ids), torch.tensor(masked), seed)
         row.banned, row.when_full = engine.banned_in_holes, "stop"
         engine.constrain(row, params, ends=False, advise=advise)
         return cls(engine, row, pieces, widths, ids, params.grammar is not None)
@@ -157,22 +203,26 @@ class Document:
         return self.engine.spelled(ids) if self.exact else self.engine.decode(ids, skip_special=False)
 
 
+def check_chat(engine: Engine, messages: Any, params: SamplingParams) -> AnswerDraft:
+    """A checked request to answer a conversation."""
+    return AnswerDraft.check(engine, engine.templated(messages), params)
+
+
 def draw_seed(params: SamplingParams) -> int:
     """The request's first seed: the one asked for, or a fresh one of 53 bits, which every JSON reader keeps."""
     return secrets.randbits(53) if params.seed is None else params.seed
 
 
 def _row(
-    engine: Engine,
+    parts: Parts,
     canvas: Tensor,
     masked: Tensor,
-    params: SamplingParams,
     seed: int,
     *,
     prompt_length: int = 0,
     eos_token_ids: frozenset[int] = frozenset(),
 ) -> Row:
-    scheduler = engine.bind(params.schedule)
+    engine, params, scheduler = parts.engine, parts.params, parts.scheduler
     return Row(
         canvas=canvas,
         masked=masked.clone(),
@@ -181,7 +231,7 @@ def _row(
         eos_token_ids=eos_token_ids,
         mask_token_id=engine.mask_token_id,
         scheduler=scheduler,
-        cache=resolve_cache(params.caching, engine.model),
+        cache=parts.cache,
         shape=Shape(params.temperature, params.top_p, params.top_k, scheduler.measures_shaped),
         banned=engine.banned,
         seed=seed,
@@ -195,6 +245,7 @@ def _stats(row: Row, tokens: int) -> Stats:
     return Stats(
         forwards=row.step,
         refreshes=row.refreshes,
+        positions_fed=row.fed,
         tokens=tokens,
         slots=row.slots,
         seconds=row.seconds,

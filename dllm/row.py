@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from dllm.schedulers import Scheduler
 from dllm.schedulers.base import State
 from dllm.trace import Trace
 from dllm.views import CanvasView
+
+if TYPE_CHECKING:
+    from dllm.questions import Question
 
 StopCheck = Callable[[list[int]], int | None]
 """Given the settled answer ids, how many of them to keep if a stop string is complete, else None."""
@@ -41,7 +45,11 @@ class Row:
         total: masks at the start.
         start, end: the live block; empty before the first step.
         step: forwards made.
+        question: what the next forward is asked, kept while the row waits for it.
         lanes: K/V of the conditional row and, with CFG, of its unconditional copy; empty until a cache needs them.
+        stored: `[L]` long, the id that each slot of the K/V was last computed from; -1 where none was.
+        memo: what the cache remembers of the row.
+        fed: positions fed, over all forwards.
     """
 
     canvas: Tensor
@@ -70,7 +78,11 @@ class Row:
     step: int = 0
     block_step: int = 0
     state: State = None
+    question: Question | None = None
     lanes: list[RowKV] = field(default_factory=list)
+    stored: Tensor = field(init=False)
+    memo: Any = None
+    fed: int = 0
     trace: Trace = field(default_factory=Trace)
     refreshes: int = 0
     slots: int = 0
@@ -78,7 +90,7 @@ class Row:
     finish_reason: FinishReason | None = None
 
     def __post_init__(self) -> None:
-        self.total = int(self.masked.sum())
+        self.total, self.stored = int(self.masked.sum()), torch.full_like(self.canvas, -1)
         planted = self.scheduler.plant(self.view())
         if planted is not None:
             positions, token_ids = planted
@@ -103,6 +115,8 @@ class Row:
             block_length=self.block_length,
             seed=self.seed,
             eos_token_ids=self.eos_token_ids,
+            stored=self.stored,
+            memo=self.memo,
         )
 
     @property
@@ -142,6 +156,6 @@ class Row:
     def cut(self, length: int) -> None:
         """Positions from `length` on leave the canvas at once, stored K/V included."""
         self.canvas, self.masked, self.given = self.canvas[:length], self.masked[:length], self.given[:length]
-        self.end = min(self.end, length)
+        self.stored, self.end = self.stored[:length], min(self.end, length)
         for lane in self.lanes:
             lane.length = length

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -42,6 +42,8 @@ class CanvasView:
         block_length: tokens a block is asked to have.
         seed: of the row's noise.
         eos_token_ids: ids that end the answer; empty in infilling and with `ignore_eos`.
+        stored: `[L]` long, the id that each slot of the row's K/V was last computed from; -1 where none was.
+        memo: what the row's cache remembered after the last forward.
     """
 
     canvas: Tensor
@@ -58,6 +60,8 @@ class CanvasView:
     block_length: int
     seed: int
     eos_token_ids: frozenset[int]
+    stored: Tensor
+    memo: Any
 
     def noise(self, positions: Tensor, stream: int, step: int | None = None) -> Tensor:
         """`[m]` float64 in (0, 1): a function of the seed, the row's own positions and the step (default: this one).
@@ -137,6 +141,7 @@ class StepView(CanvasView):
             canvas=self.canvas[:length],
             masked=self.masked[:length],
             given=self.given[:length],
+            stored=self.stored[:length],
             end=min(self.end, length),
             positions=self.positions[kept],
             active=self.active[kept],

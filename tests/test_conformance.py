@@ -49,6 +49,12 @@ COMBINATIONS = [(scheduler, extra) for scheduler in SCHEDULERS for extra in EXTR
 COMBINATIONS += [(scheduler, ("greedy", "sampled", "guided")[i % 3]) for i, scheduler in enumerate(METHODS)]
 # a plain denoiser cannot tell what it would say of a token it sees: test_shadows has its error
 RUNS = [case + run for case in CASES for run in COMBINATIONS if case[0] in NATIVE or "wino" not in run[0]]
+# the other modes share the loop with those above: each meets every scheduler on one of the models
+MODES = (
+    *("window(left=2, right=1, every=3)", "suffix(keep=3)", "delayed(every=4)", "drift(tau=0.97)"),
+    *("prefix(keep_prompt=True)", "suffix(keep=0, keep_prompt=True)", "delayed(keep_prompt=True)"),
+)
+RUNS += [(NATIVE[(i + m) % 3], cache, *run) for m, cache in enumerate(MODES) for i, run in enumerate(COMBINATIONS)]
 
 
 @pytest.mark.parametrize(("name", "cache", "scheduler", "extra"), RUNS)
@@ -104,7 +110,7 @@ def test_infill_rows_do_not_mix(llms, name):
 
     llm = llms[name]
     documents = [[[5, 6], Hole(4), [7]], [Hole(3), [8, 9, 10, 11], Hole(2)], [[12] * 20, Hole(9)]]
-    for cache in ("none", "prefix", "dual"):
+    for cache in ("none", "prefix", "dual", *MODES):
         params = SamplingParams(scheduler="topk(2)", cache=cache, block_length=4)
         for document, out in zip(documents, llm.infill(documents, params), strict=True):
             assert out.token_ids == llm.infill(document, params).token_ids

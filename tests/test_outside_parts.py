@@ -119,7 +119,7 @@ def test_mistakes_that_were_raw_exceptions():
         lambda: as_scheduler("topk(k=2.5)"),
         lambda: llm.stream([1], [SamplingParams(), SamplingParams()]),
         lambda: llm.stream([1], {"n": 1}),
-        lambda: llm.generate([1], max_batch_size=None),
+        lambda: llm.generate([1], max_batch_size="many"),
         lambda: LLM(MixDenoiser(), device="cuda:7"),
     ):
         with pytest.raises(ConfigError):

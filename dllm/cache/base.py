@@ -1,26 +1,66 @@
-"""The cache interface: which part of the canvas to feed at this step.
+"""The cache interface: which part of the canvas to feed at this step, and how much of it attention sees.
 
 Keys and values live with the row, one slot a canvas position. A forward overwrites the slots of what it is fed and
-attends to all slots, so a cache is only the answer to one question: what is fed. Caches are stateless objects.
+attends to the visible slots, so a cache is only the answer to two questions: what is fed, and how many slots count.
+Caches are stateless objects; what one must remember of a row it returns from `remember` and finds in the next view.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from dllm.errors import CapabilityError, ConfigError
-from dllm.models.base import KV, RowDenoiser
+from dllm.models.base import KV, RowDenoiser, RowKV
 from dllm.spec import Registry, parse_spec, spec_of
 from dllm.views import CanvasView
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Feed:
-    """Feed canvas positions `[start, stop)`; `refresh` says that this recomputes the whole store."""
+    """What a row feeds to one forward: usually a span; `Feed.at` makes one of any positions.
+
+    Attributes:
+        start, stop: the first position fed, and one past the last.
+        refresh: whether this recomputes everything that the cache recomputes at all; counted in `stats.refreshes`.
+        only: `[n]` long, ascending, from `start` to `stop - 1`: the positions fed, if not all between.
+        visible: attention sees slots `[0, visible)`; None: all of the canvas. Of no meaning without a store.
+    """
 
     start: int
     stop: int
     refresh: bool = False
+    only: Tensor | None = None
+    visible: int | None = None
+
+    @classmethod
+    def at(cls, positions: Tensor, *, refresh: bool = False, visible: int | None = None) -> Feed:
+        """Feed `positions`, `[n]` long, ascending, at least one."""
+        start, stop = int(positions[0]), int(positions[-1]) + 1
+        return cls(start, stop, refresh, None if stop - start == len(positions) else positions, visible)
+
+    @property
+    def positions(self) -> Tensor:
+        """`[n]` long, ascending: the canvas positions fed."""
+        return torch.arange(self.start, self.stop) if self.only is None else self.only
+
+    @property
+    def part(self) -> slice | Tensor:
+        """Index of the fed part of a canvas: a slice where it is a span."""
+        return slice(self.start, self.stop) if self.only is None else self.only
+
+    def __len__(self) -> int:
+        return self.stop - self.start if self.only is None else len(self.only)
+
+    def holds(self, positions: Tensor) -> Tensor:
+        """`[k]` bool: which of `positions` are fed."""
+        if self.only is None:
+            return (positions >= self.start) & (positions < self.stop)
+        return torch.isin(positions, self.only)
 
 
 class Cache:
@@ -35,13 +75,24 @@ class Cache:
     exact: bool = False
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:
-        """What to feed for this forward.
+        """What to feed for this forward. What attention sees must have been fed, now or before.
 
         Args:
-            view: the row; `view.block_step == 0` means that the live block has just been opened.
-            lookback: positions left of the block that the model needs to predict the block's first one (0 or 1).
+            view: the row; `view.block_step == 0` means that the live block has just been opened, and `view.stored` says
+                what the store holds.
+            lookback: positions left of the block that the model needs to predict the block's first one (0 or 1): for
+                every mask p of the live block, `max(p - lookback, 0)` must be fed.
         """
         raise TypeError(f"{type(self).__name__} must override feed(view, lookback) -> Feed")
+
+    def remember(self, view: CanvasView, feed: Feed, stores: Sequence[RowKV]) -> Any:
+        """Called after each forward; what it returns is `view.memo` at the next. Treat it as immutable.
+
+        Args:
+            view: the row as it was when it was fed.
+            stores: K/V after the forward, of the row and, with CFG, of its unconditional copy. Copy what you keep.
+        """
+        return None
 
     def __str__(self) -> str:
         return spec_of(self, caches.name_of(type(self)))
@@ -51,9 +102,27 @@ caches: Registry[Cache] = Registry("cache")
 register = caches.register
 
 
-def full(view: CanvasView) -> Feed:
-    """Feed the whole canvas."""
-    return Feed(0, len(view.canvas), refresh=True)
+def lowest(view: CanvasView, lookback: int, keep_prompt: bool) -> int:
+    """The first position that is ever fed again: 0, or with `keep_prompt` the one that predicts the first answer token.
+
+    In infilling no text is known to stand in front of everything, and `keep_prompt` changes nothing.
+    """
+    return max(0, view.prompt_length - lookback) if keep_prompt else 0
+
+
+def refreshed(view: CanvasView, lookback: int, keep_prompt: bool, visible: int | None = None) -> Feed:
+    """Feed all that is visible, or with `keep_prompt` what stands behind the prompt once that is stored."""
+    start = lowest(view, lookback, keep_prompt) if view.step else 0
+    return Feed(start, len(view.canvas) if visible is None else visible, refresh=True, visible=visible)
+
+
+def block(view: CanvasView, lookback: int, *, left: int = 0, right: int = 0, lowest: int = 0) -> Feed:
+    """Feed the live block and up to `left` and `right` positions around it, none below `lowest`.
+
+    At least `lookback` positions are fed left of the block, since they predict its first one.
+    """
+    start = max(0, min(view.start - lookback, max(view.start - left, lowest)))
+    return Feed(start, min(view.end + right, len(view.canvas)))
 
 
 def resolve_cache(cache: Cache | None, model: RowDenoiser) -> Cache:

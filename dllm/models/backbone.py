@@ -149,6 +149,13 @@ class Backbone(nn.Module):
         keys, values = (torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in range(2))
         return RowKV(keys, values, length)
 
+    def row_bytes(self, length: int, stores: bool) -> int:
+        """Bytes that a row of `length` tokens takes on the device: its K/V, and one layer's activations."""
+        spec = self.spec
+        kept = 2 * spec.layers * spec.kv_heads * spec.head_dim if stores else 0
+        passing = 4 * spec.hidden_size + 2 * spec.heads * spec.head_dim + 3 * spec.intermediate_size
+        return length * (kept + passing) * self.dtype.itemsize
+
     @torch.no_grad()
     def logits(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Predict every position of a rectangular batch; see `Denoiser`. Padded positions come back as zeros.
