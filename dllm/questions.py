@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,8 +98,6 @@ def _fed(positions: Tensor | None, feed: Feed, model: RowDenoiser) -> Tensor:
 def answer(questions: Sequence[Question], model: RowDenoiser) -> list[StepView]:
     """One forward for all; a step view each, its tensors on the CPU after one transfer, its logits where they were."""
     outputs = iter(model.forward_rows([lane for question in questions for lane in _lanes(question, model)]))
-    for question in questions:
-        _note(question)
     logits = [_guided(question.row, outputs) for question in questions]
     asked = [raw[: len(question.wanted)] for question, raw in zip(questions, logits, strict=True)]
     scored = [_scores(question, raw) for question, raw in zip(questions, asked, strict=True)]
@@ -106,6 +105,8 @@ def answer(questions: Sequence[Question], model: RowDenoiser) -> list[StepView]:
     checks = [_upheld(question, raw[len(question.wanted) :]) for question, raw in zip(questions, logits, strict=True)]
     pieces = iter(_on_cpu([*found, *checks]))
     proposals = [next(pieces) for _ in questions]
+    for question, memo in zip(questions, [_memo(question) for question in questions], strict=True):
+        _note(question, memo)  # only now that nothing can fail any more
     return [
         _step_view(question, raw, scores, proposal, next(pieces))
         for question, raw, scores, proposal in zip(questions, asked, scored, proposals, strict=True)
@@ -143,13 +144,18 @@ def _lanes(question: Question, model: RowDenoiser) -> list[RowInput]:
     ]
 
 
-def _note(question: Question) -> None:
-    """Keep count of what was fed, and let the cache remember what it needs of the forward."""
+def _memo(question: Question) -> Any:
+    """What the row's cache wants to remember of the forward."""
+    row = question.row
+    return row.cache.remember(question.view, question.feed, row.lanes) if row.cache.stores else None
+
+
+def _note(question: Question, memo: Any) -> None:
+    """Write down what was fed."""
     row, feed = question.row, question.feed
-    row.fed += len(feed)
+    row.fed, row.memo = row.fed + len(feed), memo
     if row.cache.stores:
         row.stored[feed.part] = row.canvas[feed.part]
-        row.memo = row.cache.remember(question.view, feed, row.lanes)
 
 
 def _guided(row: Row, outputs: Iterator[Tensor]) -> Tensor:
