@@ -128,7 +128,7 @@ def _another(row: Row, view: StepView, index: int) -> StepView:
         assert after is not None, "a witness can be committed"
         row.forced += 1
     row.constraint = after
-    confidence = probability(torch.log_softmax(scores.float(), dim=-1), torch.tensor([token], device=scores.device))
+    confidence = probability(scores, torch.tensor([token], device=scores.device))
     token_ids, measures = view.token_ids.clone(), type(view.measures)(view.measures)
     token_ids[index] = token
     measures["confidence"] = view.confidence.clone()

@@ -101,16 +101,33 @@ def answer(questions: Sequence[Question], model: RowDenoiser) -> list[StepView]:
     logits = [_guided(question.row, outputs) for question in questions]
     asked = [raw[: len(question.wanted)] for question, raw in zip(questions, logits, strict=True)]
     scored = [_scores(question, raw) for question, raw in zip(questions, asked, strict=True)]
-    found = [_proposals(*one) for one in zip(questions, asked, scored, strict=True)]
     checks = [_upheld(question, raw[len(question.wanted) :]) for question, raw in zip(questions, logits, strict=True)]
-    pieces = iter(_on_cpu([*found, *checks]))
-    proposals = [next(pieces) for _ in questions]
+    groups = _alike(questions, asked, scored)
+    found = [_proposals([questions[i] for i in g], [asked[i] for i in g], [scored[i] for i in g]) for g in groups]
+    moved = _on_cpu([*found, *checks])
+    proposals = _apart(groups, moved[: len(groups)], [len(question.wanted) for question in questions])
     for question, memo in zip(questions, [_memo(question) for question in questions], strict=True):
         _note(question, memo)  # only now that nothing can fail any more
-    return [
-        _step_view(question, raw, scores, proposal, next(pieces))
-        for question, raw, scores, proposal in zip(questions, asked, scored, proposals, strict=True)
-    ]
+    rows = zip(questions, asked, scored, proposals, moved[len(groups) :], strict=True)
+    return [_step_view(*row) for row in rows]
+
+
+def _alike(questions: Sequence[Question], asked: Sequence[Tensor], scored: Sequence[Tensor]) -> list[list[int]]:
+    """Rows whose proposals are taken together: greedy ones of unchanged logits, alike in bans and measures."""
+    groups: dict[object, list[int]] = {}
+    for index, (question, raw, scores) in enumerate(zip(questions, asked, scored, strict=True)):
+        row = question.row
+        plain = row.shape.greedy and scores is raw
+        groups.setdefault((id(row.banned), row.shape, _measures(row)) if plain else index, []).append(index)
+    return list(groups.values())
+
+
+def _apart(groups: Sequence[Sequence[int]], found: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:
+    """Each row's proposals, out of those of its group."""
+    pieces: dict[int, Tensor] = {}
+    for group, proposals in zip(groups, found, strict=True):
+        pieces.update(zip(group, torch.split(proposals, [counts[i] for i in group], dim=1), strict=True))
+    return [pieces[index] for index in range(len(counts))]
 
 
 def _on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -125,7 +142,7 @@ def _upheld(question: Question, logits: Tensor) -> Tensor:
     if not len(question.shadows):  # the usual case, at every step of every row
         return logits.new_empty(0, dtype=torch.float64)
     held = question.row.canvas[question.shadows].to(logits.device)
-    return probability(torch.log_softmax(logits.float(), dim=-1), held)
+    return probability(logits, held)
 
 
 def _lanes(question: Question, model: RowDenoiser) -> list[RowInput]:
@@ -172,19 +189,36 @@ def _scores(question: Question, raw: Tensor) -> Tensor:
     return scores
 
 
-def _proposals(question: Question, raw: Tensor, scores: Tensor) -> Tensor:
-    row = question.row
+def _proposals(questions: Sequence[Question], asked: Sequence[Tensor], scored: Sequence[Tensor]) -> Tensor:
+    """`[k, m]` of `propose` for rows that are alike, m positions in all."""
+    first = questions[0].row
+    scores = together(scored)
     return propose(
         scores,
-        row.banned,
-        row.shape,
-        measures=_measures(row),
-        seed=row.seed,
-        step=row.step,
-        positions=question.wanted,
-        held=row.canvas[question.wanted],
-        raw=raw,
+        first.banned,
+        first.shape,
+        measures=_measures(first),
+        seed=first.seed,
+        step=first.step,
+        positions=torch.cat([question.wanted for question in questions]),
+        held=torch.cat([question.row.canvas[question.wanted] for question in questions]),
+        raw=scores if scored[0] is asked[0] else together(asked),
     )
+
+
+def together(pieces: Sequence[Tensor]) -> Tensor:
+    """`[m_i, V]` tensors one below the other; without a copy where that is how they lie in memory already."""
+    first = pieces[0]
+    if len(pieces) == 1:
+        return first
+    rows, step = sum(len(piece) for piece in pieces), first.stride(0)
+    at = first.storage_offset()
+    for piece in pieces:
+        beside = piece.storage_offset() == at and piece.stride() == first.stride()
+        if not beside or piece.untyped_storage().data_ptr() != first.untyped_storage().data_ptr():
+            return torch.cat(list(pieces))
+        at += len(piece) * step
+    return first.as_strided((rows, first.shape[1]), first.stride())
 
 
 def _measures(row: Row) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dllm.confidence import Peaks, peaks
 from dllm.noise import gumbel
 
 
@@ -24,6 +25,12 @@ class Shape:
     top_k: int | None = None
     measured: bool = False
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the proposal is the best token and every measure is of the plain softmax."""
+        cut = self.top_p is not None or self.top_k is not None
+        return self.temperature == 0 and not (self.measured and cut)
+
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     """Classifier-free guidance as LLaDA defines it: `u + (scale + 1)(c - u)`, both `[m, V]`."""
@@ -35,18 +42,16 @@ class Readings:
     """What measures are taken from, for m positions.
 
     Attributes:
-        log_p: `[m, V]`, the softmax that gives confidences.
-        raw: `[m, V]`, the model's own logits, before a scheduler's transform.
-        raw_log_p: `[m, V]`, the softmax of those where it is at hand: nothing came between; else None.
-        banned: `[V]` bool.
+        scores: `[m, V]`, whose softmax gives confidences; `peaks` are theirs.
+        raw: `[m, V]`, the model's own logits, before a scheduler's transform; `raw_peaks` are theirs, if asked for.
         token_ids: `[m]` long, the proposals.
         held: `[m]` long, the ids on the canvas.
     """
 
-    log_p: Tensor
+    scores: Tensor
+    peaks: Peaks
     raw: Tensor
-    raw_log_p: Tensor | None
-    banned: Tensor
+    raw_peaks: Peaks
     token_ids: Tensor
     held: Tensor
 
@@ -70,7 +75,7 @@ def propose(
         banned: `[V]` bool, ids that may not be proposed (the mask id, ids without text).
         shape: how to choose.
         measures: extra measures wanted, names of `MEASURES`.
-        seed, step, positions: of the noise; positions `[m]` long, canvas positions.
+        seed, step, positions: of the noise; positions `[m]` long, canvas positions. Unread if the shape is greedy.
         held: `[m]` long, the ids on the canvas.
         raw: `[m, V]`, the logits before a transform changed them; None if nothing did.
 
@@ -78,14 +83,15 @@ def propose(
         `[2 + len(measures), m]` float64 on the logits' device: token ids, confidences, then the measures. One tensor,
         so that a round moves it to the host at once.
     """
-    scores = logits.float()
-    shaped = _shape(scores, banned, shape)
-    tokens = _drawn(shaped, shape, seed, step, positions).argmax(-1)
-    log_p = torch.log_softmax(_measured(scores, shaped, banned, shape), dim=-1)
+    shaped = None if shape.greedy else _shape(logits.float(), banned, shape)
+    measured = logits if shaped is None or not shape.measured else _measured(logits.float(), shaped, banned, shape)
+    found = peaks(measured, banned, entropy="entropy" in measures)
+    tokens = found.token_ids if shaped is None else _drawn(shaped, shape, seed, step, positions).argmax(-1)
     raw = logits if raw is None else raw
-    raw_log_p = log_p if raw is logits and not shape.measured else None
-    readings = Readings(log_p, raw, raw_log_p, banned, tokens, held.to(logits.device))
-    rows = [tokens.double(), probability(log_p, tokens)]
+    before = found if raw is measured or not RAW.intersection(measures) else peaks(raw, banned)
+    readings = Readings(measured, found, raw, before, tokens, held)
+    best = found.best if shaped is None else _scores_of(measured, tokens)
+    rows = [tokens.double(), _probability(best, found)]
     rows += [MEASURES[name](readings) for name in measures]
     return torch.stack(rows)
 
@@ -135,38 +141,42 @@ def _tempered(scores: Tensor, shape: Shape) -> Tensor:
     return scores.double() / shape.temperature if shape.temperature > 0 else scores
 
 
-def probability(log_p: Tensor, token_ids: Tensor) -> Tensor:
-    """`[m]` float64: of each token, from `[m, V]` log-probabilities."""
+def probability(logits: Tensor, token_ids: Tensor) -> Tensor:
+    """`[m]` float64: of each token under the softmax of `[m, V]` logits."""
+    log_p = torch.log_softmax(logits.float(), dim=-1)
     return log_p.gather(-1, token_ids[:, None]).squeeze(-1).double().exp()
 
 
-def _best_two(scores: Tensor, banned: Tensor) -> Tensor:
-    """`[m, 2]` float64: the best scores among ids that may be proposed."""
-    return scores.masked_fill(banned, -torch.inf).topk(2, dim=-1).values.double()
+def _probability(scores: Tensor, found: Peaks) -> Tensor:
+    """`[m]` float64: of what has these scores."""
+    return (scores - found.normaliser).double().exp()
+
+
+def _scores_of(scores: Tensor, token_ids: Tensor) -> Tensor:
+    """`[m]` float32, a token of each of `[m, V]`."""
+    return scores.gather(-1, token_ids[:, None]).squeeze(-1).float()
 
 
 def _margin(readings: Readings) -> Tensor:
-    top = _best_two(readings.log_p, readings.banned).exp()
-    return top[:, 0] - top[:, 1]
+    found = readings.peaks
+    return _probability(found.best, found) - _probability(found.second, found)
 
 
 def _entropy(readings: Readings) -> Tensor:
-    log_p = readings.log_p
-    return -(log_p.exp() * log_p.clamp_min(torch.finfo(log_p.dtype).min)).sum(-1).double()
+    return readings.peaks.entropy.double()
 
 
 def _held(readings: Readings) -> Tensor:
-    return probability(readings.log_p, readings.held)
+    held = readings.held.to(readings.scores.device)
+    return _probability(_scores_of(readings.scores, held), readings.peaks)
 
 
 def _raw(readings: Readings) -> Tensor:
-    log_p = readings.raw_log_p
-    return probability(torch.log_softmax(readings.raw.float(), dim=-1) if log_p is None else log_p, readings.token_ids)
+    return _probability(_scores_of(readings.raw, readings.token_ids), readings.raw_peaks)
 
 
 def _gap(readings: Readings) -> Tensor:
-    top = _best_two(readings.raw.float(), readings.banned)
-    return top[:, 0] - top[:, 1]
+    return readings.raw_peaks.best.double() - readings.raw_peaks.second.double()
 
 
 MEASURES = {"margin": _margin, "entropy": _entropy, "held": _held, "raw": _raw, "gap": _gap}
@@ -178,3 +188,5 @@ held: probability of the token that is on the canvas.
 raw: probability of the proposal before a scheduler's transform.
 gap: logit of the best minus that of the second before a transform, among ids that may be proposed.
 """
+RAW = frozenset({"raw", "gap"})
+"""Those that are taken before a transform."""

@@ -28,15 +28,17 @@ def main() -> int:
     parser.add_argument("--only", choices=("checks", "times"), help="one of the two parts")
     parser.add_argument("--smoke", action="store_true", help="a tiny network, to try the script")
     parser.add_argument("--layers", type=int, default=32, help="of LLaDA-8B's 32")
-    parser.add_argument("--rows", type=int, nargs="+", help="batch sizes (default: 1 2 4 8)")
-    parser.add_argument("--canvas", type=int, nargs="+", help="canvas lengths (default: 512 1024 2048)")
+    parser.add_argument("--rows", type=int, nargs="+", help="batch sizes (default: 1 8 32)")
+    parser.add_argument("--canvas", type=int, nargs="+", help="canvas lengths (default: 512 1024 4096)")
     parser.add_argument("--block", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=20, help="most timed calls a cell")
     parser.add_argument("--minutes", type=float, default=6.0, help="for the table")
+    parser.add_argument("--caches", nargs="+", default=["dual"], help="of the whole generations (default: dual)")
+    parser.add_argument("--blocks", type=int, default=4, help="of the whole generations")
     parser.add_argument("--out", type=Path, help="JSON file")
     arguments = parser.parse_args()
-    rows = tuple(arguments.rows or ((1, 2) if arguments.smoke else (1, 2, 4, 8)))
-    canvases = tuple(arguments.canvas or ((128,) if arguments.smoke else (512, 1024, 2048)))
+    rows = tuple(arguments.rows or ((1, 2) if arguments.smoke else (1, 8, 32)))
+    canvases = tuple(arguments.canvas or ((128,) if arguments.smoke else (512, 1024, 4096)))
     for name, value in (("rows", min(rows)), ("layers", arguments.layers), ("block", arguments.block)):
         if value < 1:
             parser.error(f"--{name} {value} must be at least 1")
@@ -56,6 +58,8 @@ def main() -> int:
         canvases=canvases,
         block=arguments.block,
         repeats=arguments.repeats,
+        caches=tuple(arguments.caches),
+        blocks=1 if arguments.smoke else arguments.blocks,
         minutes=arguments.minutes,
         smoke=arguments.smoke,
         out=arguments.out,

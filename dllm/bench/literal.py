@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dllm.models.backbone import Backbone
-from dllm.models.layers import RMSNorm
+from dllm.models.layers import Block, RMSNorm
 
 Stored = list[tuple[Tensor, Tensor]]
 """Keys (not rotated) and values of each layer, `[1, heads, L, d]`."""
@@ -55,6 +55,7 @@ class Literal:
         x: Tensor = self.network.embed(ids)
         first = not stored
         for layer, block in enumerate(self.network.blocks):
+            assert isinstance(block, Block)
             attention, mlp = block.attention, block.mlp
             h = norm(block.attention_norm, x)
             q, k, v = (self._heads(part(h)) for part in (attention.q, attention.k, attention.v))

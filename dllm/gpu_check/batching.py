@@ -73,6 +73,6 @@ def _pairs(
 def _row(llm: LLM, prompt: list[int]) -> RowInput:
     mask = llm.model.mask_token_id
     assert mask is not None, "LLM refuses models without a mask id"
-    ids = torch.tensor(prompt + [mask] * NEW, device=llm.model.device)
-    positions = torch.arange(len(ids), device=llm.model.device)
+    ids = torch.tensor(prompt + [mask] * NEW)
+    positions = torch.arange(len(ids))
     return RowInput(ids, positions, positions[len(prompt) :])

@@ -14,10 +14,15 @@ from typing import Any
 
 import torch
 
-from dllm.gpu_check import batching, golden_logits, golden_text, shapes
+from dllm.gpu_check import batching, generation, golden_logits, golden_text, kernels, shapes
+from dllm.gpu_check.generation import Speed, measure_speeds
 from dllm.gpu_check.report import Check, collect, first_line
 from dllm.gpu_check.roofline import Machine, measure
 from dllm.gpu_check.step_time import Cell, as_table, measure_steps, summary
+from dllm.models.dream import DREAM
+from dllm.models.family import Family
+from dllm.models.llada import LLADA
+from dllm.models.spec import BackboneSpec
 
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "tokenizers", "numpy")
 
@@ -33,6 +38,7 @@ class Options:
         batches, canvases: rows and lengths of the table; either empty skips it.
         block: positions wanted, and fed by the dual cache.
         repeats: most timed calls a cell.
+        caches, blocks: of the whole generations.
         minutes: for the table; what is left after that is not measured.
         smoke: a small network and small products instead, to try the script itself.
         out: JSON file, or None.
@@ -41,10 +47,12 @@ class Options:
     golden: Path | None
     device: torch.device
     layers: int = 32
-    batches: tuple[int, ...] = (1, 2, 4, 8)
-    canvases: tuple[int, ...] = (512, 1024, 2048)
+    batches: tuple[int, ...] = (1, 8, 32)
+    canvases: tuple[int, ...] = (512, 1024, 4096)
     block: int = 32
     repeats: int = 20
+    caches: tuple[str, ...] = ("dual",)
+    blocks: int = 4
     minutes: float = 6.0
     smoke: bool = False
     out: Path | None = None
@@ -57,23 +65,31 @@ def run(options: Options) -> bool:
     began = time.monotonic()
     checks = _checks(options)
     checked = time.monotonic()
-    cells: list[Cell] = []
+    timed: list[Timed] = []
     machine: Machine | None = None
     if options.batches and options.canvases:
+        # the clock starts here: building the networks is part of the budget
+        deadline = time.monotonic() + 60 * options.minutes
         try:
-            cells, machine = _steps(options)
-            checks.append(summary(cells))
+            machine = measure(options.device, **({"copy_bytes": 1 << 22, "side": 256} if options.smoke else {}))
+            for part in _networks(options):
+                timed.append(_timed(part, machine, options, deadline))
+            checks.append(summary([cell for one in timed for cell in one.cells]))
         except Exception as error:  # the checks are worth their file even so
             checks.append(Check("step times", False, first_line(error)))
     failed = [check for check in checks if check.passed is False]
     if options.out is not None:
-        report = _report(about, checks, cells, machine)
+        report = _report(about, checks, timed, machine)
         options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"\nchecks: {len(checks) - len(failed)} of {len(checks)} good ({checked - began:.0f} s)")
     for check in failed:
         print(f"FAIL {check.name}: {check.detail}")
     if machine is not None:
-        print(f"\n{_title(options, machine)}\n{as_table(cells)}")
+        print(f"\nmeasured here: copy {machine.bandwidth / 1e12:.3g} TB/s, product {machine.flops / 1e12:.3g} TFLOP/s")
+        for one in timed:
+            print(f"\n{_title(options, one)}\n{as_table(one.cells)}")
+            if one.speeds:
+                print(f"\nwhole generations, {one.name}, {options.blocks} blocks\n{generation.as_table(one.speeds)}")
     return not failed
 
 
@@ -87,34 +103,62 @@ def _checks(options: Options) -> list[Check]:
         found += collect(f"{name} generations", partial(golden_text.checks, folder, options.device))
         for dtype in ("float32", "bfloat16"):
             found += collect(f"{name} batching {dtype}", partial(batching.checks, folder, options.device, dtype))
+            found += collect(f"{name} kernels {dtype}", partial(kernels.checks, folder, options.device, dtype))
+    found += collect("confidence", partial(kernels.confidence, options.device))
     return found
 
 
-def _steps(options: Options) -> tuple[list[Cell], Machine]:
-    # the clock starts here: building the network is part of the budget
-    deadline = time.monotonic() + 60 * options.minutes
-    small = {"copy_bytes": 1 << 22, "side": 256} if options.smoke else {}
-    machine = measure(options.device, **small)
-    spec = shapes.smoke() if options.smoke else shapes.llada_8b(options.layers)
-    network = shapes.random_network(spec, options.device)
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """The times of one network's shape."""
+
+    name: str
+    cells: list[Cell]
+    speeds: list[Speed]
+
+
+def _networks(options: Options) -> list[tuple[str, BackboneSpec, Family, bool]]:
+    """Name, shape, family, and whether whole generations are timed too."""
+    if options.smoke:
+        return [("the smoke shape", shapes.smoke(), LLADA, True)]
+    llada, dream = shapes.llada_8b(options.layers), shapes.dream_7b(min(28, options.layers))
+    return [
+        (f"LLaDA-8B, {llada.layers} layers", llada, LLADA, True),
+        (f"Dream-7B, {dream.layers} layers", dream, DREAM, False),
+    ]
+
+
+def _timed(part: tuple[str, BackboneSpec, Family, bool], machine: Machine, options: Options, deadline: float) -> Timed:
+    name, spec, family, generates = part
+    print(name, flush=True)
+    network = shapes.random_network(spec, options.device, family)
+    speeds: list[Speed] = []
+    if generates:
+        speeds = measure_speeds(
+            network,
+            batches=options.batches,
+            length=sorted(options.canvases)[len(options.canvases) // 2],
+            block=options.block,
+            caches=options.caches,
+            blocks=options.blocks,
+            deadline=deadline,
+        )
     cells = measure_steps(
         network,
         machine,
         batches=options.batches,
-        canvases=options.canvases,
+        canvases=options.canvases if generates else options.canvases[:2],
         block=options.block,
         repeats=options.repeats,
         deadline=deadline,
     )
-    return cells, machine
+    return Timed(name, cells, speeds)
 
 
-def _title(options: Options, machine: Machine) -> str:
-    shape = "the smoke shape" if options.smoke else f"LLaDA-8B's shape, {options.layers} layers"
+def _title(options: Options, timed: Timed) -> str:
     return (
-        f"one forward of {shape}, bfloat16, random weights; {options.block} positions wanted a row, in a block that "
-        f"begins mid-canvas\nmeasured here: copy {machine.bandwidth / 1e12:.3g} TB/s, product "
-        f"{machine.flops / 1e12:.3g} TFLOP/s; floor = max(bytes / copy, FLOPs / product)"
+        f"one forward of {timed.name}, bfloat16, random weights; {options.block} positions wanted a row, in a block "
+        "that begins mid-canvas; floor = max(bytes / copy, FLOPs / product)"
     )
 
 
@@ -131,10 +175,10 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield package, "missing"
 
 
-def _report(about: dict[str, str], checks: list[Check], cells: list[Cell], machine: Machine | None) -> dict[str, Any]:
+def _report(about: dict[str, str], checks: list[Check], timed: list[Timed], machine: Machine | None) -> dict[str, Any]:
     return {
         "about": about,
         "checks": [asdict(check) for check in checks],
         "machine": None if machine is None else asdict(machine),
-        "steps": [asdict(cell) for cell in cells],
+        "timed": [asdict(one) for one in timed],
     }

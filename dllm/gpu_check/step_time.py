@@ -19,6 +19,8 @@ from dllm.models.spec import BackboneSpec
 MEMORY_SHARE = 0.9
 CELL_SECONDS = 3.0
 FIRST_TOKEN = 2
+MOST_FED = 1 << 15
+"""Tokens of one forward; whole canvases beyond this take seconds each, and say nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,9 @@ class Kind:
     to_end: bool
     stored: bool
 
-    def span(self, length: int, block: int) -> tuple[int, int]:
+    def span(self, length: int, block: int, lookback: int) -> tuple[int, int]:
         start = length // 2
-        return 0 if self.from_start else start, length if self.to_end else start + block
+        return 0 if self.from_start else start - lookback, length if self.to_end else start + block
 
 
 KINDS = (
@@ -86,7 +88,7 @@ def _cell(
     repeats: int,
     deadline: float,
 ) -> Cell:
-    start, stop = kind.span(length, block)
+    start, stop = kind.span(length, block, network.lookback)
     step = Step(rows, length, stop - start, block, kind.stored)
     taken, note = None, _obstacle(network, step, deadline)
     if not note:
@@ -100,6 +102,8 @@ def _cell(
 def _obstacle(network: Backbone, step: Step, deadline: float) -> str:
     if time.monotonic() >= deadline:
         return "not measured: out of time"
+    if step.rows * step.fed > MOST_FED:
+        return "not measured: long, and nothing new"
     free, needed = _free_bytes(network.device), _needed_bytes(network.spec, step)
     if needed > MEMORY_SHARE * free:
         return f"not measured: needs about {needed / 2**30:.0f} GiB, {free / 2**30:.0f} are free"
@@ -113,16 +117,15 @@ def _measure(network: Backbone, kind: Kind, step: Step, repeats: int, deadline: 
 
 def _forward(network: Backbone, kind: Kind, step: Step) -> Callable[[], object]:
     """The step as a call. Ids are random: nothing measured here depends on them."""
-    start, stop = kind.span(step.length, step.wanted)
+    start, stop = kind.span(step.length, step.wanted, network.lookback)
     middle = step.length // 2
-    device = network.device
     rows = []
     for _ in range(step.rows):
-        ids = torch.randint(FIRST_TOKEN, network.vocab_size, (stop - start,), device=device)
+        ids = torch.randint(FIRST_TOKEN, network.vocab_size, (stop - start,))
         ids[middle - start : middle - start + step.wanted] = MASK
         kv = network.new_kv(step.length) if kind.stored else None
-        wanted = torch.arange(middle, middle + step.wanted, device=device)
-        rows.append(RowInput(ids, torch.arange(start, stop, device=device), wanted, kv))
+        wanted = torch.arange(middle, middle + step.wanted)
+        rows.append(RowInput(ids, torch.arange(start, stop), wanted, kv))
     return lambda: network.forward_rows(rows)
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from dllm.errors import ModelError
+from dllm.models import cuda
 from dllm.models.base import KV, POSITIONS, SHADOWS, RowInput, RowKV
 from dllm.models.family import Family
 from dllm.models.layers import Block, RMSNorm, Rope
+from dllm.models.packed import Fused, Linear
 from dllm.models.ragged import RaggedBatch, pack
 from dllm.models.spec import BackboneSpec
+
+if TYPE_CHECKING:
+    from dllm.models.cuda.graphs import Runner
 
 
 class Backbone(nn.Module):
@@ -29,6 +35,7 @@ class Backbone(nn.Module):
         max_length: longest canvas in tokens.
         lookback: 1 where the raw row i predicts position i + 1, else 0; the shift happens inside.
         capabilities: {POSITIONS, KV, SHADOWS}.
+        kernels: whether forwards on CUDA go through `dllm.models.cuda`; False runs the plain modules.
         family, folder: where the weights came from, for messages.
         id_sources: which file or rule gave the mask and end ids, for messages.
     """
@@ -45,10 +52,13 @@ class Backbone(nn.Module):
         self.eos_token_ids: tuple[int, ...] = ()
         self.folder: Path | None = None
         self.id_sources: dict[str, str] = {}
+        self.kernels = True
+        self.runner: Runner | None = None
         self.embed = nn.Embedding(spec.columns, spec.hidden_size)
         self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
         self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
-        self.head = nn.Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias and not spec.tied_head)
+        self.head = Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias and not spec.tied_head)
+        self.scores = Fused(self.head)
         self.rope = Rope(spec.head_dim, spec.rope_theta)
         self.tie_weights()
 
@@ -56,6 +66,29 @@ class Backbone(nn.Module):
         """Make the head share the embedding's parameter, where the family does; anew after parameters were replaced."""
         if self.spec.tied_head:
             self.head.weight = self.embed.weight
+
+    def pack(self) -> None:
+        """Lay the weights out for the CPU's products; a no-op where that cannot be done. See `packed.py`.
+
+        The layers' parameters are given up for it, one module at a time; `unpack` brings them back. Moving the network
+        to another device or dtype unpacks it.
+        """
+        for module in self.modules():
+            if isinstance(module, Linear) and module.fused is not None:
+                module.fused.pack()
+
+    def unpack(self) -> None:
+        """Give the layers their parameters back, to the bit."""
+        for module in self.modules():
+            if isinstance(module, Linear) and module.fused is not None:
+                module.fused.unpack()
+        self.tie_weights()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Backbone:
+        self.unpack()
+        self.runner = None  # its graphs hold the old weights
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     @property
     def device(self) -> torch.device:
@@ -77,10 +110,18 @@ class Backbone(nn.Module):
         """
         if not rows:
             return []
+        if cuda.usable(self, rows):
+            return self._on_cuda(rows)
         batch = pack(rows, self.lookback, self.mask_token_id).to(self.device)
         hidden = self._run(batch)
         logits = self._project(hidden[batch.sources.to(hidden.device)])
         return list(torch.split(logits[: sum(batch.counts)], list(batch.counts)))
+
+    def _on_cuda(self, rows: Sequence[RowInput]) -> list[Tensor]:
+        if self.runner is None:
+            self.runner = cuda.new_runner()
+        logits = self._project(self.runner.forward(self, rows))
+        return list(torch.split(logits, [row.wanted.numel() for row in rows]))
 
     def _run(self, batch: RaggedBatch) -> Tensor:
         """`[N, D]` hidden states after the last block."""
@@ -94,7 +135,7 @@ class Backbone(nn.Module):
 
     def _project(self, hidden: Tensor) -> Tensor:
         """`[M, D]` -> `[M, V]` float32 on the input device."""
-        logits: Tensor = self.head(self.norm(hidden)).float()
+        logits: Tensor = self.scores(self.norm(hidden))[0].float()
         if self.spec.logits_scale != 1.0:
             logits = logits * self.spec.logits_scale
         return logits.to(self.device)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dllm.models.packed import Fused, Linear
 from dllm.models.ragged import Group, RaggedBatch, Shadow
 from dllm.models.spec import BackboneSpec
 
@@ -46,10 +47,11 @@ class Rope:
 
     def __call__(self, positions: Tensor, length: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """`[N]` long, all below `length` -> cosines and sines, `[N, 1, d/2]` each, in `dtype`."""
-        cos, sin = self._table(length, positions.device)
+        cos, sin = self.table(length, positions.device)
         return cos[positions, None].to(dtype), sin[positions, None].to(dtype)
 
-    def _table(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    def table(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of at least `length` positions, `[., d/2]` float32 each."""
         table = self._tables.get(device)
         if table is None or table[0].shape[0] < length:
             starts = range(0, length, ROPE_CHUNK)
@@ -124,19 +126,21 @@ class Attention(nn.Module):
         bias, inner = spec.qkv_bias or spec.linear_bias, spec.kv_heads * spec.head_dim
         self.layer = layer
         self.head_dim = spec.head_dim
-        self.q = nn.Linear(spec.hidden_size, spec.heads * spec.head_dim, bias=bias)
-        self.k = nn.Linear(spec.hidden_size, inner, bias=bias)
-        self.v = nn.Linear(spec.hidden_size, inner, bias=bias)
-        self.o = nn.Linear(spec.heads * spec.head_dim, spec.hidden_size, bias=spec.linear_bias)
+        self.q = Linear(spec.hidden_size, spec.heads * spec.head_dim, bias=bias)
+        self.k = Linear(spec.hidden_size, inner, bias=bias)
+        self.v = Linear(spec.hidden_size, inner, bias=bias)
+        self.o = Linear(spec.heads * spec.head_dim, spec.hidden_size, bias=spec.linear_bias)
+        self.qkv, self.out = Fused(self.q, self.k, self.v), Fused(self.o)
         normed = spec.projection_norm
         self.q_norm = RMSNorm(spec.heads * spec.head_dim, spec.norm_eps) if normed else nn.Identity()
         self.k_norm = RMSNorm(inner, spec.norm_eps) if normed else nn.Identity()
 
     def forward(self, x: Tensor, batch: RaggedBatch, cos: Tensor, sin: Tensor) -> Tensor:
         """`[N, D]` -> `[N, D]`; fresh keys and values of rows that have a store are written to it."""
-        q = rotate(self._heads(self.q_norm(self.q(x))), cos, sin)
-        k = rotate(self._heads(self.k_norm(self.k(x))), cos, sin)
-        v = self._heads(self.v(x))
+        q, k, v = self.qkv(x)
+        q = rotate(self._heads(self.q_norm(q)), cos, sin)
+        k = rotate(self._heads(self.k_norm(k)), cos, sin)
+        v = self._heads(v)
         mixed = torch.zeros_like(q)
         for group in batch.groups:
             span = slice(group.start, group.stop)
@@ -145,7 +149,7 @@ class Attention(nn.Module):
             for row, shadow in group.shadows:
                 there = slice(shadow.start, shadow.stop)
                 mixed[there] = overshadow(q[there], k[there], v[there], keys[row], values[row], shadow)
-        out: Tensor = self.o(mixed.flatten(1))
+        out: Tensor = self.out(mixed.flatten(1))[0]
         return out
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -178,13 +182,15 @@ class SwiGLU(nn.Module):
 
     def __init__(self, spec: BackboneSpec) -> None:
         super().__init__()
-        self.gate = nn.Linear(spec.hidden_size, spec.intermediate_size, bias=spec.linear_bias)
-        self.up = nn.Linear(spec.hidden_size, spec.intermediate_size, bias=spec.linear_bias)
-        self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, bias=spec.linear_bias)
+        self.gate = Linear(spec.hidden_size, spec.intermediate_size, bias=spec.linear_bias)
+        self.up = Linear(spec.hidden_size, spec.intermediate_size, bias=spec.linear_bias)
+        self.down = Linear(spec.intermediate_size, spec.hidden_size, bias=spec.linear_bias)
+        self.gate_up, self.out = Fused(self.gate, self.up), Fused(self.down)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, D]` -> `[N, D]`."""
-        out: Tensor = self.down(silu(self.gate(x)) * self.up(x))
+        gate, up = self.gate_up(x)
+        out: Tensor = self.out(silu(gate) * up)[0]
         return out
 
 

@@ -70,6 +70,8 @@ def load_model(
     _fill(network, checkpoint, names, placement, kind)
     if device_map is not None:
         dispatch_model(network, dict(placement))
+    else:
+        network.pack()
     return network.requires_grad_(False).eval()
 
 

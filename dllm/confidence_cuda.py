@@ -1,0 +1,48 @@
+"""The pass over the logits as Triton kernels: every logit is read once, in its own dtype, and nothing is stored.
+
+A row of the vocabulary is cut into pieces, a program each, which keep their maximum, its lowest id, the second best,
+the sum of exp and the sum of x exp; a second kernel joins a row's pieces.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+COLUMNS = 4096
+"""Of one piece."""
+
+
+@cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def usable(logits: Tensor) -> bool:
+    return logits.is_cuda and _has_triton() and logits.dim() == 2 and logits.numel() > 0 and logits.stride(1) == 1
+
+
+def peaks(logits: Tensor, banned: Tensor, entropy: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The fields of `confidence.Peaks` for `[m, V]` logits on CUDA, V at most 2^31."""
+    (m, width), device = logits.shape, logits.device
+    pieces = -(-width // COLUMNS)
+    parts = torch.empty(5, m, pieces, dtype=torch.float32, device=device)
+    ids = torch.empty(m, pieces, dtype=torch.int32, device=device)
+    out = torch.empty(4, m, dtype=torch.float32, device=device)
+    tokens = torch.empty(m, dtype=torch.int64, device=device)
+    piece_kernel, join_kernel, next_power = _kernels()
+    piece_kernel[(m, pieces)](logits, banned, parts, ids, logits.stride(0), width, m * pieces, COLUMNS, entropy)
+    join_kernel[(m,)](parts, ids, out, tokens, m, pieces, next_power(pieces))
+    best, second, normaliser, spread = out.unbind()
+    return tokens, best, second, normaliser, spread
+
+
+@cache
+def _kernels() -> tuple[Any, Any, Any]:
+    from dllm import confidence_triton as kernels
+
+    return kernels.piece, kernels.join, kernels.next_power

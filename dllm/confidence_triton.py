@@ -1,0 +1,85 @@
+"""Triton kernels of `confidence_cuda.py`; imported on CUDA only."""
+
+# mypy: ignore-errors
+# (the compiler reads the annotations of kernels, and knows its own only)
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+next_power = triton.next_power_of_2
+
+
+@triton.jit
+def piece(
+    logits,
+    banned,
+    parts,
+    ids,
+    stride,
+    width,
+    plane,
+    columns: tl.constexpr,
+    entropy: tl.constexpr,
+):
+    """One piece of one row. `parts` holds five planes: best and second allowed, highest of all, sum, weighted sum."""
+    row, at = tl.program_id(0), tl.program_id(1)
+    column = at * columns + tl.arange(0, columns)
+    inside = column < width
+    x = tl.load(logits + row.to(tl.int64) * stride + column, mask=inside, other=-float("inf")).to(tl.float32)
+    # a maximum of a float in Triton passes over NaN; the sum below does not, and the engine looks at that
+    highest = tl.max(x, axis=0)
+    base = tl.where(highest == -float("inf"), 0.0, highest)
+    shifted = x - base
+    weight = tl.exp(shifted)
+    total = tl.sum(weight, axis=0)
+    weighted = 0.0
+    if entropy:
+        weighted = tl.sum(tl.where(weight > 0, weight * shifted, 0.0), axis=0)
+    no = tl.load(banned + column, mask=inside, other=1)
+    allowed = tl.where(no != 0, -float("inf"), x)
+    best = tl.max(allowed, axis=0)
+    first = tl.min(tl.where((allowed == best) & inside, column, width), axis=0)
+    second = tl.max(tl.where(column == first, -float("inf"), allowed), axis=0)
+    slot = row * tl.num_programs(1) + at
+    tl.store(parts + slot, best)
+    tl.store(parts + plane + slot, second)
+    tl.store(parts + 2 * plane + slot, highest)
+    tl.store(parts + 3 * plane + slot, total)
+    tl.store(parts + 4 * plane + slot, weighted)
+    tl.store(ids + slot, first)
+
+
+@triton.jit
+def join(parts, ids, out, tokens, m, pieces, size: tl.constexpr):
+    """Join the pieces of one row; `out` holds four planes: best, second, normaliser, entropy."""
+    row = tl.program_id(0)
+    plane = m * pieces
+    at = tl.arange(0, size)
+    inside = at < pieces
+    slot = row * pieces + at
+    none = -float("inf")
+    best = tl.load(parts + slot, mask=inside, other=none)
+    second = tl.load(parts + plane + slot, mask=inside, other=none)
+    highest = tl.load(parts + 2 * plane + slot, mask=inside, other=none)
+    total = tl.load(parts + 3 * plane + slot, mask=inside, other=0.0)
+    weighted = tl.load(parts + 4 * plane + slot, mask=inside, other=0.0)
+    first = tl.load(ids + slot, mask=inside, other=2147483647)
+    top = tl.max(best, axis=0)
+    token = tl.min(tl.where((best == top) & inside, first, 2147483647), axis=0)
+    runner = tl.max(tl.where(first == token, second, best), axis=0)
+    peak = tl.max(highest, axis=0)
+    base = tl.where(peak == none, 0.0, peak)
+    moved = tl.where(highest == none, 0.0, highest - base)
+    scale = tl.where(highest == none, 0.0, tl.exp(moved))
+    # where every score of a piece is NaN its highest may be -inf: keep the NaN of its sum
+    sums = tl.where(total != total, total, total * scale)
+    whole = tl.sum(sums, axis=0)
+    mean = tl.sum(tl.where(scale > 0, scale * (weighted + total * moved), 0.0), axis=0) / whole
+    normaliser = base + tl.log(whole)
+    tl.store(out + row, top)
+    tl.store(out + m + row, runner)
+    tl.store(out + 2 * m + row, normaliser)
+    tl.store(out + 3 * m + row, tl.log(whole) - mean)
+    tl.store(tokens + row, token.to(tl.int64))

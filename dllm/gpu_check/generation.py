@@ -1,0 +1,100 @@
+"""Tokens a second of whole generations, refreshes, schedulers and Python included."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from dllm import LLM, SamplingParams
+from dllm.gpu_check.report import first_line, table
+from dllm.models.backbone import Backbone
+
+PER_FORWARD = (1.0, 2.5, 4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """One generation of `rows` rows; `tokens_per_second` counts all of them, None where it was not measured."""
+
+    rows: int
+    length: int
+    cache: str
+    per_forward: float
+    new_tokens: int
+    forwards: int
+    seconds: float | None
+    note: str = ""
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        return None if self.seconds is None else self.rows * self.new_tokens / self.seconds
+
+    @property
+    def step_ms(self) -> float | None:
+        return None if self.seconds is None else 1e3 * self.seconds / self.forwards
+
+
+def measure_speeds(
+    network: Backbone,
+    *,
+    batches: Sequence[int],
+    length: int,
+    block: int,
+    caches: Sequence[str],
+    blocks: int,
+    deadline: float,
+) -> list[Speed]:
+    """`blocks` blocks behind prompts of `length - blocks * block` tokens, for each batch, cache and rate."""
+    llm, found = LLM(network), list[Speed]()
+    for rows in batches:
+        for cache in caches:
+            for rate in PER_FORWARD:
+                found.append(_speed(llm, rows, length, block, cache, blocks, rate, deadline))
+                print(_line(found[-1]), flush=True)
+    return found
+
+
+def _speed(
+    llm: LLM, rows: int, length: int, block: int, cache: str, blocks: int, rate: float, deadline: float
+) -> Speed:
+    new, forwards = blocks * block, blocks * round(block / rate)
+    if time.monotonic() >= deadline:
+        return Speed(rows, length, cache, rate, new, forwards, None, "not measured: out of time")
+    generator = torch.Generator().manual_seed(rows)
+    prompts = torch.randint(2, min(1000, llm.model.vocab_size), (rows, length - new), generator=generator).tolist()
+    params = SamplingParams(
+        max_new_tokens=new, block_length=block, scheduler="llada", steps=forwards, cache=cache, ignore_eos=True
+    )
+    try:
+        llm.generate(prompts, _short(params), max_batch_size=rows, progress=False)
+        began = time.perf_counter()
+        outputs = llm.generate(prompts, params, max_batch_size=rows, progress=False)
+        seconds = time.perf_counter() - began
+    except RuntimeError as error:
+        return Speed(rows, length, cache, rate, new, forwards, None, f"failed: {first_line(error)}")
+    return Speed(rows, length, cache, rate, new, outputs[0].stats.forwards, seconds)
+
+
+def _short(params: SamplingParams) -> SamplingParams:
+    """One block in a few steps of the same shapes, to have everything compiled and captured."""
+    return replace(params, max_new_tokens=params.block_length, steps=3)
+
+
+def as_table(speeds: Iterable[Speed]) -> str:
+    titles = ("rows", "canvas", "cache", "tokens/forward", "forwards", "tokens/s", "ms/forward", "")
+    return table(titles, (_columns(speed) for speed in speeds))
+
+
+def _columns(speed: Speed) -> tuple[str, ...]:
+    numbers = ["-" if value is None else f"{value:.1f}" for value in (speed.tokens_per_second, speed.step_ms)]
+    return (
+        str(speed.rows), str(speed.length), speed.cache, f"{speed.per_forward:g}", str(speed.forwards), *numbers,
+        speed.note,
+    )  # fmt: skip
+
+
+def _line(speed: Speed) -> str:
+    return "  " + " ".join(cell for cell in _columns(speed) if cell)

@@ -1,0 +1,43 @@
+"""The forward on CUDA: the backbone's matrix products with Triton kernels between them, under CUDA graphs.
+
+`plan.py` lays a ragged set of rows out as one table of integers, `forward.py` runs the layers over it, `graphs.py`
+replays them where they are small, `kernels.py` holds what is not a matrix product. The modules in `layers.py` say what
+is computed; tests compare the two.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dllm.models.base import RowInput
+
+if TYPE_CHECKING:
+    from dllm.models.backbone import Backbone
+    from dllm.models.cuda.graphs import Runner
+
+
+@cache
+def has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def usable(network: Backbone, rows: Sequence[RowInput]) -> bool:
+    """Whether this forward can run here: on one CUDA card, without shadows, for a family without projection norms."""
+    return (
+        network.kernels
+        and network.device.type == "cuda"
+        and has_triton()
+        and not network.spec.projection_norm
+        and not hasattr(network.embed, "_hf_hook")
+        and all(row.shadows is None for row in rows)
+    )
+
+
+def new_runner() -> Runner:
+    """Imported here, since what is below needs Triton."""
+    from dllm.models.cuda.graphs import Runner
+
+    return Runner()

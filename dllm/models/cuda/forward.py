@@ -1,0 +1,127 @@
+"""The layers over a plan: four matrix products each, and a kernel between any two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dllm.models.cuda import kernels
+from dllm.models.cuda.kernels import power
+from dllm.models.layers import Attention, Block, RMSNorm
+from dllm.models.spec import BackboneSpec
+
+if TYPE_CHECKING:
+    from dllm.models.backbone import Backbone
+
+KEYS = 64
+"""Keys that a tile of attention reads at once."""
+PROGRAMS = 264
+"""Programs that fill a large card twice over; with fewer, a row's keys are shared out among several."""
+MOST_SHARES = 16
+
+Angles = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a forward, which a graph fixes.
+
+    Attributes:
+        tokens, rows: N and B of the plan.
+        longest: at most so many tokens of one row.
+        length: at most so many keys of one row.
+    """
+
+    tokens: int
+    rows: int
+    longest: int
+    length: int
+
+    @property
+    def queries(self) -> int:
+        """Of a tile of attention."""
+        return min(128, max(16, power(self.longest)))
+
+    def shares(self, heads: int) -> int:
+        """Among how many programs a row's keys are shared out."""
+        programs = self.rows * heads * -(-self.longest // self.queries)
+        return max(1, min(-(-PROGRAMS // programs), -(-self.length // (2 * KEYS)), MOST_SHARES))
+
+
+def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape) -> Tensor:
+    """`[N, D]` hidden states after the last block, before the final norm; `table`: the plan's, on the device."""
+    spec = network.spec
+    x: Tensor = network.embed(table[: shape.tokens])
+    if spec.embedding_scale != 1.0:
+        x = x * spec.embedding_scale
+    update: Tensor | None = None
+    for block in network.blocks:
+        assert isinstance(block, Block)
+        hidden = norm(block.attention_norm, x, update)
+        update = _attention(network.spec, block.attention, hidden, table, angles, shape)
+        hidden = norm(block.mlp_norm, x, update)
+        update = block.mlp.out.whole(_gated(block.mlp.gate_up.whole(hidden)))
+    assert update is not None
+    return x + update
+
+
+def _attention(
+    spec: BackboneSpec, attention: Attention, hidden: Tensor, table: Tensor, angles: Angles, shape: Shape
+) -> Tensor:
+    """`[N, D]` -> `[N, D]`; fresh keys and values are written to the stores first."""
+    qkv = attention.qkv.whole(hidden)
+    sizes = (shape.tokens, shape.rows, attention.layer, spec.heads, spec.kv_heads)
+    half = max(2, power(spec.head_dim // 2))
+    kernels.rotate[(shape.tokens,)](
+        qkv, *angles, table, *sizes, spec.head_dim, half, block=8, wide=spec.rope_full_precision
+    )
+    shares, padded = shape.shares(spec.heads), max(16, power(spec.head_dim))
+    # filler is read by nobody, but what lies there by chance may be NaN, which spreads through a product's tile
+    mixed = qkv.new_zeros(shape.tokens, spec.heads * spec.head_dim)
+    parts, sums = mixed, mixed
+    if shares > 1:
+        parts = qkv.new_empty(shares, shape.tokens, spec.heads, spec.head_dim, dtype=torch.float32)
+        sums = qkv.new_empty(2, shares, shape.tokens, spec.heads, dtype=torch.float32)
+    stages = 1 if qkv.dtype == torch.float32 else 2  # what fits in shared memory
+    kernels.attend[(-(-shape.longest // shape.queries), spec.heads, shape.rows * shares)](
+        qkv,
+        table,
+        parts,
+        sums,
+        *sizes,
+        spec.head_dim**-0.5,
+        -(-shape.length // shares),
+        shares,
+        spec.head_dim,
+        padded,
+        shape.queries,
+        KEYS,
+        num_warps=8 if shape.queries == 128 else 4,
+        num_stages=stages,
+    )
+    if shares > 1:
+        grid = (shape.tokens, spec.heads)
+        kernels.join[grid](parts, sums, table, mixed, shape.tokens, spec.heads, shares, spec.head_dim, padded)
+    out: Tensor = attention.out.whole(mixed)
+    return out
+
+
+def _gated(both: Tensor) -> Tensor:
+    """`[N, 2F]`, gate and up -> `[N, F]`."""
+    tokens, width = both.shape[0], both.shape[1] // 2
+    opened = both.new_empty(tokens, width)
+    kernels.gated[(tokens, -(-width // 1024))](both, opened, width, 1024)
+    return opened
+
+
+def norm(module: RMSNorm, x: Tensor, update: Tensor | None) -> Tensor:
+    """The norm of `x + update`; that sum becomes `x`, in place."""
+    out, width = torch.empty_like(x), x.shape[1]
+    size = power(width)
+    other, add = (x, False) if update is None else (update, True)
+    warps = 8 if size >= 2048 else 4
+    kernels.norm[(x.shape[0],)](x, other, module.weight, out, width, module.eps, size, add, num_warps=warps)
+    return out
