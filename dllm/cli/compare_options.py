@@ -58,7 +58,11 @@ class WhatOptions:
     ] = None
     caches: Annotated[
         list[str] | None,
-        Option("--cache", help="none (default), auto, prefix or dual; repeatable.", rich_help_panel=_WHAT),
+        Option(
+            "--cache",
+            help="none (default), auto, prefix, dual, ... (docs/caches.md); repeatable.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None
     tasks: Annotated[
         list[str] | None,

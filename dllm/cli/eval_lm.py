@@ -72,7 +72,7 @@ class HowOptions:
     scheduler: Annotated[
         str, Option("--scheduler", "-s", help="SPEC, see `dllm schedulers`.", rich_help_panel=_HOW)
     ] = "threshold(0.9)"
-    cache: Annotated[str, Option(help="none, auto, prefix or dual.", rich_help_panel=_HOW)] = "none"
+    cache: Annotated[str, Option(help="none, auto, prefix, dual, ... (docs/caches.md).", rich_help_panel=_HOW)] = "none"
     max_new_tokens: Annotated[
         int | None, Option("--max-new-tokens", "-n", help="Canvas, whatever a task says.", rich_help_panel=_HOW)
     ] = None

@@ -92,7 +92,13 @@ class SamplingOptions:
     scheduler: Annotated[
         str, Option("--scheduler", "-s", help="SPEC, see `dllm schedulers`.", rich_help_panel=_SAMPLING)
     ] = "threshold(0.9)"
-    cache: Annotated[str, Option(help="auto, none, prefix or dual.", rich_help_panel=_SAMPLING)] = "auto"
+    cache: Annotated[
+        str,
+        Option(
+            help="auto, none, prefix, dual, window, suffix, delayed or drift (docs/caches.md).",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = "auto"
     stop: Annotated[
         list[str] | None,
         Option(help="End the answer before this text; may be repeated. Not with a grammar.", rich_help_panel=_SAMPLING),
