@@ -40,9 +40,11 @@ def test_script_runs_without_lark_typer_and_rich(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     report = json.loads(out.read_text())
-    assert len(report["steps"]) == 2 * len(KINDS) and all(cell["milliseconds"] > 0 for cell in report["steps"])
+    (timed,) = report["timed"]
+    assert len(timed["cells"]) == 2 * len(KINDS) and all(cell["milliseconds"] > 0 for cell in timed["cells"])
+    assert len(timed["speeds"]) == 6 and all(speed["seconds"] > 0 for speed in timed["speeds"])
     assert report["machine"]["bandwidth"] > 0 and report["about"]["torch"] == torch.__version__
-    assert "x floor" in result.stdout.splitlines()[-9]
+    assert "x floor" in result.stdout and "tokens/forward" in result.stdout.splitlines()[-7]
 
 
 @pytest.mark.parametrize("name", ["llada", "dream"])

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dllm import __version__
+from dllm.cli.bench import bench
 from dllm.cli.chat import chat
 from dllm.cli.compare import compare
 from dllm.cli.doctor import doctor
@@ -36,6 +37,7 @@ app.command()(schedulers)
 app.command("train-filter")(train_filter)
 app.add_typer(grammar, name="grammar")
 app.add_typer(evaluate, name="eval")
+app.command()(bench)
 app.command()(doctor)
 
 

@@ -1,0 +1,39 @@
+"""Networks with random weights: a decoder small enough for a CPU, in two vocabularies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from dllm.gpu_check.shapes import llada_8b
+from dllm.models.backbone import Backbone
+from dllm.models.llada import LLADA
+from dllm.models.spec import BackboneSpec
+
+VOCABULARY, LARGE_VOCABULARY = 32_000, 126_464
+SEED = 0
+
+
+def shape_a(vocabulary: int = VOCABULARY) -> BackboneSpec:
+    """LLaDA's layout at width 512: 8 layers, 8 heads, feed-forward 1536."""
+    small = {"columns": vocabulary, "hidden_size": 512, "intermediate_size": 1536, "heads": 8, "kv_heads": 8}
+    return replace(llada_8b(8), head_dim=64, **small)  # type: ignore[arg-type]
+
+
+def random_network(spec: BackboneSpec, dtype: torch.dtype) -> Backbone:
+    """The same weights at every call, not yet packed. The mask id is the last, and never predicted: its row is zero."""
+    network = Backbone(spec, LLADA)
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(1.0) if parameter.dim() == 1 else parameter.normal_(std=0.02, generator=generator)
+        network.head.weight[-1] = 0.0
+    network.mask_token_id = spec.columns - 1
+    return network.to(dtype).requires_grad_(False).eval()
+
+
+def random_prompt(length: int, seed: int) -> list[int]:
+    """Ids of an imaginary vocabulary."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 30_000, (length,), generator=generator).tolist()

@@ -1,0 +1,51 @@
+"""`dllm bench`: what the engine takes, as ratios within one run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from dllm.cli.shell import UsageError
+
+if TYPE_CHECKING:
+    from dllm.bench.report import Table
+
+
+def bench(
+    quick: Annotated[bool, Option("--quick", help="Three ratios on one thread, in under a minute.")] = False,
+    cache_report: Annotated[
+        bool, Option("--cache-report", help="How each cache's answers differ from those of none on tiny.")
+    ] = False,
+    threads: Annotated[int | None, Option(min=1, help="Of the full run (default: all cores).")] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Also write bench.json and bench.md there.")] = None,
+    as_json: Annotated[bool, Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """Measure the engine on this machine: against the published decoding, by parts, and its caches."""
+    if out is not None and not out.is_dir():
+        raise UsageError(f"--out {out}: no such folder")
+    if quick and cache_report:
+        raise UsageError("--quick and --cache-report are two measurements; give one of them")
+    from dllm.eval.tables import markdown
+
+    found, tables = _measured(quick, cache_report, threads or os.cpu_count() or 1)
+    text = "\n".join(markdown(*table) for table in tables)
+    if out is not None:
+        (out / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        (out / "bench.md").write_text(text, encoding="utf-8")
+    print(json.dumps(found) if as_json else text)
+
+
+def _measured(quick: bool, cache_report: bool, threads: int) -> tuple[dict[str, Any], list[Table]]:
+    if cache_report:
+        from dllm import LLM
+        from dllm.bench.cache_report import cache_report as measure
+
+        result = measure(LLM("tiny"))
+        return result.to_dict(), [result.titled(), result.by_task()]
+    from dllm.bench import report as reports
+
+    return reports.quick() if quick else reports.full(threads)
