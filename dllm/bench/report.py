@@ -46,7 +46,7 @@ def full(count: int) -> tuple[dict[str, Any], list[Table]]:
             split(vocabulary, rows, dtype, scheduler)
             for vocabulary in (32_000, 126_464)
             for dtype in (torch.float32, torch.bfloat16)
-            for rows, scheduler in ((1, "topk(1)"), (8, "topk(1)"), (1, "adablock+credit+threshold(0.9)"))
+            for rows, scheduler in ((1, "topk(1)"), (8, "topk(1)"), (1, "credit+localleap"))
         ]
         tiny = tiny_speeds()
     first, second = runs[0], runs[1]

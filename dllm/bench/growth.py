@@ -1,0 +1,49 @@
+"""How the time of a token grows: with rows, with the canvas, with the vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from dllm import LLM, SamplingParams
+from dllm.bench.clock import in_turn
+from dllm.bench.networks import VOCABULARY, random_network, random_prompt, shape_a
+
+NEW, BLOCK = 32, 32
+ROWS, CANVASES, VOCABULARIES = (1, 2, 4, 8, 16, 32, 64), (256, 512, 1024, 2048, 4096), (8_000, 32_000, 126_464)
+CANVAS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Milliseconds of processor or wall time a token: one block, one token a forward, one refresh, the dual cache."""
+
+    rows: int
+    canvas: int
+    vocabulary: int
+    milliseconds: float
+
+
+def growth(dtype: torch.dtype = torch.float32) -> dict[str, list[Point]]:
+    """Three curves; the other two sizes stay at 1 row, 160 tokens, 32,000 ids."""
+    return {
+        "rows": [_point(rows, CANVAS, VOCABULARY, dtype) for rows in ROWS],
+        "canvas": [_point(1, canvas, VOCABULARY, dtype) for canvas in CANVASES],
+        "vocabulary": [_point(1, CANVAS, vocabulary, dtype) for vocabulary in VOCABULARIES],
+    }
+
+
+def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> Point:
+    network = random_network(shape_a(vocabulary), dtype)
+    network.pack()
+    llm = LLM(network)
+    prompts = [[token % vocabulary for token in random_prompt(canvas - NEW, seed)] for seed in range(rows)]
+    params = SamplingParams(max_new_tokens=NEW, block_length=BLOCK, scheduler="topk(1)", cache="dual", ignore_eos=True)
+
+    def run() -> object:
+        return llm.generate(prompts, params, max_batch_size=rows, progress=False)
+
+    run()
+    seconds, _ = in_turn({"run": run}, 2)
+    return Point(rows, canvas, vocabulary, 1e3 * min(seconds["run"]) / (rows * NEW))
