@@ -1,0 +1,74 @@
+"""Tensor parallelism in two processes on a CPU, against one process."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as multiprocessing
+
+from dllm import LLM, ConfigError, SamplingParams, load_model
+
+GOLDEN = Path(__file__).parent / "golden"
+PROMPTS = ([5, 9, 3, 77, 12], [8, 1, 30, 41, 7, 22, 90])
+PARAMS = SamplingParams(max_new_tokens=12, block_length=4, scheduler="topk(1)", cache="dual", ignore_eos=True)
+
+
+def network(name):
+    return load_model(GOLDEN / name, dtype="float32", device="cpu")
+
+
+def worker(rank, port, name, results):
+    from torch.distributed.device_mesh import init_device_mesh
+
+    from dllm.models.parallel import tensor_parallel
+
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    model = tensor_parallel(network(name), init_device_mesh("cpu", (2,)))
+    ids = torch.arange(24).view(1, -1)
+    logits = model.logits(ids)
+    tokens = [output.token_ids for output in LLM(model).generate([list(p) for p in PROMPTS], PARAMS)]
+    mine = sum(p.to_local().numel() if hasattr(p, "to_local") else p.numel() for p in model.parameters())
+    torch.save({"logits": logits, "tokens": tokens, "parameters": mine}, results / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", ["llada", "dream"])
+def test_two_processes_give_the_logits_of_one(name, tmp_path, unused_port):
+    multiprocessing.spawn(worker, args=(unused_port, name, tmp_path), nprocs=2)
+    alone = network(name)
+    expected = alone.logits(torch.arange(24).view(1, -1))
+    tokens = [output.token_ids for output in LLM(alone).generate([list(p) for p in PROMPTS], PARAMS)]
+    whole = sum(parameter.numel() for parameter in alone.parameters())
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(found["logits"], expected, atol=2e-5, rtol=0)
+        assert found["tokens"] == tokens
+        assert found["parameters"] < 0.75 * whole
+
+
+@pytest.fixture
+def unused_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_what_cannot_be_split_is_refused():
+    from dllm.models.parallel import tensor_parallel
+
+    class Mesh:
+        def __init__(self, count):
+            self.count = count
+
+        def size(self):
+            return self.count
+
+    with pytest.raises(ConfigError, match=r"heads=4 must be a multiple of 3"):
+        tensor_parallel(network("llada"), Mesh(3))
+    with pytest.raises(ConfigError, match="tied"):
+        tensor_parallel(network("llada_gqa_bias_tied"), Mesh(1))
