@@ -27,7 +27,7 @@ def test_script_runs_without_lark_typer_and_rich(tmp_path):
     """On a GPU machine they may be missing; importing them is an error here."""
     blocked = "".join(f"sys.modules['{name}'] = None; " for name in ("lark", "typer", "rich"))
     out = tmp_path / "report.json"
-    argv = ["gpu_check.py", "--smoke", "--only", "times", "--device", "cpu", "--canvas", "64", "--out", str(out)]
+    argv = ["gpu_check.py", "--smoke", "--device", "cpu", "--canvas", "64", "--out", str(out)]
     code = f"import sys, runpy; {blocked}sys.argv = {argv}; runpy.run_path('scripts/gpu_check.py', run_name='__main__')"
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -35,11 +35,12 @@ def test_script_runs_without_lark_typer_and_rich(tmp_path):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads(out.read_text())
+    assert len(report["checks"]) > 80 and all(check["passed"] is not False for check in report["checks"])
     (timed,) = report["timed"]
     assert len(timed["cells"]) == 2 * len(KINDS) and all(cell["milliseconds"] > 0 for cell in timed["cells"])
     assert len(timed["speeds"]) == 6 and all(speed["seconds"] > 0 for speed in timed["speeds"])

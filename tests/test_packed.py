@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dllm import load_model
-from dllm.models.packed import Fused, Linear, can_pack
+from dllm.models.packed import Fused, Linear, can_pack, packs
 
 GOLDEN = Path(__file__).parent / "golden"
 NATIVE = ("llada", "llada_gqa_bias_tied", "dream")
@@ -77,3 +77,18 @@ def test_rows_keep_their_bits_in_any_company(shape, threads):
         for rows in (*range(2, 40), 63, 64, 65, 127, 200):
             assert torch.equal(fused(x[:rows])[0], whole[:rows]), rows
             assert torch.equal(fused(x[7 : 7 + rows])[0], whole[7 : 7 + rows]), rows
+
+
+def test_where_nothing_can_be_packed_the_plain_products_serve(monkeypatch):
+    """Another build of torch, or a processor without the instructions."""
+
+    def refuse(*_):
+        raise RuntimeError("this processor has none")
+
+    packs.cache_clear()
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse)
+    assert not packs(torch.float32)
+    model = load_model(GOLDEN / "llada", dtype="float32", device="cpu")
+    assert all(layer.fused.packed is None for layer in model.modules() if isinstance(layer, Linear))
+    assert model.logits(IDS).isfinite().all()
+    packs.cache_clear()

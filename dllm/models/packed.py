@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +22,20 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 
 def can_pack(weight: Tensor) -> bool:
-    """Whether this build of torch packs such a weight; the operators are the ones that torch.compile uses."""
-    ready = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")  # type: ignore[no-untyped-call]
-    return bool(ready and weight.device.type == "cpu" and weight.dtype in DTYPES)
+    """Whether this build of torch packs such a weight on this processor."""
+    return weight.device.type == "cpu" and weight.dtype in DTYPES and packs(weight.dtype)
+
+
+@cache
+def packs(dtype: torch.dtype) -> bool:
+    """Tried out once: the operators are those of torch.compile, and old processors have none for bfloat16."""
+    weight = torch.eye(16, dtype=dtype)
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, EXPECTED_ROWS)
+        product = torch.ops.mkldnn._linear_pointwise(weight, packed, None, "none", [], "")
+    except (RuntimeError, AttributeError):  # what is not there, or not for this processor (NotImplementedError is one)
+        return False
+    return torch.equal(product, weight) and torch.equal(packed.to_dense(), weight)
 
 
 def can_join(layers: Sequence[nn.Linear]) -> bool:
