@@ -18,12 +18,13 @@ COLUMNS = 4096
 
 
 @cache
-def _has_triton() -> bool:
+def has_triton() -> bool:
+    """Whether Triton is installed; it comes with torch's CUDA builds for Linux."""
     return importlib.util.find_spec("triton") is not None
 
 
 def usable(logits: Tensor) -> bool:
-    return logits.is_cuda and _has_triton() and logits.dim() == 2 and logits.numel() > 0 and logits.stride(1) == 1
+    return logits.is_cuda and has_triton() and logits.dim() == 2 and logits.numel() > 0 and logits.stride(1) == 1
 
 
 def peaks(logits: Tensor, banned: Tensor, entropy: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from dllm.bench.clock import threads
+from dllm.bench.growth import growth
+from dllm.bench.page import write
+from dllm.bench.report import full
 
-from dllm.bench.clock import threads  # noqa: E402
-from dllm.bench.growth import growth  # noqa: E402
-from dllm.bench.page import write  # noqa: E402
-from dllm.bench.report import full  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:

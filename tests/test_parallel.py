@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as multiprocessing
+from safetensors.torch import load_file, save_file
 
 from dllm import LLM, ConfigError, SamplingParams, load_model
 
@@ -29,9 +30,10 @@ def worker(rank, port, name, results):
     model = tensor_parallel(network(name), init_device_mesh("cpu", (2,)))
     ids = torch.arange(24).view(1, -1)
     logits = model.logits(ids)
-    tokens = [output.token_ids for output in LLM(model).generate([list(p) for p in PROMPTS], PARAMS)]
+    tokens = torch.tensor([output.token_ids for output in LLM(model).generate([list(p) for p in PROMPTS], PARAMS)])
     mine = sum(p.to_local().numel() if hasattr(p, "to_local") else p.numel() for p in model.parameters())
-    torch.save({"logits": logits, "tokens": tokens, "parameters": mine}, results / f"{rank}.pt")
+    found = {"logits": logits, "tokens": tokens, "parameters": torch.tensor(mine)}
+    save_file(found, results / f"{rank}.safetensors")
     torch.distributed.destroy_process_group()
 
 
@@ -43,9 +45,9 @@ def test_two_processes_give_the_logits_of_one(name, tmp_path, unused_port):
     tokens = [output.token_ids for output in LLM(alone).generate([list(p) for p in PROMPTS], PARAMS)]
     whole = sum(parameter.numel() for parameter in alone.parameters())
     for rank in (0, 1):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        found = load_file(tmp_path / f"{rank}.safetensors")
         torch.testing.assert_close(found["logits"], expected, atol=2e-5, rtol=0)
-        assert found["tokens"] == tokens
+        assert found["tokens"].tolist() == tokens
         assert found["parameters"] < 0.75 * whole
 
 

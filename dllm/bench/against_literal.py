@@ -7,10 +7,10 @@ from statistics import median
 
 import torch
 
-from dllm import LLM, SamplingParams
+from dllm import LLM
 from dllm.bench.clock import in_turn, ratio
 from dllm.bench.literal import Literal
-from dllm.bench.networks import random_network, random_prompt, shape_a
+from dllm.bench.networks import one_a_forward, random_network, random_prompt, shape_a
 
 BLOCK, PROMPT = 32, 128
 
@@ -34,7 +34,7 @@ class Comparison:
         batch: of our engine, all rows together; None for one row.
         ratio: literal over ours, all rows together.
         ratio_own: our engine row by row over all rows together.
-        equal: whether our tokens are the published rule's (float32; None elsewhere, where rounding parts them).
+        equal: whether our tokens are the published rule's (in bfloat16 rounding may part them).
         equal_batch: whether rows together give the tokens of rows alone.
     """
 
@@ -75,12 +75,7 @@ def compare(requests: list[Request], dtype: torch.dtype, rounds: int, block: int
     network = random_network(shape_a(), dtype)
     network.pack()
     llm = LLM(network)
-    params = [
-        SamplingParams(
-            max_new_tokens=request.new, block_length=block, scheduler="topk(1)", cache="dual", ignore_eos=True
-        )
-        for request in requests
-    ]
+    params = [one_a_forward(request.new, block) for request in requests]
     prompts = [request.prompt for request in requests]
 
     def published() -> list[list[int]]:

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import torch
 
-from dllm import LLM, SamplingParams
+from dllm import LLM
 from dllm.bench.clock import in_turn
-from dllm.bench.networks import VOCABULARY, random_network, random_prompt, shape_a
+from dllm.bench.networks import LARGE_VOCABULARY, VOCABULARY, one_a_forward, random_network, random_prompt, shape_a
 
 NEW, BLOCK = 32, 32
-ROWS, CANVASES, VOCABULARIES = (1, 2, 4, 8, 16, 32, 64), (256, 512, 1024, 2048, 4096), (8_000, 32_000, 126_464)
+ROWS, CANVASES, VOCABULARIES = (
+    (1, 2, 4, 8, 16, 32, 64),
+    (256, 512, 1024, 2048, 4096),
+    (8_000, VOCABULARY, LARGE_VOCABULARY),
+)
 CANVAS = 160
 
 
@@ -39,7 +43,7 @@ def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> Point
     network.pack()
     llm = LLM(network)
     prompts = [[token % vocabulary for token in random_prompt(canvas - NEW, seed)] for seed in range(rows)]
-    params = SamplingParams(max_new_tokens=NEW, block_length=BLOCK, scheduler="topk(1)", cache="dual", ignore_eos=True)
+    params = one_a_forward(NEW, BLOCK)
 
     def run() -> object:
         return llm.generate(prompts, params, max_batch_size=rows, progress=False)

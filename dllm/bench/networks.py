@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from dllm.gpu_check.shapes import llada_8b
+from dllm import SamplingParams
+from dllm.gpu_check.shapes import draw, llada_8b
 from dllm.models.backbone import Backbone
 from dllm.models.llada import LLADA
 from dllm.models.spec import BackboneSpec
@@ -17,20 +18,23 @@ SEED = 0
 
 def shape_a(vocabulary: int = VOCABULARY) -> BackboneSpec:
     """LLaDA's layout at width 512: 8 layers, 8 heads, feed-forward 1536."""
-    small = {"columns": vocabulary, "hidden_size": 512, "intermediate_size": 1536, "heads": 8, "kv_heads": 8}
-    return replace(llada_8b(8), head_dim=64, **small)  # type: ignore[arg-type]
+    return replace(
+        llada_8b(8), columns=vocabulary, hidden_size=512, intermediate_size=1536, heads=8, kv_heads=8, head_dim=64
+    )
 
 
 def random_network(spec: BackboneSpec, dtype: torch.dtype) -> Backbone:
     """The same weights at every call, not yet packed. The mask id is the last, and never predicted: its row is zero."""
     network = Backbone(spec, LLADA)
-    generator = torch.Generator().manual_seed(SEED)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.fill_(1.0) if parameter.dim() == 1 else parameter.normal_(std=0.02, generator=generator)
-        network.head.weight[-1] = 0.0
+    draw(network, torch.Generator().manual_seed(SEED))
+    network.head.weight.data[-1] = 0.0
     network.mask_token_id = spec.columns - 1
     return network.to(dtype).requires_grad_(False).eval()
+
+
+def one_a_forward(new: int, block: int, scheduler: str = "topk(1)") -> SamplingParams:
+    """Greedy under the dual cache, to the last of `new` tokens."""
+    return SamplingParams(max_new_tokens=new, block_length=block, scheduler=scheduler, cache="dual", ignore_eos=True)
 
 
 def random_prompt(length: int, seed: int) -> list[int]:

@@ -13,6 +13,7 @@ import torch
 from dllm import __version__
 from dllm.bench.against_literal import Comparison, compare, mixed, one
 from dllm.bench.clock import threads
+from dllm.bench.networks import LARGE_VOCABULARY, VOCABULARY
 from dllm.bench.split import Split, split
 from dllm.bench.tiny_speed import TinySpeed, tiny_speeds
 
@@ -44,7 +45,7 @@ def full(count: int) -> tuple[dict[str, Any], list[Table]]:
             runs += [compare(one(256), dtype, 3), compare(mixed(1, 1), dtype, 1)]
         splits = [
             split(vocabulary, rows, dtype, scheduler)
-            for vocabulary in (32_000, 126_464)
+            for vocabulary in (VOCABULARY, LARGE_VOCABULARY)
             for dtype in (torch.float32, torch.bfloat16)
             for rows, scheduler in ((1, "topk(1)"), (8, "topk(1)"), (1, "credit+localleap"))
         ]

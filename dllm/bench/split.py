@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import torch
 
-from dllm import LLM, SamplingParams, questions
-from dllm.bench.networks import random_network, random_prompt, shape_a
+from dllm import LLM, questions
+from dllm.bench.networks import one_a_forward, random_network, random_prompt, shape_a
 from dllm.models.backbone import Backbone
 
 PARTS = ((Backbone, "_run", "body"), (Backbone, "_project", "head"), (questions, "propose", "confidence"))
@@ -42,7 +42,7 @@ def split(vocabulary: int, rows: int, dtype: torch.dtype, scheduler: str = "topk
     network = random_network(shape_a(vocabulary), dtype)
     network.pack()
     llm = LLM(network)
-    params = SamplingParams(max_new_tokens=new, block_length=32, scheduler=scheduler, cache="dual", ignore_eos=True)
+    params = one_a_forward(new, 32, scheduler)
     prompts = [random_prompt(128, seed) for seed in range(rows)]
     llm.generate(prompts, params, max_batch_size=rows, progress=False)
     found = Split(vocabulary, rows, str(dtype).removeprefix("torch."), scheduler)

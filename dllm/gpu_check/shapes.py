@@ -79,9 +79,14 @@ def random_network(spec: BackboneSpec, device: torch.device, family: Family = LL
         network = Backbone(spec, family)
     network = network.to(torch.bfloat16).to_empty(device=device)
     network.tie_weights()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.fill_(1.0) if parameter.dim() == 1 else parameter.normal_(std=0.02)
+    draw(network)
     network.mask_token_id = MASK
     network.pack()
     return network.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def draw(network: Backbone, generator: torch.Generator | None = None) -> None:
+    """Fill a network in place: norms with ones, matrices from a normal distribution of width 0.02."""
+    for parameter in network.parameters():
+        parameter.fill_(1.0) if parameter.dim() == 1 else parameter.normal_(std=0.02, generator=generator)

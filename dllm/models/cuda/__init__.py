@@ -7,21 +7,15 @@ is computed; tests compare the two.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
+from dllm.confidence_cuda import has_triton
 from dllm.models.base import RowInput
 
 if TYPE_CHECKING:
     from dllm.models.backbone import Backbone
     from dllm.models.cuda.graphs import Runner
-
-
-@cache
-def has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
 
 
 def usable(network: Backbone, rows: Sequence[RowInput]) -> bool:

@@ -46,7 +46,6 @@ class Plan:
         longest: most tokens of one row, of those whose attention is the kernel's.
         long: the other rows, by their first token and count: a library's attention serves them. To the kernel they
             have no tokens.
-        wanted: M without the filler at its end.
         length: most keys of one row.
         reach: one past the largest position.
     """
@@ -58,7 +57,6 @@ class Plan:
     length: int
     reach: int
     long: tuple[tuple[int, int, Store], ...]
-    wanted: int
 
     @property
     def body(self) -> int:
@@ -100,18 +98,12 @@ def plan(
             raise ModelError(f"positions up to {last} do not fit a store of length {store.length}; ask new_kv for more")
         flat[2, first : first + count] = row.positions if store.layered else torch.arange(count)
         flat[3, first : first + count] = index
-        if long is not None and count >= long:
+        of_kernel = long is None or count < long
+        if not of_kernel:
             apart.append((first, count, store))
         addresses = (store.keys.data_ptr(), store.values.data_ptr())
-        numbers = (
-            first,
-            0 if apart and apart[-1][0] == first else count,
-            *addresses,
-            store.keys.shape[2],
-            int(store.layered),
-            store.length,
-        )
-        facts[:, index] = torch.tensor(numbers)
+        numbers = (count if of_kernel else 0, *addresses, store.keys.shape[2], int(store.layered), store.length)
+        facts[:, index] = torch.tensor((first, *numbers))
         sources.append(first + _places(row, lookback))
         first += count
     wanted = sum(len(source) for source in sources)
@@ -125,7 +117,6 @@ def plan(
         length=max(store.length for store in stores),
         reach=int(flat[1].max()) + 1,
         long=tuple(apart),
-        wanted=wanted,
     )
 
 
