@@ -1,6 +1,7 @@
 """`dllm eval parallelbench` and `dllm eval report`, end to end."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from dllm.cli.app import app
+from dllm.errors import ConfigError
 from dllm.eval.format import schema
 from dllm.eval.parallelbench.presets import PRESETS
 from dllm.eval.parallelbench.run import Wanted, plan_of
+from dllm.eval.processes import Processes
 from dllm.eval.records import read
+from dllm.eval.together import share
 from dllm.eval.variants import variants
 
 QUICK = ("eval", "parallelbench", "--task", "copy", "--task", "shuffle", "-s", "topk({1,4}, by=random)", "-n", "6")
@@ -87,6 +91,29 @@ def test_a_run_goes_on_where_it_stopped_and_shards_are_the_whole(tmp_path):
     assert told["points"] == own["points"] and told["pbx"] == own["pbx"]
     both = json.loads(run("eval", "report", str(whole), str(shards), "--json").stdout.splitlines()[-1])
     assert {row["model"] for row in both["rows"]} == {"whole: tiny", "shards: tiny"}
+
+
+def test_two_processes_share_a_run(tmp_path):
+    whole, shared = tmp_path / "whole", tmp_path / "shared"
+    run(*QUICK, "--out", str(whole))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "dllm"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [*launch, *QUICK, "--out", str(shared), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert {path.name for path in shared.glob("results*")} == {"results-1-of-2.jsonl", "results-2-of-2.jsonl"}
+    assert without_times(samples(shared)) == without_times(samples(whole))
+    (told,) = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]  # of the first process
+    own = json.loads((whole / "summary.json").read_text())
+    assert told["points"] == own["points"] and told["pbx"] == own["pbx"]
+
+
+@pytest.mark.parametrize("options", [{"shard": (1, 2)}, {"workers": 2}])
+def test_processes_that_share_a_run_take_neither_shards_nor_workers(options):
+    processes = Processes({})
+    processes.size = 2
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        share(plan_of(Wanted(count=2), **options), processes)
 
 
 def test_killing_it_at_any_moment_corrupts_nothing(tmp_path):

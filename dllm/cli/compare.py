@@ -48,8 +48,8 @@ def compare(
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr with the time left."""
+def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the time left, if it is shown."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -61,9 +61,9 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     )
 
     columns = (TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as shown:
-        bar = shown.add_task(what, total=total)
-        yield lambda done: shown.advance(bar, done)
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bars:
+        bar = bars.add_task(what, total=total)
+        yield lambda done: bars.advance(bar, done)
 
 
 def print_tables(tables: Sequence[Titled], wide: int = 13) -> None:

@@ -104,18 +104,22 @@ def parallelbench(
     """ParallelBench: what parallel decoding costs, task by task and scheduler by scheduler.
 
     With --model ideal, whose every probability is right, also the theory: schedulers against closed forms.
+    Started by `accelerate launch` or `torchrun`, the processes share the samples; the first reports on all of them.
     """
     from dllm.eval.compare import check, compare, header, size
     from dllm.eval.parallelbench.page import Page
     from dllm.eval.parallelbench.run import IDEAL, Wanted, plan_of
     from dllm.eval.parallelbench.trial import judge_all, trials
+    from dllm.eval.processes import Processes
+    from dllm.eval.together import gathered, share
     from dllm.folder import TINY
 
+    processes = Processes()
     curves = _curves(reference)
     if what.model not in (IDEAL, TINY):
         ModelOptions(model=what.model).folder()  # names what is missing now
     given: dict[str, Any] = {**vars(what), "seed": how.seed}
-    plan = plan_of(
+    whole = plan_of(
         Wanted(**given),
         temperature=how.temperature,
         tell=lambda text: typer.echo(f"not run: {text}", err=True),
@@ -123,14 +127,18 @@ def parallelbench(
         workers=how.workers,
         shard=how.the_shard(),
         dtype=how.dtype,
-        device=how.device,
+        device=str(processes.device(how.device)),
         plugins=[path.resolve() for path in how.plugins or ()],
     )
+    plan = share(whole, processes)
     check(plan, out)  # before the bar is drawn
-    theory = trials() if what.model == IDEAL and how.the_shard()[0] == 1 else []
-    with progress("parallelbench", size(plan) + len(theory)) as advance:
-        lines = compare(plan, out, advance)
+    theory = trials() if what.model == IDEAL and plan.shard[0] == 1 else []
+    with progress("parallelbench", size(plan) + len(theory), shown=processes.rank == 0) as advance:
+        own = compare(plan, out, advance)
         verdicts = list(judge_all(THEORY.get(what.preset, 400), how.seed, lambda: advance(1), theory))
+    lines = gathered(whole, processes, own)
+    if lines is None:
+        return  # the first process reports
     page = Page.make([header(plan)], lines, verdicts, curves)
     _tell(page, out, as_json)
     wrong = [verdict.trial for verdict in verdicts if not verdict.ok]

@@ -128,21 +128,26 @@ def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object
 
 
 def _run(plan: Plan, records: Records, advance: Callable[[int], object]) -> list[Line]:
-    order = {key: place for place, key in enumerate(_keys(plan))}
-    advance(len(order.keys() & records.done))
+    wanted = set(_keys(plan))
+    advance(len(wanted & records.done))
     items = {task.name: task.items for task in plan.tasks}
 
     def judged(line: Line) -> Line:
         item = items[line["task"]][line["index"]]
         return line | {"score": item.judge(line["text"]), "answer": item.answer, **item.details(line["text"])}
 
-    again = [judged(line) for line in records.lines if line["score"] is None and key_of(line) in order]
+    again = [judged(line) for line in records.lines if line["score"] is None and key_of(line) in wanted]
     records.add(line for line in again if line["score"] is not None)  # what scores it is here by now
     for _, lines in run_all(_jobs(plan, records), plan.models, plan.workers, plan.plugins):
         records.add([judged(line) for line in lines])
         advance(len(lines))
-    found = [line for line in records.lines if key_of(line) in order]
-    return sorted(found, key=lambda line: order[key_of(line)])
+    return in_order(plan, records.lines)
+
+
+def in_order(plan: Plan, lines: Iterable[Line]) -> list[Line]:
+    """Those of a plan's samples that are among the lines, in the plan's order."""
+    order = {key: place for place, key in enumerate(_keys(plan))}
+    return sorted((line for line in lines if key_of(line) in order), key=lambda line: order[key_of(line)])
 
 
 def size(plan: Plan) -> int:
