@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dllm.check import in_range
+from dllm.confidence import peaks
 from dllm.schedulers.base import Scheduler, register
 from dllm.views import CanvasView, Setting
 
@@ -68,19 +69,20 @@ class Credit(Scheduler):
         end = len(view.canvas) if view.block_step == 0 else view.end
         rows = (view.masked[positions] & (positions >= view.start) & (positions < end)).nonzero().squeeze(-1)
         there = rows.to(logits.device)
-        best, gain = self._best(logits[there].float())
+        best, gain = self._best(logits if len(rows) == len(positions) else logits[there])
         state = self._earned(positions[rows], best, gain, None if view.block_step == 0 else state)
-        boosted = logits.float().clone()
-        boosted[there] = boosted[there].scatter_add(1, state.token_ids, self.strength * state.values.log1p())
+        boosted = logits.to(torch.float32, copy=True)
+        cells = there[:, None] * boosted.shape[1] + state.token_ids  # few: the table is not gathered to add to them
+        boosted.view(-1).scatter_add_(0, cells.flatten(), (self.strength * state.values.log1p()).flatten())
         return boosted, state
 
-    def _best(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+    def _best(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """The most probable token of each row that may be proposed, `[m]` long, and `p ** power`."""
-        log_z = scores.logsumexp(-1)
+        banned = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
         if self.mask_token_id is not None:
-            scores[:, self.mask_token_id] = -torch.inf
-        top = scores.max(-1)
-        return top.indices, ((top.values - log_z) * self.power).exp()
+            banned[self.mask_token_id] = True
+        found = peaks(logits, banned)
+        return found.token_ids, ((found.best - found.normaliser) * self.power).exp()
 
     def _earned(self, positions: Tensor, best: Tensor, gain: Tensor, before: Credits | None) -> Credits:
         """The credits of `positions` after this step; those of positions that are no longer masked are dropped."""
