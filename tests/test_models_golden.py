@@ -20,7 +20,18 @@ from dllm.models.loading import load_model
 from dllm.models.ragged import pack
 
 GOLDEN = Path(__file__).parent / "golden"
-FOLDERS = ("llada", "llada_gqa_bias_tied", "dream")
+FOLDERS = ("llada", "llada_gqa_bias_tied", "dream", "llada_moe", "llada2_moe", "sdar", "a2d_qwen3")
+STORED = {"dream": "logits_shifted", "sdar": "logits_block4", "llada2_moe": "logits_block8"}
+"""Names of the reference's logits, where they are not just `logits`."""
+ABOUT = {  # mask id, ends, longest canvas, block of attention
+    "llada": (246, (241,), 64, None),
+    "llada_gqa_bias_tied": (246, (241,), 64, None),
+    "dream": (246, (241,), 131072, None),
+    "llada_moe": (None, (241,), 8192, None),
+    "llada2_moe": (None, (241,), 32768, 8),
+    "sdar": (246, (241,), 32768, 4),
+    "a2d_qwen3": (246, (242,), 40960, None),
+}
 TOLERANCE = {"atol": 5e-5, "rtol": 1e-4}
 
 
@@ -31,7 +42,12 @@ def name(request) -> str:
 
 @pytest.fixture(scope="module")
 def model(name) -> Backbone:
-    return load_model(GOLDEN / name, dtype="float32", device="cpu")
+    return loaded(name)
+
+
+def loaded(name, dtype="float32") -> Backbone:
+    block = {"block_length": 8} if name == "llada2_moe" else {}
+    return load_model(GOLDEN / name, dtype=dtype, device="cpu", **block)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +77,7 @@ def canvas(model: Backbone, length: int, seed: int = 0) -> Tensor:
 
 
 def test_logits(name, model, golden):
-    expected = golden["logits_shifted"] if name == "dream" else golden["logits"]
+    expected = golden[STORED.get(name, "logits")]
     assert expected.dtype == model.logits(golden["input_ids"]).dtype == torch.float32
     torch.testing.assert_close(model.logits(golden["input_ids"]), expected, **TOLERANCE)
 
@@ -73,21 +89,24 @@ def test_stored_shift_is_ours(name, golden):
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padded_logits(name, model, golden, side):
-    if f"input_ids_{side}" not in golden:
+    if f"attention_mask_{side}" not in golden:
         pytest.skip("no such set for this family")
     mask = golden[f"attention_mask_{side}"]
     expected = shift(golden[f"logits_raw_{side}"], mask) if name == "dream" else golden[f"logits_{side}"]
-    logits = model.logits(golden[f"input_ids_{side}"], mask)
+    logits = model.logits(golden.get(f"input_ids_{side}", golden["input_ids"]), mask)
     torch.testing.assert_close(logits[mask.bool()], expected[mask.bool()], **TOLERANCE)
     assert not logits[~mask.bool()].any()
 
 
 def test_bfloat16(name, golden):
-    model = load_model(GOLDEN / name, dtype="bfloat16", device="cpu")
+    exact = golden[STORED.get(name, "logits")]
     if name == "dream":
-        stored, exact = shift(golden["logits_raw_bf16"]).float(), golden["logits_shifted"]
+        stored = shift(golden["logits_raw_bf16"]).float()
+    elif f"{STORED.get(name, 'logits')}_bf16" in golden:
+        stored = golden[f"{STORED.get(name, 'logits')}_bf16"].float()
     else:
-        stored, exact = golden["logits_bf16"].float(), golden["logits"]
+        pytest.skip("no such set for this family")
+    model = loaded(name, "bfloat16")
     logits = model.logits(golden["input_ids"])
     assert logits.dtype == torch.float32
     rounding = (stored - exact).abs().mean()
@@ -99,10 +118,11 @@ def test_bfloat16(name, golden):
 def test_declares_what_it_is(name, model):
     assert isinstance(model, RowDenoiser)
     assert model.capabilities == {POSITIONS, KV, SHADOWS}
-    assert (model.vocab_size, model.mask_token_id, model.eos_token_ids) == (256, 246, (241,))
+    mask, ends, longest, block = ABOUT[name]
+    assert (model.vocab_size, model.mask_token_id, model.eos_token_ids) == (256, mask, ends)
     assert model.lookback == (1 if name == "dream" else 0)
+    assert (model.block_rule and model.block_rule.length, model.max_length) == (block, longest)
     assert (model.device.type, model.dtype, model.folder) == ("cpu", torch.float32, GOLDEN / name)
-    assert model.max_length == (131072 if name == "dream" else 64)
     assert not any(p.requires_grad for p in model.parameters())
 
 
@@ -119,15 +139,16 @@ def test_padded_row_has_the_bits_of_the_unpadded_one(model, gaps):
 
 
 def test_interior_gap_follows_the_family(name, model):
-    """LLaDA counts a masked-out token's position, Dream closes the gap."""
+    """Most count a masked-out token's position; Dream closes the gap, and so do we where the reference takes no mask."""
+    closes = name in ("dream", "sdar", "llada2_moe")
     ids, kept = canvas(model, 12), torch.tensor([0, 1, 2, 6, 7, 8, 9, 10, 11])
     mask = torch.zeros(12, dtype=torch.bool)
     mask[kept] = True
-    positions = torch.arange(9) if name == "dream" else kept
+    positions = torch.arange(9) if closes else kept
     (expected,) = model.forward_rows([RowInput(ids[kept], positions, positions)])
     logits = model.logits(ids[None], mask[None])[0]
     assert torch.equal(logits[kept], expected)
-    assert torch.equal(logits[kept], model.logits(ids[None, kept])[0]) == (name == "dream")
+    assert torch.equal(logits[kept], model.logits(ids[None, kept])[0]) == closes
 
 
 def test_fully_masked_row_is_zero(model):

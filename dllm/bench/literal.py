@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dllm.models.backbone import Backbone
-from dllm.models.layers import Block, RMSNorm
+from dllm.models.block import Block
+from dllm.models.layers import RMSNorm, SwiGLU
 
 Stored = list[tuple[Tensor, Tensor]]
 """Keys (not rotated) and values of each layer, `[1, heads, L, d]`."""
@@ -57,6 +58,7 @@ class Literal:
         for layer, block in enumerate(self.network.blocks):
             assert isinstance(block, Block)
             attention, mlp = block.attention, block.mlp
+            assert isinstance(mlp, SwiGLU)
             h = norm(block.attention_norm, x)
             q, k, v = (self._heads(part(h)) for part in (attention.q, attention.k, attention.v))
             if first:

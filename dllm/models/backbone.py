@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from dllm.errors import ModelError
 from dllm.models import cuda
-from dllm.models.base import KV, POSITIONS, SHADOWS, RowInput, RowKV
+from dllm.models.base import KV, POSITIONS, SHADOWS, Blocks, RowInput, RowKV, Usual
+from dllm.models.block import Block
 from dllm.models.family import Family
-from dllm.models.layers import Block, RMSNorm, Rope
+from dllm.models.layers import RMSNorm, Rope
 from dllm.models.packed import Fused, Linear
 from dllm.models.ragged import RaggedBatch, pack
 from dllm.models.spec import BackboneSpec
@@ -37,7 +38,9 @@ class Backbone(nn.Module):
         capabilities: {POSITIONS, KV, SHADOWS}.
         kernels: whether forwards on CUDA go through `dllm.models.cuda`; False runs the plain modules.
         family, folder: where the weights came from, for messages.
-        id_sources: which file or rule gave the mask and end ids, for messages.
+        block_rule: how a canvas falls into blocks, None where attention is full.
+        usual: what the family's published sampler comes to.
+        id_sources: which file or rule gave the ids and the block, for messages.
     """
 
     def __init__(self, spec: BackboneSpec, family: Family, *, max_length: int | None = None) -> None:
@@ -52,6 +55,7 @@ class Backbone(nn.Module):
         self.eos_token_ids: tuple[int, ...] = ()
         self.folder: Path | None = None
         self.id_sources: dict[str, str] = {}
+        self.block_rule, self.usual = _as_published(spec, family)
         self.kernels = True
         self.runner: Runner | None = None
         self.embed = nn.Embedding(spec.columns, spec.hidden_size)
@@ -59,13 +63,18 @@ class Backbone(nn.Module):
         self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
         self.head = Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias and not spec.tied_head)
         self.scores = Fused(self.head)
-        self.rope = Rope(spec.head_dim, spec.rope_theta)
+        self.rope = Rope(spec.rotary_dim or spec.head_dim, spec.rope_theta)
         self.tie_weights()
 
     def tie_weights(self) -> None:
         """Make the head share the embedding's parameter, where the family does; anew after parameters were replaced."""
         if self.spec.tied_head:
             self.head.weight = self.embed.weight
+
+    def keeps_float32(self, parameter: str) -> bool:
+        """Whether a parameter is float32 whatever the network is in."""
+        moe = self.spec.moe
+        return moe is not None and moe.full_precision and parameter.endswith((".router.weight", ".mlp.bias"))
 
     def pack(self) -> None:
         """Lay the weights out for the CPU's products; a no-op where that cannot be done. See `packed.py`.
@@ -112,7 +121,7 @@ class Backbone(nn.Module):
             return []
         if cuda.usable(self, rows):
             return self._on_cuda(rows)
-        batch = pack(rows, self.lookback, self.mask_token_id).to(self.device)
+        batch = pack(rows, self.lookback, self.mask_token_id, self.spec.block).to(self.device)
         hidden = self._run(batch)
         logits = self._project(hidden[batch.sources.to(hidden.device)])
         return list(torch.split(logits[: sum(batch.counts)], list(batch.counts)))
@@ -198,3 +207,12 @@ class Backbone(nn.Module):
             )
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         return mask.cpu().bool()
+
+
+def _as_published(spec: BackboneSpec, family: Family) -> tuple[Blocks | None, Usual]:
+    """How the family's published sampler goes about a canvas."""
+    own = family.blocks
+    if spec.block is None or own is None:
+        return None, Usual(scheduler=family.scheduler)
+    denoised = own.denoised if own.denoised and spec.block % own.denoised == 0 else spec.block
+    return Blocks(spec.block, own.lead), Usual(denoised, family.scheduler)

@@ -22,6 +22,32 @@ KV = "kv"
 """Capability: accepts and updates a row's stored keys and values, so that a cache may feed a part of the canvas."""
 
 
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How a block-causal model sees a canvas: a position sees its own block, and the blocks before.
+
+    Attributes:
+        length: positions of a block, counted from the canvas's first.
+        lead: the first token of a block is settled alone, since it is predicted from the block before.
+    """
+
+    length: int
+    lead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a request gets that does not say.
+
+    Attributes:
+        block_length: positions denoised at a time.
+        scheduler: its spec.
+    """
+
+    block_length: int = 32
+    scheduler: str = "threshold(0.9)"
+
+
 @runtime_checkable
 class Denoiser(Protocol):
     """The protocol every model satisfies, native or not.

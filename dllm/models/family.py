@@ -56,6 +56,20 @@ class Settings:
             raise self._illegal(key, value, "true or false")
         return value
 
+    def optional_integer(self, key: str, default: int, least: int = 1) -> int:
+        """An integer that may be missing or null."""
+        return default if self.values.get(key) is None else self.integer(key, least)
+
+    def theta(self) -> float:
+        """Base of the rotary frequencies, and that nothing scales them. transformers 5 writes both into one object."""
+        parameters = self.values.get("rope_parameters")
+        if "rope_theta" not in self.values and isinstance(parameters, dict):
+            inside = Settings(parameters, f"{self.source}: 'rope_parameters'")
+            inside.only_if_present("rope_type", "default")
+            return inside.positive("rope_theta")
+        self.only_if_present("rope_scaling", None)
+        return self.positive("rope_theta")
+
     def only(self, key: str, *legal: Any) -> None:
         """Refuse every value of a required key that changes the network in a way that is not implemented."""
         value = self.get(key)
@@ -74,6 +88,33 @@ class Settings:
             raise self._illegal(heads_key, heads, f"a divisor of {hidden_key} {hidden} that leaves an even head width")
         return hidden // heads
 
+    def check(self, key: str, right: bool, legal: str) -> None:
+        """Refuse a value that is not right."""
+        if not right:
+            raise self._illegal(key, self.get(key), legal)
+
+    def rotary_dim(self, head_dim: int) -> int:
+        """Channels of a head that are rotated: `partial_rotary_factor` of them."""
+        width = self.positive("partial_rotary_factor") * head_dim
+        self.check(
+            "partial_rotary_factor", width <= head_dim and width % 2 == 0, f"at most 1, and even times {head_dim}"
+        )
+        return int(width)
+
+    def even(self, key: str) -> int:
+        """A width that rotary embedding can pair off."""
+        value = self.integer(key, least=2)
+        if value % 2:
+            raise self._illegal(key, value, "an even number")
+        return value
+
+    def at_most(self, key: str, most_key: str) -> int:
+        """An integer no larger than another."""
+        value, most = self.integer(key), self.integer(most_key)
+        if value > most:
+            raise self._illegal(key, value, f"at most {most_key} {most}")
+        return value
+
     def kv_heads(self, kv_heads_key: str, heads_key: str) -> int:
         """Key/value heads, a divisor of the heads."""
         heads, kv_heads = self.integer(heads_key), self.integer(kv_heads_key)
@@ -86,6 +127,36 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockCausal:
+    """How the canvases of a block-causal family fall into blocks.
+
+    Attributes:
+        length: published length of a block.
+        key: config key that says otherwise.
+        only_named: where configs do not tell block-causal checkpoints of the family from full ones: the word in the
+            published names of those that are.
+        denoised: positions that the published sampler denoises at a time; None: a whole block.
+        lead: the published sampler settles the first token of a block alone, from the block before.
+    """
+
+    length: int
+    key: str | None = None
+    only_named: str | None = None
+    denoised: int | None = None
+    lead: bool = False
+
+    def read(self, settings: Settings) -> tuple[int | None, str]:
+        """The length for a checkpoint, None where attention is full, and who says so."""
+        if self.key is not None and settings.values.get(self.key) is not None:
+            return settings.integer(self.key), "config.json"
+        if self.only_named is None:
+            return self.length, "published"
+        if self.only_named in f"{settings.source} {settings.values.get('_name_or_path')}":
+            return self.length, f"guessed from {self.only_named!r} in the name of the folder"
+        return None, f"guessed, for there is no {self.only_named!r} in the name of the folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One row of the table of families.
 
@@ -93,13 +164,17 @@ class Family:
         name: for messages.
         architectures: values of `architectures[0]` that select it.
         spec: reads the config; refuses what is not implemented.
-        tensor_name: parameter name of the backbone -> name in the checkpoint.
+        tensor_name: parameter name of the backbone -> name in the checkpoint. Parameters of one name are stored as one
+            tensor, one below the other.
         length_key: config key of the longest canvas.
         mask_token_id: published id, used when neither config nor tokenizer name one.
         eos_token_id: published id, likewise.
         mask_tokens: spellings of the mask token.
         turn_end_tokens: tokens that end a chat turn and so an answer.
         chat_template: Jinja template for checkpoints that ship none.
+        blocks: of a block-causal family; None: attention is full, whatever is asked for.
+        scheduler: what the published sampler comes to, for requests that name none.
+        second_hand: what is known of the family by hearsay only, for `dllm doctor`.
     """
 
     name: str
@@ -112,3 +187,6 @@ class Family:
     mask_tokens: tuple[str, ...]
     turn_end_tokens: tuple[str, ...]
     chat_template: str
+    blocks: BlockCausal | None = None
+    scheduler: str = "threshold(0.9)"
+    second_hand: str = ""

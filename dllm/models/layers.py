@@ -63,9 +63,11 @@ class Rope:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate `[N, heads, d]` by `[N, 1, d/2]` tables in the tables' dtype; returns the dtype of `x`."""
-    low, high = x.to(cos.dtype).chunk(2, dim=-1)
-    return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1).to(x.dtype)
+    """Rotate the first r channels of `[N, heads, d]` by `[N, 1, r/2]` tables in the tables' dtype; in that of `x`."""
+    width = 2 * cos.shape[-1]
+    low, high = x[..., :width].to(cos.dtype).chunk(2, dim=-1)
+    rotated = torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1).to(x.dtype)
+    return rotated if width == x.shape[-1] else torch.cat((rotated, x[..., width:]), dim=-1)
 
 
 def silu(x: Tensor) -> Tensor:
@@ -79,24 +81,30 @@ def silu(x: Tensor) -> Tensor:
     return F.silu(x)
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Full attention of `[B, H, n, d]` queries over `[B, K, m, d]` keys and values; returns `[B, H, n, d]`.
+def attend(queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> Tensor:
+    """Attention of `[B, H, n, d]` queries over `[B, K, m, d]` keys and values; returns `[B, H, n, d]`.
 
     Queries are padded, keys never: with 16 query rows and up, a query's result has the same bits whatever n and B are
     (float32 on the CPU; without the padding, calls of 1 to 3 queries do not).
+
+    Args:
+        seen: `[B, n, m]` bool, which keys a query sees, at least one; None: all.
     """
     n = queries.shape[2]
-    padded = F.pad(queries, (0, 0, 0, -n % QUERY_ROWS)) if n % QUERY_ROWS else queries
+    short = -n % QUERY_ROWS
+    padded = F.pad(queries, (0, 0, 0, short)) if short else queries
+    if seen is not None:
+        seen = F.pad(seen, (0, 0, 0, short), value=True)[:, None]
     grouped = queries.shape[1] != keys.shape[1]
-    return F.scaled_dot_product_attention(padded, keys, values, enable_gqa=grouped)[:, :, :n]
+    return F.scaled_dot_product_attention(padded, keys, values, attn_mask=seen, enable_gqa=grouped)[:, :, :n]
 
 
 def overshadow(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, shadow: Shadow) -> Tensor:
     """Attention of a row's shadows; `[s, H, d]`.
 
     Each sees the row's keys, its own in the place of column `own`, and column `hidden` not at all (unless that is
-    where it stands). Written out: a shadow's keys are the row's but for one or two, and copying them would cost s times
-    the row.
+    where it stands), nor what its position does not see. Written out: a shadow's keys are the row's but for one or
+    two, and copying them would cost s times the row.
 
     Args:
         q: `[s, H, d]`.
@@ -111,6 +119,8 @@ def overshadow(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sh
     )
     scale = q.shape[-1] ** -0.5
     scores = torch.einsum("shd,hmd->shm", q, keys) * scale
+    if shadow.seen is not None:
+        scores = scores.masked_fill(~shadow.seen[:, None], -torch.inf)
     scores = scores.scatter(2, hidden, -torch.inf).scatter(2, own, (q * k).sum(-1, keepdim=True) * scale)
     p = scores.softmax(-1)
     at = p.gather(2, own)
@@ -119,7 +129,7 @@ def overshadow(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sh
 
 
 class Attention(nn.Module):
-    """Bidirectional attention with rotary positions; each row sees its own keys only."""
+    """Attention with rotary positions; each row sees its own keys only, all of them or by blocks."""
 
     def __init__(self, spec: BackboneSpec, layer: int) -> None:
         super().__init__()
@@ -129,23 +139,25 @@ class Attention(nn.Module):
         self.q = Linear(spec.hidden_size, spec.heads * spec.head_dim, bias=bias)
         self.k = Linear(spec.hidden_size, inner, bias=bias)
         self.v = Linear(spec.hidden_size, inner, bias=bias)
-        self.o = Linear(spec.heads * spec.head_dim, spec.hidden_size, bias=spec.linear_bias)
+        self.o = Linear(spec.heads * spec.head_dim, spec.hidden_size, bias=spec.out_bias or spec.linear_bias)
         self.qkv, self.out = Fused(self.q, self.k, self.v), Fused(self.o)
-        normed = spec.projection_norm
-        self.q_norm = RMSNorm(spec.heads * spec.head_dim, spec.norm_eps) if normed else nn.Identity()
-        self.k_norm = RMSNorm(inner, spec.norm_eps) if normed else nn.Identity()
+        self.clip, self.head_norm = spec.clip, spec.head_norm
+        widths = (spec.head_dim, spec.head_dim) if spec.head_norm else (spec.heads * spec.head_dim, inner)
+        normed = spec.projection_norm or spec.head_norm
+        self.q_norm, self.k_norm = (RMSNorm(w, spec.norm_eps) if normed else nn.Identity() for w in widths)
 
     def forward(self, x: Tensor, batch: RaggedBatch, cos: Tensor, sin: Tensor) -> Tensor:
         """`[N, D]` -> `[N, D]`; fresh keys and values of rows that have a store are written to it."""
         q, k, v = self.qkv(x)
-        q = rotate(self._heads(self.q_norm(q)), cos, sin)
-        k = rotate(self._heads(self.k_norm(k)), cos, sin)
-        v = self._heads(v)
+        q, k, v = self._normed(q, self.q_norm), self._normed(k, self.k_norm), self._heads(v)
+        if self.clip is not None:
+            q, k, v = (one.clamp(-self.clip, self.clip) for one in (q, k, v))
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         mixed = torch.zeros_like(q)
         for group in batch.groups:
             span = slice(group.start, group.stop)
             keys, values = self._keys_values(k[span], v[span], group)
-            mixed[span] = attend(_rows(q[span], group), keys, values).transpose(1, 2).flatten(0, 1)
+            mixed[span] = attend(_rows(q[span], group), keys, values, group.seen).transpose(1, 2).flatten(0, 1)
             for row, shadow in group.shadows:
                 there = slice(shadow.start, shadow.stop)
                 mixed[there] = overshadow(q[there], k[there], v[there], keys[row], values[row], shadow)
@@ -154,6 +166,11 @@ class Attention(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(x.shape[0], -1, self.head_dim)
+
+    def _normed(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """`[N, heads * d]` -> `[N, heads, d]`, each head normed or the whole."""
+        normed: Tensor = norm(self._heads(x)) if self.head_norm else self._heads(norm(x))
+        return normed
 
     def _keys_values(self, k: Tensor, v: Tensor, group: Group) -> tuple[Tensor, Tensor]:
         """What the group's rows attend to, `[B, K, m, d]` each: the fed tokens, or their whole stores."""
@@ -180,11 +197,11 @@ def _rows(flat: Tensor, group: Group) -> Tensor:
 class SwiGLU(nn.Module):
     """Gated feed-forward layer (arXiv 2002.05202): `down(silu(gate(x)) * up(x))`."""
 
-    def __init__(self, spec: BackboneSpec) -> None:
+    def __init__(self, hidden_size: int, width: int, bias: bool = False) -> None:
         super().__init__()
-        self.gate = Linear(spec.hidden_size, spec.intermediate_size, bias=spec.linear_bias)
-        self.up = Linear(spec.hidden_size, spec.intermediate_size, bias=spec.linear_bias)
-        self.down = Linear(spec.intermediate_size, spec.hidden_size, bias=spec.linear_bias)
+        self.gate = Linear(hidden_size, width, bias=bias)
+        self.up = Linear(hidden_size, width, bias=bias)
+        self.down = Linear(width, hidden_size, bias=bias)
         self.gate_up, self.out = Fused(self.gate, self.up), Fused(self.down)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,20 +209,3 @@ class SwiGLU(nn.Module):
         gate, up = self.gate_up(x)
         out: Tensor = self.out(silu(gate) * up)[0]
         return out
-
-
-class Block(nn.Module):
-    """One pre-norm residual layer: attention, then feed-forward."""
-
-    def __init__(self, spec: BackboneSpec, layer: int) -> None:
-        super().__init__()
-        self.attention_norm = RMSNorm(spec.hidden_size, spec.norm_eps)
-        self.attention = Attention(spec, layer)
-        self.mlp_norm = RMSNorm(spec.hidden_size, spec.norm_eps)
-        self.mlp = SwiGLU(spec)
-
-    def forward(self, x: Tensor, batch: RaggedBatch, cos: Tensor, sin: Tensor) -> Tensor:
-        """`[N, D]` -> `[N, D]`."""
-        x = x + self.attention(self.attention_norm(x), batch, cos, sin)
-        x = x + self.mlp(self.mlp_norm(x))
-        return x

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from accelerate.big_modeling import dispatch_model, init_empty_weights
 from accelerate.utils.modeling import infer_auto_device_map, set_module_tensor_to_device
 
+from dllm.check import whole
 from dllm.errors import ConfigError, ModelError
 from dllm.folder import read_json, resolve_folder
 from dllm.models.backbone import Backbone
@@ -32,6 +34,7 @@ def load_model(
     device_map: str | Mapping[str, Device] | None = None,
     revision: str | None = None,
     mask_token_id: int | None = None,
+    block_length: int | None = None,
 ) -> Backbone:
     """Load a checkpoint into the native modules.
 
@@ -46,6 +49,7 @@ def load_model(
         device_map: "auto", or module name -> device as accelerate takes it; blocks are never split.
         revision: branch, tag or commit of a Hub id.
         mask_token_id: overrides what the files say.
+        block_length: likewise, the block that attention of a block-causal family goes by.
 
     Raises:
         ConfigError: an argument is not legal.
@@ -55,19 +59,22 @@ def load_model(
     settings = Settings(read_json(folder / "config.json"), str(folder / "config.json"))
     settings.only_if_present("quantization_config", None)
     family = family_of(settings)
+    block, block_source = _block(family, settings, block_length)
+    spec = replace(family.spec(settings), block=block)
     with init_empty_weights():
-        network = Backbone(family.spec(settings), family, max_length=settings.integer(family.length_key))
+        network = Backbone(spec, family, max_length=settings.integer(family.length_key))
     network.tie_weights()  # moving parameters to the meta device one by one has untied them
     network.folder = folder
     ids = resolve_ids(folder, settings, family, network.vocab_size, mask_token_id)
-    network.mask_token_id, network.eos_token_ids, network.id_sources = ids.mask, ids.eos, ids.sources
+    network.mask_token_id, network.eos_token_ids = ids.mask, ids.eos
+    network.id_sources = {**ids.sources, "block": block_source}
 
     target = _device(device, device_map)
     checkpoint = open_checkpoint(folder)
-    names = _expected(network, checkpoint, family, settings)
+    parts = _expected(network, checkpoint, family, settings)
     kind = _dtype(dtype, settings, checkpoint, target)
     placement = _placement(network, device_map, target, kind)
-    _fill(network, checkpoint, names, placement, kind)
+    _fill(network, checkpoint, parts, placement, kind)
     if device_map is not None:
         dispatch_model(network, dict(placement))
     else:
@@ -75,11 +82,30 @@ def load_model(
     return network.requires_grad_(False).eval()
 
 
-def _expected(network: Backbone, checkpoint: Checkpoint, family: Family, settings: Settings) -> dict[str, str]:
-    """Tensor name -> parameter name, for exactly the tensors of the checkpoint that are needed."""
+def _block(family: Family, settings: Settings, given: int | None) -> tuple[int | None, str]:
+    """The block that attention goes by, None where it is full, and who says so."""
+    if family.blocks is None:
+        if given is not None:
+            raise ConfigError(f"block_length={given!r}: attention of {family.name} is full; leave block_length out")
+        return None, family.name
+    if given is None:
+        return family.blocks.read(settings)
+    return whole("block_length", given, 1), "argument"
+
+
+Parts = Mapping[str, Sequence[tuple[str, int]]]
+"""Tensor name -> the parameters it holds, one below the other, with the rows of each."""
+
+
+def _expected(network: Backbone, checkpoint: Checkpoint, family: Family, settings: Settings) -> Parts:
+    """What exactly the tensors of the checkpoint that are needed hold."""
     # A tied head is the same parameter as the embedding and appears here once, as the embedding.
-    parameters = {family.tensor_name(name, settings): (name, tuple(p.shape)) for name, p in network.named_parameters()}
-    shapes = {name: shape for name, (_, shape) in parameters.items()}
+    parts: dict[str, list[tuple[str, int]]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, parameter in network.named_parameters():
+        tensor, shape = family.tensor_name(name, settings), tuple(parameter.shape)
+        parts.setdefault(tensor, []).append((name, shape[0]))
+        shapes[tensor] = (shapes[tensor][0] + shape[0], *shape[1:]) if tensor in shapes else shape
     head, embedding = (family.tensor_name(name, settings) for name in ("head.weight", "embed.weight"))
     if network.spec.tied_head and head in checkpoint.tensors and embedding in checkpoint.tensors:
         if not torch.equal(checkpoint.read(head), checkpoint.read(embedding)):
@@ -89,20 +115,23 @@ def _expected(network: Backbone, checkpoint: Checkpoint, family: Family, setting
             )
         shapes[head] = shapes[embedding]
     checkpoint.expect(shapes)
-    return {name: parameter for name, (parameter, _) in parameters.items()}
+    return parts
 
 
 def _fill(
     network: Backbone,
     checkpoint: Checkpoint,
-    names: Mapping[str, str],
+    parts: Parts,
     placement: Mapping[str, Device],
     dtype: torch.dtype,
 ) -> None:
-    for name, tensor in checkpoint.read_all(names):
-        # Copied: the tensor is a view of the file, which would have to stay unchanged, and may lie unaligned in it.
-        value = tensor.to(dtype, copy=True)
-        set_module_tensor_to_device(network, names[name], _place(names[name], placement), value=value, dtype=dtype)
+    for tensor, stored in checkpoint.read_all(parts):
+        pieces = torch.split(stored, [rows for _, rows in parts[tensor]])
+        for (name, _), piece in zip(parts[tensor], pieces, strict=True):
+            kind = torch.float32 if network.keeps_float32(name) else dtype
+            # Copied: the tensor is a view of the file, which would have to stay unchanged, and may lie unaligned in it.
+            value = piece.to(kind, copy=True)
+            set_module_tensor_to_device(network, name, _place(name, placement), value=value, dtype=kind)
     network.tie_weights()
 
 

@@ -32,6 +32,7 @@ class Shadow:
         token_ids, positions: `[s]` long, what those flat rows are fed.
         own: `[s]` long, the column among the row's keys that each shadow takes the place of.
         hidden: `[s]` long, the column it must not see; the same one unless the family is shifted.
+        seen: `[s, m]` bool, the columns that its position sees; None: all.
     """
 
     start: int
@@ -39,6 +40,7 @@ class Shadow:
     positions: Tensor
     own: Tensor
     hidden: Tensor
+    seen: Tensor | None = None
 
     @property
     def stop(self) -> int:
@@ -46,7 +48,8 @@ class Shadow:
 
     def to(self, device: torch.device) -> Shadow:
         """The shadow with what attention reads of it, at every layer, on `device`."""
-        return replace(self, own=self.own.to(device), hidden=self.hidden.to(device))
+        seen = None if self.seen is None else self.seen.to(device)
+        return replace(self, own=self.own.to(device), hidden=self.hidden.to(device), seen=seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Group:
         stores: the rows' K/V stores, or empty where rows attend to their fed tokens only.
         slots: the K/V slots each row feeds, a slice where they are consecutive; unread without stores.
         shadows: of the group's rows that have any, with the row's index in the group.
+        seen: `[B, n, m]` bool, which of its row's keys a query sees; None: all.
     """
 
     start: int
@@ -68,10 +72,18 @@ class Group:
     stores: tuple[RowKV, ...]
     slots: tuple[slice | Tensor, ...]
     shadows: tuple[tuple[int, Shadow], ...] = ()
+    seen: Tensor | None = None
 
     @property
     def stop(self) -> int:
         return self.start + self.rows * self.queries
+
+    def to(self, device: torch.device) -> Group:
+        """The group with what attention reads of it, at every layer, on `device`."""
+        if not self.shadows and self.seen is None:
+            return self
+        seen = None if self.seen is None else self.seen.to(device)
+        return replace(self, seen=seen, shadows=tuple((row, shadow.to(device)) for row, shadow in self.shadows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +111,22 @@ class RaggedBatch:
         moved = {
             name: getattr(self, name).to(device, non_blocking=True) for name in ("token_ids", "positions", "sources")
         }
-        groups = tuple(
-            replace(group, shadows=tuple((row, shadow.to(device)) for row, shadow in group.shadows))
-            if group.shadows
-            else group
-            for group in self.groups
-        )
-        return replace(self, groups=groups, **moved)
+        return replace(self, groups=tuple(group.to(device) for group in self.groups), **moved)
 
 
-def pack(rows: Sequence[RowInput], lookback: int, mask_token_id: int | None = None) -> RaggedBatch:
+def pack(
+    rows: Sequence[RowInput], lookback: int, mask_token_id: int | None = None, block: int | None = None
+) -> RaggedBatch:
     """Lay out `rows` (at least one) for one forward. Only shadows need to know the mask id.
+
+    Args:
+        block: as `BackboneSpec.block`.
 
     Raises:
         ModelError: a row is empty or inconsistent, its slots lie outside its store, or a wanted position's source
             (`max(p - lookback, 0)`) is not among those fed.
     """
-    shapes = [_shape(index, row) for index, row in enumerate(rows)]
+    shapes = [_shape(index, row, block) for index, row in enumerate(rows)]
     order = sorted(range(len(rows)), key=shapes.__getitem__)
     sizes = [rows[r].token_ids.numel() for r in order]
     starts = list(accumulate(sizes, initial=0))
@@ -126,14 +137,15 @@ def pack(rows: Sequence[RowInput], lookback: int, mask_token_id: int | None = No
     ].tolist()
     slots = [_slots(rows[r], first, last) for r, first, last in zip(order, ends[::2], ends[1::2], strict=True)]
     length = max(ends[1::2]) + 1
-    shadows = _shadows(rows, starts[-1], lookback, mask_token_id)
+    shadows = _shadows(rows, starts[-1], lookback, mask_token_id, block)
 
     groups = []
-    for (_, queries, _), members in groupby(range(len(order)), key=lambda i: shapes[order[i]]):
+    for (_, _, queries, _), members in groupby(range(len(order)), key=lambda i: shapes[order[i]]):
         group = list(members)
         stores = tuple(kv for i in group if (kv := rows[order[i]].kv) is not None)
         own = tuple((at, shadows[order[i]]) for at, i in enumerate(group) if order[i] in shadows)
-        groups.append(Group(starts[group[0]], len(group), queries, stores, tuple(slots[i] for i in group), own))
+        seen = _seen([rows[order[i]] for i in group], block)
+        groups.append(Group(starts[group[0]], len(group), queries, stores, tuple(slots[i] for i in group), own, seen))
     sources, counts = _sources(rows, order, sizes, positions, length, lookback), [row.wanted.numel() for row in rows]
     if shadows:
         pieces = list(torch.split(sources, counts))
@@ -150,17 +162,39 @@ def pack(rows: Sequence[RowInput], lookback: int, mask_token_id: int | None = No
     )
 
 
-def _shadows(rows: Sequence[RowInput], start: int, lookback: int, mask_token_id: int | None) -> dict[int, Shadow]:
+def _sees_all(row: RowInput, block: int | None) -> bool:
+    """Whether every fed token sees all of its row's keys."""
+    last = int(row.positions[-1]) if row.kv is None else row.kv.length - 1
+    return block is None or int(row.positions[0]) // block >= last // block
+
+
+def _keys(row: RowInput) -> Tensor:
+    """`[m]` long: the positions of the row's keys."""
+    return row.positions if row.kv is None else torch.arange(row.kv.length, device=row.positions.device)
+
+
+def _seen(rows: Sequence[RowInput], block: int | None) -> Tensor | None:
+    """`[B, n, m]`, or None: what the queries of rows of one group see; in one group all rows see all, or none does."""
+    if block is None or _sees_all(rows[0], block):
+        return None
+    return torch.stack([row.positions[:, None] // block >= _keys(row) // block for row in rows])
+
+
+def _shadows(
+    rows: Sequence[RowInput], start: int, lookback: int, mask_token_id: int | None, block: int | None
+) -> dict[int, Shadow]:
     """The shadows of the rows that have any, by the row's number; their flat rows begin at `start`."""
     found: dict[int, Shadow] = {}
     for r, row in enumerate(rows):
         if row.shadows is not None:
-            found[r] = _shadow(row, row.shadows, start, lookback, mask_token_id)
+            found[r] = _shadow(row, row.shadows, start, lookback, mask_token_id, block)
             start = found[r].stop
     return found
 
 
-def _shadow(row: RowInput, wanted: Tensor, start: int, lookback: int, mask_token_id: int | None) -> Shadow:
+def _shadow(
+    row: RowInput, wanted: Tensor, start: int, lookback: int, mask_token_id: int | None, block: int | None
+) -> Shadow:
     assert mask_token_id is not None, "LLM refuses models without a mask id"
     source = (wanted - lookback).clamp_min(0)
     own, hidden = torch.searchsorted(row.positions, source), torch.searchsorted(row.positions, wanted)
@@ -172,18 +206,19 @@ def _shadow(row: RowInput, wanted: Tensor, start: int, lookback: int, mask_token
     token_ids = torch.where(source == wanted, mask_token_id, row.token_ids[own])
     if row.kv is not None:
         own, hidden = source, wanted  # a store has a slot a position
-    return Shadow(start, token_ids, source, own, hidden)
+    seen = None if block is None or _sees_all(row, block) else source[:, None] // block >= _keys(row) // block
+    return Shadow(start, token_ids, source, own, hidden, seen)
 
 
-def _shape(index: int, row: RowInput) -> tuple[bool, int, int]:
-    """(has a store, queries, keys): rows that agree may share an attention call."""
+def _shape(index: int, row: RowInput, block: int | None) -> tuple[bool, bool, int, int]:
+    """(has a store, sees all, queries, keys): rows that agree may share an attention call."""
     queries = row.token_ids.numel()
     if row.token_ids.dim() != 1 or queries == 0 or row.token_ids.shape != row.positions.shape:
         raise ModelError(
             f"row {index}: token_ids {list(row.token_ids.shape)} and positions {list(row.positions.shape)} must be "
             "1-D, of equal length, and hold at least one token; feed every row what it needs or leave it out"
         )
-    return row.kv is not None, queries, queries if row.kv is None else row.kv.length
+    return row.kv is not None, _sees_all(row, block), queries, queries if row.kv is None else row.kv.length
 
 
 def _slots(row: RowInput, first: int, last: int) -> slice | Tensor:

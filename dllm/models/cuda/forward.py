@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dllm.models.block import Block
 from dllm.models.cuda import kernels
 from dllm.models.cuda.kernels import power
 from dllm.models.cuda.plan import Store
-from dllm.models.layers import Attention, Block, RMSNorm
+from dllm.models.layers import Attention, RMSNorm, SwiGLU
 from dllm.models.spec import BackboneSpec
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape, long: Lo
         x = x * spec.embedding_scale
     update: Tensor | None = None
     for block in network.blocks:
-        assert isinstance(block, Block)
+        assert isinstance(block, Block) and isinstance(block.mlp, SwiGLU)
         hidden = norm(block.attention_norm, x, update)
         update = _attention(network.spec, block.attention, hidden, table, angles, shape, long)
         hidden = norm(block.mlp_norm, x, update)

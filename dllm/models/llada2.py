@@ -1,0 +1,106 @@
+"""LLaDA2.0-mini and -flash, LLaDA2.1 (arXiv 2512.15745): a block-causal mixture of experts in Ling's layout.
+
+Blocks of 32 positions are counted from the canvas's first, prompt included. Row i predicts position i. The published
+configs name neither the mask's id nor the length of a block.
+"""
+
+from __future__ import annotations
+
+from dllm.models.family import BlockCausal, Family, Settings
+from dllm.models.llada_moe import ROLES
+from dllm.models.qwen import expert_name
+from dllm.models.spec import BackboneSpec, MoESpec
+
+_TOP = {"embed": "model.word_embeddings", "norm": "model.norm", "head": "lm_head"}
+_BLOCK = {
+    "attention_norm": "input_layernorm",
+    # one tensor: the query heads, then the key heads, then the value heads
+    "attention.q": "attention.query_key_value",
+    "attention.k": "attention.query_key_value",
+    "attention.v": "attention.query_key_value",
+    "attention.o": "attention.dense",
+    "attention.q_norm": "attention.query_layernorm",
+    "attention.k_norm": "attention.key_layernorm",
+    "mlp_norm": "post_attention_layernorm",
+    "mlp.router": "mlp.gate",
+}
+
+
+def _spec(settings: Settings) -> BackboneSpec:
+    settings.only("hidden_act", "silu")
+    settings.only("rope_scaling", None)
+    settings.only("norm_head", False)
+    settings.only("score_function", "sigmoid")
+    settings.only_if_present("router_dtype", "fp32")
+    settings.only_if_present("use_rmsnorm", True)
+    settings.only_if_present("use_sliding_window", False)
+    heads, head_dim = "num_attention_heads", settings.even("head_dim")
+    rotary_dim = settings.rotary_dim(head_dim)
+    settings.only_if_present("rotary_dim", rotary_dim)
+    dense = settings.integer("first_k_dense_replace", least=0)
+    return BackboneSpec(
+        columns=settings.integer("vocab_size"),
+        hidden_size=settings.integer("hidden_size"),
+        intermediate_size=settings.integer("intermediate_size"),
+        layers=settings.integer("num_hidden_layers"),
+        heads=settings.integer(heads),
+        kv_heads=settings.kv_heads("num_key_value_heads", heads),
+        head_dim=head_dim,
+        norm_eps=settings.positive("rms_norm_eps"),
+        rope_theta=settings.positive("rope_theta"),
+        rope_full_precision=False,
+        rotary_dim=rotary_dim,
+        qkv_bias=settings.flag("use_qkv_bias"),
+        out_bias=settings.flag("use_bias"),
+        head_norm=settings.flag("use_qk_norm"),
+        tied_head=settings.flag("tie_word_embeddings"),
+        moe=_mixture(settings),
+        dense_layers=frozenset(range(dense)),
+    )
+
+
+def _mixture(settings: Settings) -> MoESpec:
+    width = settings.integer("moe_intermediate_size")
+    groups = settings.optional_integer("n_group", 1)
+    experts = settings.integer("num_experts")
+    settings.check("n_group", experts % groups == 0 and experts // groups > 1, f"a divisor of num_experts {experts}")
+    return MoESpec(
+        experts=experts,
+        per_token=settings.at_most("num_experts_per_tok", "num_experts"),
+        width=width,
+        shared_width=width * settings.optional_integer("num_shared_experts", 0, least=0),
+        score="sigmoid",
+        bias=settings.flag("moe_router_enable_expert_bias"),
+        groups=groups,
+        kept_groups=1 if groups == 1 else settings.at_most("topk_group", "n_group"),
+        normalised=settings.flag("norm_topk_prob"),
+        scale=settings.positive("routed_scaling_factor"),
+        full_precision=True,
+    )
+
+
+def _tensor_name(parameter: str, settings: Settings) -> str:
+    stem, leaf = parameter.rsplit(".", 1)
+    if stem in _TOP:
+        return f"{_TOP[stem]}.{leaf}"
+    _, layer, part = stem.split(".", 2)
+    if part == "mlp" and leaf == "bias":
+        return f"model.layers.{layer}.mlp.gate.expert_bias"
+    part = _BLOCK.get(part) or expert_name(part).replace("mlp.shared.", "mlp.shared_experts.")
+    return f"model.layers.{layer}.{part}.{leaf}"
+
+
+LLADA2 = Family(
+    name="LLaDA2",
+    architectures=("LLaDA2MoeModelLM",),
+    spec=_spec,
+    tensor_name=_tensor_name,
+    length_key="max_position_embeddings",
+    mask_token_id=156895,
+    eos_token_id=156892,
+    mask_tokens=("<|mask|>",),
+    turn_end_tokens=("<|role_end|>",),
+    chat_template=ROLES,
+    blocks=BlockCausal(length=32),
+    scheduler="threshold(0.95)",
+)

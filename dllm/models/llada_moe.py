@@ -1,0 +1,96 @@
+"""LLaDA-MoE-7B-A1B (arXiv 2509.24389): a mixture of experts under full bidirectional attention.
+
+Row i predicts position i. The published config names neither the mask nor its id.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dllm.models.family import Family, Settings
+from dllm.models.qwen import tensor_name
+from dllm.models.spec import BackboneSpec, MoESpec
+
+ROLES = (
+    "{% if messages[0]['role'] != 'system' %}"
+    "{{ '<role>SYSTEM</role>detailed thinking off<|role_end|>' }}"
+    "{% endif %}"
+    "{% for message in messages %}"
+    "{% set role = {'user': 'HUMAN'}.get(message['role'], message['role'] | upper) %}"
+    "{{ '<role>' + role + '</role>' + message['content'] + '<|role_end|>' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<role>ASSISTANT</role>' }}{% endif %}"
+)
+
+
+def _spec(settings: Settings) -> BackboneSpec:
+    settings.only("hidden_act", "silu")
+    settings.only("rope_scaling", None)
+    settings.only("moe_router_score_function", "softmax")
+    for key in ("router_num_group", "router_topk_group"):
+        settings.only_if_present(key, None, 1)
+    settings.only_if_present("routed_scaling_factor", None, 1)
+    heads, biases = "num_attention_heads", settings.flag("attention_bias")
+    head_dim = settings.head_dim("hidden_size", heads)
+    dense = _dense_layers(settings)
+    return BackboneSpec(
+        columns=settings.integer("vocab_size"),
+        hidden_size=settings.integer("hidden_size"),
+        intermediate_size=settings.integer("dense_intermediate_size") if dense else 1,
+        layers=settings.integer("num_hidden_layers"),
+        heads=settings.integer(heads),
+        kv_heads=settings.kv_heads("num_key_value_heads", heads),
+        head_dim=head_dim,
+        norm_eps=settings.positive("rms_norm_eps"),
+        rope_theta=settings.positive("rope_theta"),
+        rope_full_precision=False,
+        rotary_dim=settings.rotary_dim(head_dim),
+        qkv_bias=biases,
+        out_bias=biases,
+        head_norm=settings.flag("qk_layernorm"),
+        clip=None if settings.get("clip_qkv") is None else settings.positive("clip_qkv"),
+        tied_head=settings.flag("tie_word_embeddings"),
+        gaps_keep_distance=True,
+        moe=MoESpec(
+            experts=settings.integer("num_experts"),
+            per_token=settings.at_most("num_experts_per_tok", "num_experts"),
+            width=settings.integer("expert_intermediate_size"),
+            shared_width=settings.optional_integer("shared_expert_intermediate_size", 0),
+            score="softmax",
+            bias=settings.flag("moe_router_enable_expert_bias"),
+            bias_counts=True,
+            normalised=False,  # as published, whatever norm_topk_prob says
+        ),
+        dense_layers=dense,
+    )
+
+
+def _dense_layers(settings: Settings) -> frozenset[int]:
+    """Those whose entry of `moe_layer_freq` is 0; a number stands for one entry a layer."""
+    layers = settings.integer("num_hidden_layers")
+    pattern: Any = settings.get("moe_layer_freq")
+    pattern = [pattern] * layers if isinstance(pattern, int) else pattern
+    settings.check(
+        "moe_layer_freq",
+        isinstance(pattern, list) and len(pattern) == layers and set(pattern) <= {0, 1},
+        f"a list of {layers} entries, 1 for experts and 0 for a dense layer",
+    )
+    return frozenset(layer for layer, experts in enumerate(pattern) if not experts)
+
+
+def _tensor_name(parameter: str, settings: Settings) -> str:
+    return tensor_name(parameter, settings).replace(".mlp.shared.", ".shared_expert.")
+
+
+LLADA_MOE = Family(
+    name="LLaDA-MoE",
+    architectures=("LLaDAMoEModelLM", "LLaDAMoEModel"),
+    spec=_spec,
+    tensor_name=_tensor_name,
+    length_key="max_position_embeddings",
+    mask_token_id=156895,
+    eos_token_id=156892,
+    mask_tokens=("<|mask|>",),
+    turn_end_tokens=("<|role_end|>",),
+    chat_template=ROLES,
+)

@@ -1,0 +1,88 @@
+"""What the families that grew out of Qwen have in common: the names of tensors, the keys of config.json, ChatML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dllm.models.family import Settings
+
+_TOP = {"embed": "model.embed_tokens", "norm": "model.norm", "head": "lm_head"}
+_BLOCK = {
+    "attention_norm": "input_layernorm",
+    "attention.q": "self_attn.q_proj",
+    "attention.k": "self_attn.k_proj",
+    "attention.v": "self_attn.v_proj",
+    "attention.o": "self_attn.o_proj",
+    "attention.q_norm": "self_attn.q_norm",
+    "attention.k_norm": "self_attn.k_norm",
+    "mlp_norm": "post_attention_layernorm",
+    "mlp.gate": "mlp.gate_proj",
+    "mlp.up": "mlp.up_proj",
+    "mlp.down": "mlp.down_proj",
+    "mlp.router": "mlp.gate",
+}
+
+SYSTEM = (
+    "{% if messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}"
+    "{% endif %}"
+)
+"""In front of ChatML where a conversation brings no system message: Qwen2.5's habit, not Qwen3's."""
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+NO_THINKING = "{% if add_generation_prompt %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+"""Behind ChatML: Qwen3's way of answering at once."""
+
+
+def dimensions(settings: Settings) -> dict[str, Any]:
+    """The fields of a `BackboneSpec` that all of these families read alike.
+
+    `head_dim` may differ from `hidden_size` over the heads, and is that where the config does not name it.
+    """
+    settings.only("hidden_act", "silu")
+    settings.only_if_present("use_sliding_window", False)
+    settings.only_if_present("use_mrope", False)
+    _all_full(settings)
+    heads = "num_attention_heads"
+    head_dim = settings.values.get("head_dim")
+    return {
+        "columns": settings.integer("vocab_size"),
+        "hidden_size": settings.integer("hidden_size"),
+        "intermediate_size": settings.integer("intermediate_size"),
+        "layers": settings.integer("num_hidden_layers"),
+        "heads": settings.integer(heads),
+        "kv_heads": settings.kv_heads("num_key_value_heads", heads),
+        "head_dim": settings.head_dim("hidden_size", heads) if head_dim is None else settings.even("head_dim"),
+        "norm_eps": settings.positive("rms_norm_eps"),
+        "rope_theta": settings.theta(),
+        "rope_full_precision": False,
+        "tied_head": settings.flag("tie_word_embeddings"),
+    }
+
+
+def _all_full(settings: Settings) -> None:
+    if settings.values.get("layer_types") is not None:
+        kinds = settings.get("layer_types")
+        settings.check(
+            "layer_types", isinstance(kinds, list) and set(kinds) == {"full_attention"}, "'full_attention' only"
+        )
+
+
+def tensor_name(parameter: str, settings: Settings) -> str:
+    """Qwen2's, Qwen3's and Qwen3-MoE's names; one norm a head is the only thing that tells them apart."""
+    stem, leaf = parameter.rsplit(".", 1)
+    if stem in _TOP:
+        return f"{_TOP[stem]}.{leaf}"
+    _, layer, part = stem.split(".", 2)
+    if part == "mlp":  # the router's bias; only LLaDA-MoE has one
+        return f"model.layers.{layer}.mlp.expert_bias"
+    return f"model.layers.{layer}.{_BLOCK.get(part) or expert_name(part)}.{leaf}"
+
+
+def expert_name(part: str) -> str:
+    """`mlp.experts.7.gate` -> `mlp.experts.7.gate_proj`."""
+    return f"{part}_proj"

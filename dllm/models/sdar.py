@@ -1,0 +1,59 @@
+"""SDAR and TraDo, dense and mixture (arXiv 2510.06303): Qwen3's tensors, block-causal.
+
+A position sees its own block, of 4 to 64 positions counted from the canvas's first, and the blocks before. Row i
+predicts position i.
+"""
+
+from __future__ import annotations
+
+from dllm.models.family import BlockCausal, Family, Settings
+from dllm.models.qwen import CHATML, NO_THINKING, dimensions, tensor_name
+from dllm.models.spec import BackboneSpec, MoESpec
+
+
+def qwen3(settings: Settings) -> BackboneSpec:
+    """Qwen3's decoder; with experts if the config has some."""
+    biases = settings.flag("attention_bias")
+    moe = _mixture(settings) if "num_experts" in settings.values else None
+    return BackboneSpec(
+        **dimensions(settings),
+        qkv_bias=biases,
+        out_bias=biases,
+        head_norm=True,
+        moe=moe,
+        dense_layers=frozenset() if moe is None else _dense_layers(settings),
+    )
+
+
+def _mixture(settings: Settings) -> MoESpec:
+    return MoESpec(
+        experts=settings.integer("num_experts"),
+        per_token=settings.at_most("num_experts_per_tok", "num_experts"),
+        width=settings.integer("moe_intermediate_size"),
+        score="softmax",
+        normalised=settings.flag("norm_topk_prob"),
+    )
+
+
+def _dense_layers(settings: Settings) -> frozenset[int]:
+    """Those named, and all but every n-th."""
+    step = settings.optional_integer("decoder_sparse_step", 1)
+    named = settings.values.get("mlp_only_layers") or ()
+    layers = range(settings.integer("num_hidden_layers"))
+    return frozenset(layer for layer in layers if layer in named or (layer + 1) % step)
+
+
+SDAR = Family(
+    name="SDAR",
+    architectures=("SDARForCausalLM", "SDARMoeForCausalLM"),
+    spec=qwen3,
+    tensor_name=tensor_name,
+    length_key="max_position_embeddings",
+    mask_token_id=151669,
+    eos_token_id=151643,
+    mask_tokens=("<|MASK|>", "<MASK>"),
+    turn_end_tokens=("<|im_end|>",),
+    chat_template=CHATML + NO_THINKING,
+    blocks=BlockCausal(key="block_size", length=4),
+    scheduler="threshold(0.85)",
+)
