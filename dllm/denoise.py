@@ -24,7 +24,7 @@ from dllm.models.base import RowDenoiser
 from dllm.questions import Question
 from dllm.row import Row
 from dllm.trace import TraceStep
-from dllm.views import StepView
+from dllm.views import StepView, block_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,7 @@ def _settle_block(row: Row, view: StepView) -> StepView:
             raise ConfigError(
                 f"scheduler {scheduler}: block_end must be in {row.settled + 1}...{len(row.canvas)}, not {end!r}"
             )
+        end = min(end, block_end(row.start, len(row.canvas), row.rule, len(row.canvas)))
         row.end, view = end, view.until(end)
         row.block_masked = view.block_masked
     row.state = scheduler.open_block(view, row.state)
@@ -184,11 +185,11 @@ def _record(question: Question, change: Change, seconds: float) -> TraceStep:
 def _close(row: Row) -> None:
     """Set `finish_reason` if nothing is left to do."""
     if row.stop_check is not None:
-        keep = row.stop_check(row.canvas[row.prompt_length : row.settled].tolist())
+        keep = row.stop_check(row.canvas[row.prompt_length : row.settled][: row.keep].tolist())
         if keep is not None:
             row.cut(row.prompt_length + keep)
             row.finish_reason = "stop"
-    if row.finish_reason is None and not row.masked.any():
+    if row.finish_reason is None and row.full:
         ended = int(row.canvas[-1]) in row.eos_token_ids
         row.finish_reason = "stop" if ended else row.when_full
     if row.finish_reason is not None:

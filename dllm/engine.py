@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dllm.errors import ConfigError, PromptError
-from dllm.models.base import RowDenoiser
+from dllm.models.base import RowDenoiser, Usual, block_rule
 from dllm.params import SamplingParams
 from dllm.row import Row
 from dllm.sampling import MEASURES
@@ -52,7 +52,10 @@ class Engine:
         if tokenizer is not None:
             # a hole is inside a document, where an end-of-text token can only be noise
             holes[list(model.eos_token_ids)] = True
+        self.rule = block_rule(model)
+        self._usual = getattr(model, "usual", Usual())
         self._bound: dict[Scheduler, Scheduler] = {}
+        self._settled: dict[int, tuple[SamplingParams, SamplingParams]] = {}
         self.banned, self.banned_in_holes = banned.to(model.device), holes.to(model.device)
 
     def encode(self, text: str) -> list[int]:
@@ -92,6 +95,22 @@ class Engine:
         if unknown:
             raise ConfigError(f"scheduler {bound} asks for measures {unknown}; known: {', '.join(MEASURES)}")
         return bound
+
+    def settled(self, params: SamplingParams) -> SamplingParams:
+        """The parameters with what the model is used to where nobody asked; the same object for the same one."""
+        kept = self._settled.get(id(params))
+        if kept is None:
+            kept = self._settled[id(params)] = (params, params.settled(self._usual))  # the first keeps its id taken
+            while len(self._settled) > BOUND:
+                self._settled.pop(next(iter(self._settled)))
+        return kept[1]
+
+    def whole_blocks(self, length: int) -> int:
+        """A canvas's length, on a block-causal model that of whole blocks, as far as it has so much context."""
+        if self.rule is None:
+            return length
+        whole = -(-length // self.rule.length) * self.rule.length
+        return max(length, min(whole, self.model.max_length or whole))
 
     def constrain(self, row: Row, params: SamplingParams, *, ends: bool, advise: bool = True) -> None:
         """Hold a row to the grammar asked for, if any; `ends`: whether an end of text may stop it before it is full.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,19 @@ from dllm.cache import Cache, as_cache
 from dllm.check import in_range, whole
 from dllm.errors import ConfigError
 from dllm.grammars.grammar import Grammar
+from dllm.models.base import Usual
 from dllm.schedulers import Scheduler, as_scheduler
+
+
+class _Length(int):
+    """The block length of requests that name none."""
+
+
+class _Spec(str):
+    """The scheduler of requests that name none."""
+
+
+BLOCK_LENGTH, SCHEDULER = _Length(Usual().block_length), _Spec(Usual().scheduler)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +32,8 @@ class SamplingParams:
 
     Attributes:
         max_new_tokens: masks put behind the prompt; need not be a multiple of `block_length`.
-        block_length: tokens of a semi-autoregressive block; the last block is the remainder.
+        block_length: tokens of a semi-autoregressive block; the last block is the remainder. A block-causal model's own
+            blocks are never crossed. Unless it is given, a model may have a better one (`dllm doctor` tells).
         steps: denoising steps over the whole answer, read by `llada` and `dream` only; None = one a token.
         temperature: 0 takes the most probable token; above, Gumbel noise of that size in float64.
         top_p: keep the smallest set of tokens with at least this probability; shapes the proposal only.
@@ -29,15 +42,16 @@ class SamplingParams:
             `u + (w + 1)(c - u)`.
         seed: of the noise; None draws one for each request (it is kept in `RequestOutput.seed`).
         n: samples a prompt, with seeds seed ... seed + n - 1.
-        scheduler: a spec such as `"threshold(0.9)"`, or a `Scheduler`.
-        cache: `"auto"`, a name, or a `Cache`. auto: `prefix` where the model offers K/V, else `none`.
+        scheduler: a spec such as `"threshold(0.9)"`, or a `Scheduler`. Unless given, a model may have a better one.
+        cache: `"auto"`, a name, or a `Cache`. auto: `exact` on block-causal models, `prefix` on others that offer K/V,
+            else `none`.
         grammar: a `Grammar` that the answer (in `infill`, the whole document) is held to; None = free text.
         stop: strings that end an answer; the text is cut before the first of them. Not with a grammar.
         ignore_eos: commit EOS like any other token and fill the whole answer.
     """
 
     max_new_tokens: int = 128
-    block_length: int = 32
+    block_length: int = BLOCK_LENGTH
     steps: int | None = None
     temperature: float = 0.0
     top_p: float | None = None
@@ -45,7 +59,7 @@ class SamplingParams:
     cfg_scale: float = 0.0
     seed: int | None = None
     n: int = 1
-    scheduler: str | Scheduler = "threshold(0.9)"
+    scheduler: str | Scheduler = SCHEDULER
     cache: str | Cache = "auto"
     grammar: Grammar | None = None
     stop: Sequence[str] = ()
@@ -55,7 +69,6 @@ class SamplingParams:
         # bounds far beyond use: a slip of the keyboard is an error and not a hang
         checked = {
             "max_new_tokens": whole("max_new_tokens", self.max_new_tokens, 1),
-            "block_length": whole("block_length", self.block_length, 1),
             "steps": whole("steps", self.steps, 1, 1_000_000, optional=True),
             "temperature": in_range("temperature", self.temperature, 0.0, 1e6),
             "top_p": in_range("top_p", self.top_p, 0.0, 1.0, optional=True, above=True),
@@ -64,6 +77,8 @@ class SamplingParams:
             "seed": whole("seed", self.seed, 0, optional=True),
             "n": whole("n", self.n, 1, 100_000),
         }
+        if not isinstance(self.block_length, _Length):
+            checked["block_length"] = whole("block_length", self.block_length, 1)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if 0 < self.temperature < 1e-6:
@@ -94,6 +109,15 @@ class SamplingParams:
                 "leave steps out, or use scheduler='llada'"
             )
         _ = self.caching  # reads the spec now, so that a mistake is named here and not at the first request
+
+    def settled(self, usual: Usual) -> SamplingParams:
+        """With a model's usual block length and scheduler where none was asked for."""
+        changes: dict[str, Any] = {}
+        if isinstance(self.block_length, _Length) and usual.block_length != self.block_length:
+            changes["block_length"] = usual.block_length
+        if isinstance(self.scheduler, _Spec) and usual.scheduler != self.scheduler:
+            changes["scheduler"] = usual.scheduler
+        return replace(self, **changes) if changes else self
 
     @cached_property
     def schedule(self) -> Scheduler:

@@ -35,6 +35,7 @@ class Parts:
     @classmethod
     def of(cls, engine: Engine, params: SamplingParams) -> Parts:
         """Raises ConfigError or CapabilityError where the scheduler or the cache cannot work on this model."""
+        params = engine.settled(params)
         return cls(engine, params, engine.bind(params.schedule), resolve_cache(params.caching, engine.model))
 
 
@@ -88,10 +89,13 @@ class Answer:
     @classmethod
     def make(cls, parts: Parts, prompt: list[int], seed: int) -> Answer:
         engine, params = parts.engine, parts.params
-        canvas = torch.tensor(prompt + [engine.mask_token_id] * params.max_new_tokens)
+        keep = len(prompt) + params.max_new_tokens
+        length = keep if params.grammar is not None else engine.whole_blocks(keep)
+        canvas = torch.tensor(prompt + [engine.mask_token_id] * (length - len(prompt)))
         eos = frozenset[int]() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
         masked = torch.arange(len(canvas)) >= len(prompt)
         row = _row(parts, canvas, masked, seed, prompt_length=len(prompt), eos_token_ids=eos)
+        row.keep = keep
         engine.constrain(row, params, ends=bool(eos))
         if params.stop and engine.tokenizer is not None:
             row.stop_check = stop_check(engine.tokenizer, params.stop)
@@ -116,7 +120,7 @@ class Answer:
         )
 
     def _ids(self, end: int) -> list[int]:
-        ids: list[int] = self.row.canvas[len(self.prompt) : end].tolist()
+        ids: list[int] = self.row.canvas[: self.row.keep][len(self.prompt) : end].tolist()
         return ids[:-1] if ids and ids[-1] in self.row.eos_token_ids else ids
 
     def _text(self, ids: list[int]) -> str:
@@ -237,6 +241,7 @@ def _row(
         seed=seed,
         steps=params.steps,
         block_length=params.block_length,
+        rule=engine.rule,
         cfg_scale=params.cfg_scale,
     )
 

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from dllm.cache import Cache
 from dllm.constrain import Constraint
-from dllm.models.base import RowKV
+from dllm.models.base import Blocks, RowKV
 from dllm.outputs import FinishReason
 from dllm.sampling import Shape
 from dllm.schedulers import Scheduler
 from dllm.schedulers.base import State
 from dllm.trace import Trace
-from dllm.views import CanvasView
+from dllm.views import CanvasView, block_end
 
 if TYPE_CHECKING:
     from dllm.questions import Question
@@ -35,6 +35,8 @@ class Row:
         masked: `[L]` bool; kept apart from the ids, so that a given mask id could never be taken for a hole.
         given: `[L]` bool, tokens that came with the request (what CFG hides), or that a scheduler planted.
         prompt_length: tokens in front of the answer; 0 in infilling.
+        rule: see `CanvasView`.
+        keep: the row is done when no mask is left before this position; None: on the canvas.
         banned: `[V]` bool on the model's device, ids never proposed.
         eos_token_ids: ids that cut the canvas; empty in infilling and with `ignore_eos`.
         stop_check: see StopCheck.
@@ -64,6 +66,8 @@ class Row:
     seed: int
     steps: int | None
     block_length: int
+    rule: Blocks | None = None
+    keep: int | None = None
     cfg_scale: float = 0.0
     eos_token_ids: frozenset[int] = frozenset()
     stop_check: StopCheck | None = None
@@ -113,6 +117,7 @@ class Row:
             block_step=self.block_step,
             steps=self.steps,
             block_length=self.block_length,
+            rule=self.rule,
             seed=self.seed,
             eos_token_ids=self.eos_token_ids,
             stored=self.stored,
@@ -125,15 +130,20 @@ class Row:
         left = self.masked.nonzero()
         return int(left[0, 0]) if len(left) else len(self.canvas)
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing is left to denoise."""
+        return not bool(self.masked[: self.keep].any())
+
     def open_block(self) -> None:
-        """Where the live block has no mask left, open the next: from the first mask on, `block_length` positions.
+        """Where the live block has no mask left, open the next: from the first mask on, to where `block_end` says.
 
         Its end is settled after its first forward, since a scheduler may choose it by what is predicted.
         """
         if self.masked[self.start : self.end].any():
             return
         self.start = self.settled
-        self.end = min(self.start + self.block_length, len(self.canvas))
+        self.end = block_end(self.start, self.block_length, self.rule, len(self.canvas))
         self.block_masked = int(self.masked[self.start : self.end].sum())
         self.block_step = 0
 

@@ -12,7 +12,7 @@ from dllm.errors import ConfigError
 from dllm.noise import uniform
 
 if TYPE_CHECKING:
-    from dllm.models.base import Denoiser
+    from dllm.models.base import Blocks, Denoiser
     from dllm.tokenizer import Tokenizer
 
 
@@ -40,6 +40,7 @@ class CanvasView:
         block_step: the same, since the live block was opened.
         steps: the step budget asked for, or None.
         block_length: tokens a block is asked to have.
+        rule: how a block-causal model sees the canvas; None: it sees all of it.
         seed: of the row's noise.
         eos_token_ids: ids that end the answer; empty in infilling and with `ignore_eos`.
         stored: `[L]` long, the id that each slot of the row's K/V was last computed from; -1 where none was.
@@ -58,6 +59,7 @@ class CanvasView:
     block_step: int
     steps: int | None
     block_length: int
+    rule: Blocks | None
     seed: int
     eos_token_ids: frozenset[int]
     stored: Tensor
@@ -69,6 +71,21 @@ class CanvasView:
         `stream` keeps uses apart; the proposal's Gumbel noise is stream 0.
         """
         return uniform(self.seed, self.step if step is None else step, positions, 1, stream=stream).squeeze(-1)
+
+
+def block_end(start: int, block_length: int, rule: Blocks | None, length: int) -> int:
+    """One past the last position of a block that opens at `start` on a canvas of `length` tokens.
+
+    On a block-causal model it lies inside one block of attention, which it splits from its beginning on; where the
+    first token of such a block is settled alone, that is a block of its own.
+    """
+    if rule is None:
+        return min(start + block_length, length)
+    first = start // rule.length * rule.length
+    if rule.lead and start == first > 0:
+        return start + 1
+    piece = min(block_length, rule.length)
+    return min(first + ((start - first) // piece + 1) * piece, first + rule.length, length)
 
 
 def live(view: CanvasView, positions: Tensor, end: int) -> Tensor:

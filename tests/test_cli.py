@@ -54,7 +54,9 @@ def test_every_option_arrives(dllm):
 def test_options_mirror_sampling_params():
     options = {field.name: field.default for field in fields(SamplingOptions)}
     options["n"], options["stop"], options["grammar"] = options.pop("samples"), options["stop"] or (), None
-    assert options == {field.name: field.default for field in fields(SamplingParams)}
+    left_to_the_model = {"block_length": 32, "scheduler": "threshold(0.9)"}
+    assert all(options.pop(name) is None for name in left_to_the_model)
+    assert options | left_to_the_model == {field.name: field.default for field in fields(SamplingParams)}
 
 
 def test_help_names_every_cache(dllm):
@@ -144,8 +146,9 @@ def test_schedulers(dllm):
     assert {"threshold", "topk", "factor", "llada", "dream"} <= set(by_name)
     for entry in found:
         assert entry["summary"] and entry["papers"], entry["name"]
-    (tau,) = by_name["threshold"]["arguments"]
+    tau, least = by_name["threshold"]["arguments"]
     assert tau == {"name": "tau", "default": 0.9, "required": False, "choices": []}
+    assert (least["name"], least["default"]) == ("least", 1)
     assert by_name["dream"]["arguments"][0]["choices"][0] == "entropy"
     table = dllm("schedulers", model=None).stdout
     assert all(name in table for name in by_name) and "2505.22618" in table

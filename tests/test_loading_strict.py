@@ -146,7 +146,7 @@ def test_bias_everywhere_with_norms_left_open_is_refused(tmp_path):
 
 def test_unknown_architecture(tmp_path):
     with pytest.raises(
-        ModelError, match=r"'LLaDAModel' is not one of LLaDAModelLM, DreamModel.*Did you mean 'LLaDAModelLM'"
+        ModelError, match=r"'LLaDAModel' is not one of LLaDAModelLM, .*DreamModel.*Did you mean 'LLaDAModelLM'"
     ):
         load_model(copy(LLADA, tmp_path, architectures=["LLaDAModel"]))
     for bad in ([], None, "LLaDAModelLM"):

@@ -139,7 +139,7 @@ def test_padded_row_has_the_bits_of_the_unpadded_one(model, gaps):
 
 
 def test_interior_gap_follows_the_family(name, model):
-    """Most count a masked-out token's position; Dream closes the gap, and so do we where the reference takes no mask."""
+    """Most count a masked-out token's position; Dream closes the gap, and we where the reference takes no mask."""
     closes = name in ("dream", "sdar", "llada2_moe")
     ids, kept = canvas(model, 12), torch.tensor([0, 1, 2, 6, 7, 8, 9, 10, 11])
     mask = torch.zeros(12, dtype=torch.bool)

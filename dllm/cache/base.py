@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dllm.errors import CapabilityError, ConfigError
-from dllm.models.base import KV, RowDenoiser, RowKV
+from dllm.models.base import KV, RowDenoiser, RowKV, block_rule
 from dllm.spec import Registry, parse_spec, spec_of
 from dllm.views import CanvasView
 
@@ -68,11 +68,13 @@ class Cache:
 
     Class attributes:
         stores: whether rows need K/V at all (then the model must offer the KV capability).
-        exact: whether tokens equal those of `none` on a full-bidirectional model.
+        exact: whether tokens equal those of `none`.
+        needs_blocks: whether it works on block-causal models only.
     """
 
     stores: bool = True
     exact: bool = False
+    needs_blocks: bool = False
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:
         """What to feed for this forward. What attention sees must have been fed, now or before.
@@ -126,19 +128,25 @@ def block(view: CanvasView, lookback: int, *, left: int = 0, right: int = 0, low
 
 
 def resolve_cache(cache: Cache | None, model: RowDenoiser) -> Cache:
-    """The cache to use on `model`; None ("auto") is `prefix` where K/V can be had and `none` elsewhere.
+    """The cache to use on `model`; None ("auto") is `exact` on block-causal models, `prefix` on others that offer K/V,
+    and `none` elsewhere.
 
     Raises:
-        CapabilityError: a named cache needs K/V and the model has none.
+        CapabilityError: a named cache needs K/V and the model has none, or blocks and attention is full.
     """
-    offers = KV in model.capabilities
+    offers, rule = KV in model.capabilities, block_rule(model)
     if cache is None:
-        return caches.get("prefix" if offers else "none")()
+        return caches.get("none" if not offers else "prefix" if rule is None else "exact")()
+    name = getattr(model, "name", type(model).__name__)
     if cache.stores and not offers:
-        name = getattr(model, "name", type(model).__name__)
         raise CapabilityError(
             f"cache={str(cache)!r} needs a model that offers keys and values; {name} declares "
             f"{sorted(model.capabilities) or 'no capabilities'}: use cache='none' or 'auto'"
+        )
+    if cache.needs_blocks and rule is None:
+        raise CapabilityError(
+            f"cache={str(cache)!r} needs a block-causal model; {name} sees the whole canvas, of which no part can be "
+            "stored for good: use cache='prefix', 'dual' or 'auto'"
         )
     return cache
 

@@ -70,14 +70,16 @@ class HowOptions:
     """How answers are generated and likelihoods estimated (a test holds the defaults to those of `Settings`)."""
 
     scheduler: Annotated[
-        str, Option("--scheduler", "-s", help="SPEC, see `dllm schedulers`.", rich_help_panel=_HOW)
-    ] = "threshold(0.9)"
+        str | None, Option("--scheduler", "-s", help="SPEC; else the model's, or threshold(0.9).", rich_help_panel=_HOW)
+    ] = None
     cache: Annotated[str, Option(help="none, auto, prefix, dual, ... (docs/caches.md).", rich_help_panel=_HOW)] = "none"
     max_new_tokens: Annotated[
         int | None, Option("--max-new-tokens", "-n", help="Canvas, whatever a task says.", rich_help_panel=_HOW)
     ] = None
     max_gen_toks: Annotated[int, Option(help="Canvas where a task says nothing.", rich_help_panel=_HOW)] = 256
-    block_length: Annotated[int, Option(help="Tokens a block.", rich_help_panel=_HOW)] = 32
+    block_length: Annotated[
+        int | None, Option(help="Tokens a block; else the model's, or 32.", rich_help_panel=_HOW)
+    ] = None
     steps: Annotated[
         int | None, Option(help="Steps over the answer; schedulers llada and dream only.", rich_help_panel=_HOW)
     ] = None

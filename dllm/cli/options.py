@@ -69,12 +69,14 @@ def _located(option: str, name: str, revision: str | None = None) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """The fields of SamplingParams, with its defaults (a test holds the two together)."""
+    """The fields of SamplingParams, with its defaults (a test holds them together); None where a model has its own."""
 
     max_new_tokens: Annotated[
         int, Option("--max-new-tokens", "-n", help="Tokens to make room for.", rich_help_panel=_SAMPLING)
     ] = 128
-    block_length: Annotated[int, Option(help="Tokens a block.", rich_help_panel=_SAMPLING)] = 32
+    block_length: Annotated[
+        int | None, Option(help="Tokens a block; else the model's, or 32.", rich_help_panel=_SAMPLING)
+    ] = None
     steps: Annotated[
         int | None,
         Option(help="Steps over the whole answer; schedulers llada and dream only.", rich_help_panel=_SAMPLING),
@@ -90,12 +92,18 @@ class SamplingOptions:
         int, Option(min=1, help="Samples a prompt, with seeds SEED, SEED+1, ...", rich_help_panel=_SAMPLING)
     ] = 1
     scheduler: Annotated[
-        str, Option("--scheduler", "-s", help="SPEC, see `dllm schedulers`.", rich_help_panel=_SAMPLING)
-    ] = "threshold(0.9)"
+        str | None,
+        Option(
+            "--scheduler",
+            "-s",
+            help="SPEC, see `dllm schedulers`; else the model's, or threshold(0.9).",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = None
     cache: Annotated[
         str,
         Option(
-            help="auto, none, prefix, dual, window, suffix, delayed or drift (docs/caches.md).",
+            help="auto, none, prefix, dual, window, suffix, delayed, drift or exact (docs/caches.md).",
             rich_help_panel=_SAMPLING,
         ),
     ] = "auto"
@@ -113,6 +121,7 @@ class SamplingOptions:
 
         given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         stop = given.pop("stop") or ()
+        given = {name: value for name, value in given.items() if value is not None}
         return SamplingParams(
             n=given.pop("samples"),
             stop=tuple(unescape(text) if escape else text for text in stop),

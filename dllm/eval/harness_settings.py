@@ -27,7 +27,7 @@ class Settings:
         max_new_tokens: canvas behind every prompt, whatever a task says.
         max_gen_toks: canvas behind the prompts of tasks that say nothing.
         temperature: whatever a task says.
-        scheduler, cache, block_length, steps: see `SamplingParams`.
+        scheduler, cache, block_length, steps: see `SamplingParams`; None leaves it to the model.
         cfg_scale: classifier-free guidance of generation and likelihood; see `SamplingParams`.
         seed: of the noise, and of the masks of the likelihood.
         mc_num: masks drawn for a likelihood, at least 2.
@@ -49,9 +49,9 @@ class Settings:
     max_new_tokens: int | None = None
     max_gen_toks: int = 256
     temperature: float | None = None
-    scheduler: str = "threshold(0.9)"
+    scheduler: str | None = None
     cache: str = "none"
-    block_length: int = 32
+    block_length: int | None = None
     steps: int | None = None
     cfg_scale: float = 0.0
     seed: int = 0
@@ -98,14 +98,15 @@ class Settings:
     @property
     def params(self) -> SamplingParams:
         """What a task does not say about its answers."""
+        own = {"block_length": self.block_length, "scheduler": self.scheduler}
+        asked: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
         return SamplingParams(
             max_new_tokens=self.max_new_tokens or self.max_gen_toks,
-            block_length=self.block_length,
             steps=self.steps,
             temperature=self.temperature or 0.0,
             cfg_scale=self.cfg_scale,
-            scheduler=self.scheduler,
             cache=self.cache,
+            **asked,
         )
 
     def load(self, processes: Processes) -> LLM:

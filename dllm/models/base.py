@@ -140,3 +140,8 @@ class RowDenoiser(Denoiser, Protocol):
     def new_kv(self, length: int) -> RowKV:
         """An empty store for a canvas of `length` tokens (KV capability only)."""
         ...
+
+
+def block_rule(model: Denoiser) -> Blocks | None:
+    """How a model's canvases fall into blocks: its attribute of that name, None where it has none and sees all."""
+    return getattr(model, "block_rule", None)

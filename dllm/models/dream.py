@@ -12,6 +12,8 @@ from dllm.models.spec import BackboneSpec
 
 
 def _spec(settings: Settings) -> BackboneSpec:
+    settings.only("rope_scaling", None)
+    settings.only("use_sliding_window", False)
     head_dim = settings.head_dim("hidden_size", "num_attention_heads")
     settings.only_if_present("head_dim", None, head_dim)
     return BackboneSpec(**dimensions(settings), qkv_bias=True, lookback=1)

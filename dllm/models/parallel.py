@@ -24,15 +24,15 @@ def tensor_parallel(network: Backbone, mesh: DeviceMesh) -> Backbone:
 
     Raises:
         ConfigError: heads, K/V heads, feed-forward width or vocabulary do not divide by the processes; norms over whole
-            projections; a tied head.
+            projections; a tied head; experts.
     """
     spec, size = network.spec, mesh.size()
     for name in ("heads", "kv_heads", "intermediate_size", "columns"):
         if getattr(spec, name) % size:
             raise ConfigError(f"tensor_parallel: {name}={getattr(spec, name)} must be a multiple of {size} processes")
-    if spec.projection_norm or spec.tied_head:
+    if spec.projection_norm or spec.tied_head or spec.moe is not None:
         raise ConfigError(
-            "tensor_parallel: norms over whole projections and tied heads cannot be split; use device_map"
+            "tensor_parallel: norms over whole projections, tied heads and experts are not split; use device_map"
         )
     network.unpack()
     network.kernels = False  # the products are other modules' now

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from dllm.errors import ConfigError
-from dllm.views import CanvasView
+from dllm.views import CanvasView, block_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class BlockBudget:
 
 def check_budget(view: CanvasView, name: str) -> BlockBudget:
     """A row's whole budget. Raises ConfigError if there are fewer steps than blocks: each block needs one."""
-    blocks = _blocks(view.masked, view.block_length)
+    blocks = _blocks(view, 0)
     if view.steps is not None and view.steps < blocks:
         raise ConfigError(
             f"steps={view.steps} is fewer than the {blocks} blocks of {view.total} tokens; {name} needs a step a "
@@ -42,14 +40,14 @@ def open_budget(view: CanvasView, budget: BlockBudget) -> BlockBudget:
     With equal blocks whose number divides `steps` it is steps / blocks, the published rule.
     """
     share = budget.left * view.block_masked // int(view.masked.sum())
-    share = max(1, min(share, budget.left - _blocks(view.masked[view.end :], view.block_length)))
+    share = max(1, min(share, budget.left - _blocks(view, view.end)))
     return BlockBudget(budget.left - share, view.block_masked, share)
 
 
-def _blocks(masked: Tensor, block_length: int) -> int:
-    """How many blocks the masks need; a block begins at the first mask that is left, so fixed text may part them."""
-    count, end = 0, 0
-    for position in masked.nonzero().squeeze(-1).tolist():
+def _blocks(view: CanvasView, start: int) -> int:
+    """How many blocks the masks from `start` on need. Each opens at the first mask left: fixed text may part them."""
+    count, end = 0, start
+    for position in view.masked.nonzero().squeeze(-1).tolist():
         if position >= end:
-            count, end = count + 1, position + block_length
+            count, end = count + 1, block_end(position, view.block_length, view.rule, len(view.masked))
     return count

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 
 def usable(network: Backbone, rows: Sequence[RowInput]) -> bool:
-    """Whether this forward can run here: on one CUDA card, without shadows, for a family without projection norms."""
+    """Whether this forward can run here: on one CUDA card, without shadows, for a dense family of full attention."""
+    spec = network.spec
+    unknown = (spec.projection_norm, spec.head_norm, spec.block, spec.rotary_dim, spec.clip, spec.moe)
     return (
         network.kernels
         and network.device.type == "cuda"
         and has_triton()
-        and not network.spec.projection_norm
+        and not any(unknown)
         and not hasattr(network.embed, "_hf_hook")
         and all(row.shadows is None for row in rows)
     )
