@@ -256,7 +256,9 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
 
     def get_model_info(self) -> dict[str, Any]:
         """What the harness adds to the configuration in its results."""
-        return {"dllm": {"version": __version__, **self.settings.to_dict(), "costs": self.summary()}}
+        settled = self.llm.engine.settled(self.settings.params)
+        used = {"scheduler": str(settled.scheduler), "block_length": int(settled.block_length)}
+        return {"dllm": {"version": __version__, **self.settings.to_dict(), **used, "costs": self.summary()}}
 
 
 def _own(config: dict[str, Any] | None) -> dict[str, Any]:

@@ -102,5 +102,5 @@ LLADA2 = Family(
     turn_end_tokens=("<|role_end|>",),
     chat_template=ROLES,
     blocks=BlockCausal(length=32),
-    scheduler="threshold(0.95)",
+    scheduler="llada2",
 )

@@ -20,6 +20,7 @@ from dllm.schedulers.joined import Joined
 from dllm.schedulers.klass import Klass
 from dllm.schedulers.learn2pd import Learn2PD
 from dllm.schedulers.llada import LLaDA
+from dllm.schedulers.llada2 import LLaDA2
 from dllm.schedulers.localleap import LocalLeap
 from dllm.schedulers.prophet import Prophet
 from dllm.schedulers.saber import Saber
@@ -65,6 +66,7 @@ __all__ = [
     "Joined",
     "Klass",
     "LLaDA",
+    "LLaDA2",
     "Learn2PD",
     "LocalLeap",
     "Prophet",
