@@ -3,7 +3,7 @@
 One round = one forward over a ragged set of rows, each at its own block and step:
 
     ask (cache: what is fed, scheduler: what is predicted) -> forward, proposals -> settle the block's end
-    -> finish or select -> admit (constraint) -> commit -> cut at EOS -> revoke -> cut
+    -> finish or select -> admit (constraint) -> commit and edit -> cut at EOS -> revoke -> cut
 
 The loop knows no model family, no scheduler and no cache by name, and nothing of text.
 """
@@ -22,6 +22,7 @@ from dllm.errors import ConfigError, ModelError
 from dllm.failures import answered, asked
 from dllm.models.base import RowDenoiser
 from dllm.questions import Question
+from dllm.revise import cut, edited, revoke
 from dllm.row import Row
 from dllm.trace import TraceStep
 from dllm.views import StepView, block_end
@@ -87,12 +88,14 @@ def _advance(row: Row, view: StepView) -> Change:
     view, stands = admit(row, view, chosen)
     last = last and bool((stands == chosen).all())
     chosen = stands
-    positions, token_ids, confidences = _until_eos(row, view, chosen)
+    replaced = edited(row, view)
+    positions, token_ids, confidences = _until_eos(row, view, chosen | replaced)
     row.commit(positions, token_ids)
     if len(token_ids) and int(token_ids[-1]) in row.eos_token_ids:
         row.cut(int(positions[-1]) + 1)
-    revoked = view.positions[:0] if last else _revoke(row, view, chosen, positions)
-    _cut(row, view, chosen)
+    revoked = view.positions[:0] if last else revoke(row, view, chosen, positions)
+    revoked = torch.cat([positions[torch.isin(positions, view.positions[replaced])], revoked])
+    cut(row, view, chosen)
     _close(row)
     return Change(positions, token_ids, confidences, revoked)
 
@@ -139,33 +142,6 @@ def _until_eos(row: Row, view: StepView, chosen: Tensor) -> tuple[Tensor, Tensor
     positions, ids, confidences = view.positions[chosen], view.token_ids[chosen], view.confidence[chosen]
     first = next((i + 1 for i, token in enumerate(ids.tolist()) if token in row.eos_token_ids), len(ids))
     return positions[:first], ids[:first], confidences[:first]
-
-
-def _revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tensor:
-    """Mask again what the scheduler takes back: older tokens of the live block, no EOS, fewer than were committed."""
-    if not row.scheduler.supplies("remask"):
-        return view.positions[:0]
-    if len(row.canvas) < len(view.canvas):
-        chosen, view = chosen[view.positions < len(row.canvas)], view.before(len(row.canvas))
-    asked, row.state = row.scheduler.remask(view, chosen, row.state)
-    asked = asked[(asked >= row.start) & (asked < row.end)]
-    ended = torch.isin(row.canvas[asked], torch.tensor(sorted(row.eos_token_ids), dtype=torch.long))
-    fixed = row.masked[asked] | row.given[asked] | ended | torch.isin(asked, committed)
-    asked = asked[~fixed][: max(0, len(committed) - 1)]
-    row.revoke(asked)
-    row.state = row.scheduler.remasked(asked, row.state)
-    return asked
-
-
-def _cut(row: Row, view: StepView, chosen: Tensor) -> None:
-    """Drop the end of the canvas if the scheduler has seen that nothing will stand there."""
-    if row.scheduler.supplies("cut"):
-        length = row.scheduler.cut(view, chosen, row.state)
-        if length is not None and row.settled < length < len(row.canvas):
-            after = None if row.constraint is None else row.constraint.cut(length)
-            if row.constraint is None or after is not None:
-                row.constraint = after
-                row.cut(length)
 
 
 def _record(question: Question, change: Change, seconds: float) -> TraceStep:

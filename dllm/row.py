@@ -47,6 +47,7 @@ class Row:
         total: masks at the start.
         start, end: the live block; empty before the first step.
         step: forwards made.
+        lingers: the scheduler wants another look at the live block, though no mask is left in it.
         question: what the next forward is asked, kept while the row waits for it.
         lanes: K/V of the conditional row and, with CFG, of its unconditional copy; empty until a cache needs them.
         stored: `[L]` long, the id that each slot of the K/V was last computed from; -1 where none was.
@@ -81,6 +82,7 @@ class Row:
     block_masked: int = 0
     step: int = 0
     block_step: int = 0
+    lingers: bool = False
     state: State = None
     question: Question | None = None
     lanes: list[RowKV] = field(default_factory=list)
@@ -132,15 +134,15 @@ class Row:
 
     @property
     def full(self) -> bool:
-        """Whether nothing is left to denoise."""
-        return not bool(self.masked[: self.keep].any())
+        """Whether nothing is left to do."""
+        return not self.lingers and not bool(self.masked[: self.keep].any())
 
     def open_block(self) -> None:
         """Where the live block has no mask left, open the next: from the first mask on, to where `block_end` says.
 
         Its end is settled after its first forward, since a scheduler may choose it by what is predicted.
         """
-        if self.masked[self.start : self.end].any():
+        if self.lingers or self.masked[self.start : self.end].any():
             return
         self.start = self.settled
         self.end = block_end(self.start, self.block_length, self.rule, len(self.canvas))
@@ -152,9 +154,9 @@ class Row:
         return torch.where(self.given, self.mask_token_id, self.canvas)
 
     def commit(self, positions: Tensor, token_ids: Tensor) -> None:
+        self.slots += int(self.masked[positions].sum())
         self.canvas[positions] = token_ids
         self.masked[positions] = False
-        self.slots += len(positions)
 
     def revoke(self, positions: Tensor) -> None:
         self.canvas[positions] = self.mask_token_id

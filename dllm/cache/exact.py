@@ -25,6 +25,7 @@ class ExactCache(Cache):
         length = view.rule.length
         stop = min(-(-view.end // length) * length, len(view.canvas))
         changed = (view.stored[:stop] != view.canvas[:stop]).nonzero()
-        first = int(view.masked[view.start : view.end].nonzero()[0]) + view.start - lookback
+        left = view.masked[view.start : view.end].nonzero()
+        first = view.start + int(left[0]) - lookback if len(left) else view.start
         start = min(int(changed[0]) if len(changed) else stop, max(first, 0))
         return Feed(start // length * length, stop, refresh=view.step == 0, visible=stop)

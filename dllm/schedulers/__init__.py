@@ -13,6 +13,7 @@ from dllm.schedulers.credit import Credit
 from dllm.schedulers.dream import Dream
 from dllm.schedulers.dus import Dilated
 from dllm.schedulers.eb import EntropyBounded
+from dllm.schedulers.edit import Edit
 from dllm.schedulers.eotp import EndOfText
 from dllm.schedulers.factor import Factor
 from dllm.schedulers.hierarchy import Hierarchy
@@ -59,6 +60,7 @@ __all__ = [
     "Credit",
     "Dilated",
     "Dream",
+    "Edit",
     "EndOfText",
     "EntropyBounded",
     "Factor",

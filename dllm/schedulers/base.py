@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dllm.spec import Registry, spec_of
@@ -104,6 +105,15 @@ class Scheduler:
             most confident one, so that every forward makes progress), and the row's new state.
         """
         raise TypeError(f"{type(self).__name__} must override select(view, state) -> (mask, state)")
+
+    def edit(self, view: StepView, state: State) -> tuple[Tensor, bool, State]:
+        """Choose committed tokens that give way to this step's proposals. Not asked of rows that a grammar holds.
+
+        Returns:
+            `[m]` bool over `view.positions` (only committed tokens of the live block count, and no EOS), and whether
+            the block is looked at once more if no mask is left in it.
+        """
+        return torch.zeros_like(view.active), False, state
 
     def remask(self, view: StepView, chosen: Tensor, state: State) -> tuple[Tensor, State]:
         """Choose what to mask again, after `chosen` (`[m]` bool) has been committed.

@@ -16,6 +16,7 @@ from dllm.views import CanvasView, Setting, StepView
 EXCLUSIVE = {
     "plant": "puts tokens of its own on the canvas",
     "block_end": "chooses where blocks end",
+    "edit": "replaces tokens",
     "remask": "masks tokens again",
 }
 """Hooks that only one part may supply, and what such a part does."""
@@ -55,7 +56,7 @@ class Joined(Scheduler):
     def _suppliers(self) -> dict[str, tuple[int, ...]]:
         hooks = (
             *("plant", "wants", "shadows", "transform", "block_end"),
-            *("finishes", "select", "remask", "remasked", "cut"),
+            *("finishes", "select", "edit", "remask", "remasked", "cut"),
         )
         return {hook: tuple(i for i, part in enumerate(self.parts) if part.supplies(hook)) for hook in hooks}
 
@@ -110,6 +111,12 @@ class Joined(Scheduler):
             mask, own = self.parts[i].select(view, state[i])
             chosen, state = chosen | mask, _with(state, i, own)
         return chosen, state
+
+    def edit(self, view: StepView, state: State) -> tuple[Tensor, bool, State]:
+        for i in self._suppliers["edit"]:
+            mask, again, own = self.parts[i].edit(view, state[i])
+            return mask, again, _with(state, i, own)
+        return torch.zeros_like(view.active), False, state
 
     def remask(self, view: StepView, chosen: Tensor, state: State) -> tuple[Tensor, State]:
         for i in self._suppliers["remask"]:
