@@ -16,7 +16,7 @@ from dllm.models.base import RowDenoiser, RowInput, RowKV
 from dllm.row import Row
 from dllm.sampling import guide, probability, propose
 from dllm.schedulers.base import State
-from dllm.views import CanvasView, Measures, StepView, live
+from dllm.views import CanvasView, Measures, StepView, live, seen_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ def ask(row: Row, model: RowDenoiser) -> Question:
     wanted = row.masked[row.start : row.end].nonzero().squeeze(-1) + row.start
     scheduler, shadows = row.scheduler, wanted[:0]
     if scheduler.supplies("wants"):
-        wanted = torch.unique(torch.cat([wanted, _fed(scheduler.wants(view, row.state), feed, model)]))
+        wanted = torch.unique(torch.cat([wanted, _fed(scheduler.wants(view, row.state), feed, model, view)]))
     if scheduler.supplies("shadows"):
-        shadows = _fed(scheduler.shadows(view, row.state), feed, model)
+        shadows = _fed(scheduler.shadows(view, row.state), feed, model, view)
         shadows = shadows[~row.masked[shadows]]
     return Question(row, view, feed, wanted, shadows)
 
@@ -89,10 +89,14 @@ def _visible(feed: Feed, row: Row) -> int:
     return len(row.canvas) if feed.visible is None else feed.visible
 
 
-def _fed(positions: Tensor | None, feed: Feed, model: RowDenoiser) -> Tensor:
-    """Of the positions that a scheduler asked for, those that are fed together with what predicts them."""
+def _fed(positions: Tensor | None, feed: Feed, model: RowDenoiser, view: CanvasView) -> Tensor:
+    """Of the positions that a scheduler asked for, those that are fed together with what predicts them.
+
+    None behind the live block of attention: a block-causal model that fills those has seen the live one finished.
+    """
     if positions is None:
         return torch.arange(0)
+    positions = positions[positions < seen_end(view.end, view.rule, len(view.canvas))]
     return positions[feed.holds((positions - model.lookback).clamp_min(0)) & feed.holds(positions)]
 
 

@@ -134,8 +134,9 @@ class Row:
 
     @property
     def full(self) -> bool:
-        """Whether nothing is left to do."""
-        return not self.lingers and not bool(self.masked[: self.keep].any())
+        """Whether nothing is left to do. Where tokens are edited, what follows `keep` may still change what precedes."""
+        asked = self.masked if self.scheduler.supplies("edit") else self.masked[: self.keep]
+        return not self.lingers and not bool(asked.any())
 
     def open_block(self) -> None:
         """Where the live block has no mask left, open the next: from the first mask on, to where `block_end` says.

@@ -88,6 +88,11 @@ def block_end(start: int, block_length: int, rule: Blocks | None, length: int) -
     return min(first + ((start - first) // piece + 1) * piece, first + rule.length, length)
 
 
+def seen_end(end: int, rule: Blocks | None, length: int) -> int:
+    """One past the last position that those before `end` can see, and that makes sense to predict with them."""
+    return length if rule is None else min(-(-end // rule.length) * rule.length, length)
+
+
 def live(view: CanvasView, positions: Tensor, end: int) -> Tensor:
     """`[m]` bool: which of `positions` are masked and inside the live block if that ends at `end`."""
     return view.masked[positions] & (positions >= view.start) & (positions < end)

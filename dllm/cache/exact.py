@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dllm.cache.base import Cache, Feed, register
-from dllm.views import CanvasView
+from dllm.views import CanvasView, seen_end
 
 
 @register("exact")
@@ -23,7 +23,7 @@ class ExactCache(Cache):
     def feed(self, view: CanvasView, lookback: int) -> Feed:
         assert view.rule is not None, "resolve_cache refuses other models"
         length = view.rule.length
-        stop = min(-(-view.end // length) * length, len(view.canvas))
+        stop = seen_end(view.end, view.rule, len(view.canvas))
         changed = (view.stored[:stop] != view.canvas[:stop]).nonzero()
         left = view.masked[view.start : view.end].nonzero()
         first = view.start + int(left[0]) - lookback if len(left) else view.start
