@@ -134,7 +134,7 @@ class Row:
 
     @property
     def full(self) -> bool:
-        """Whether nothing is left to do. Where tokens are edited, what follows `keep` may still change what precedes."""
+        """Whether nothing is left to do. Where tokens are edited, what follows `keep` may change what precedes."""
         asked = self.masked if self.scheduler.supplies("edit") else self.masked[: self.keep]
         return not self.lingers and not bool(asked.any())
 

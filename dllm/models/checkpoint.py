@@ -6,6 +6,7 @@ A checkpoint that loads partly produces text that looks almost right, so each wa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,15 @@ class Checkpoint:
         problems = [("missing", missing), ("unexpected", unexpected), ("wrong shape", wrong)]
         found = [f"{len(names)} {what}: {_list(names)}" for what, names in problems if names]
         if found:
-            raise ModelError(f"{self.folder}: the weights do not fit config.json. {'; '.join(found)}")
+            hint = _MERGED if any(_STACKED.search(name) for name in unexpected) else ""
+            raise ModelError(f"{self.folder}: the weights do not fit config.json. {'; '.join(found)}{hint}")
+
+
+_STACKED = re.compile(r"\.experts\.(?!\d)|\.(qkv|gate_up)_proj\.")
+_MERGED = (
+    ". Projections or experts are stacked, as training and serving frameworks merge them for themselves; load the "
+    "original checkpoint, or have the framework convert it back"
+)
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
