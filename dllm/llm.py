@@ -89,7 +89,7 @@ class LLM:
             folder = resolve_folder(model, revision)
             native = load_model(folder, dtype=dtype, device=device, device_map=device_map, mask_token_id=mask_token_id)
             self.model = as_denoiser(native)
-            template = native.family.chat_template
+            template, variables = native.family.chat_template, native.family.template_variables
             if tokenizer is None:
                 tokenizer = tokenizer_of(folder, template)
         else:
@@ -97,8 +97,10 @@ class LLM:
                 raise ConfigError(
                     "dtype, device, device_map and revision apply to folders and Hub ids; move the object"
                 )
-            self.model, template = as_denoiser(model, mask_token_id=mask_token_id), None
+            self.model, template, variables = as_denoiser(model, mask_token_id=mask_token_id), None, {}
         self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, template)
+        if self.tokenizer is not None:
+            self.tokenizer.template_variables = {**variables, **self.tokenizer.template_variables}
         if self.model.mask_token_id is None and self.tokenizer is not None:
             named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))
             self.model = as_denoiser(self.model, mask_token_id=named)

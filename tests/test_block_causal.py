@@ -138,7 +138,7 @@ def test_block_length_overrides_and_is_refused_where_attention_is_full():
 def test_a_name_tells_the_two_kinds_of_a2d_apart(made):
     assert load_model(made("a2d-qwen3")).block_rule is None
     model = load_model(made("a2d-qwen3-bd3lm"))
-    assert model.block_rule == Blocks(32) and model.id_sources["block"].startswith("guessed from 'bd3lm'")
+    assert model.block_rule == Blocks(32) and model.id_sources["attention"].startswith("guessed from 'bd3lm'")
 
 
 # --- where blocks end -------------------------------------------------------------------------------------------------

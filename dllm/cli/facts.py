@@ -67,10 +67,13 @@ def model(name: str, dtype: str, device: str) -> Facts:
         tokenizer = tokenizer_of(folder, network.family.chat_template)
     except (ModelError, ImportError) as error:
         return {"model": name, "loads": False, "error": " ".join(str(error).split())}
-    return {"model": name, "loads": True, "folder": str(folder)} | _network(network) | _text(tokenizer)
+    return {"model": name, "loads": True, "folder": str(folder)} | _network(network) | _text(tokenizer, network)
 
 
 def _network(network: Backbone) -> Facts:
+    from dllm.cache import resolve_cache
+    from dllm.models.adapters import as_denoiser
+
     return {
         "family": network.family.name,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -78,14 +81,21 @@ def _network(network: Backbone) -> Facts:
         "device": str(network.device),
         "vocab_size": network.vocab_size,
         "max_length": network.max_length,
+        "attention": "full" if network.block_rule is None else f"blocks of {network.block_rule.length}",
+        "row_predicts": "the next position" if network.lookback else "its own position",
         "mask_token_id": network.mask_token_id,
         "eos_token_ids": list(network.eos_token_ids),
-        "id_sources": dict(network.id_sources),
+        "block_length": network.usual.block_length,
+        "scheduler": network.usual.scheduler,
+        "cache": str(resolve_cache(None, as_denoiser(network))),
         "capabilities": sorted(network.capabilities),
+        "id_sources": dict(network.id_sources),
     }
 
 
-def _text(tokenizer: Tokenizer | None) -> Facts:
+def _text(tokenizer: Tokenizer | None, network: Backbone) -> Facts:
     if tokenizer is None:
-        return {"tokenizer": None, "chat_template": False}
-    return {"tokenizer": f"{tokenizer.vocab_size} ids", "chat_template": tokenizer.chat_template is not None}
+        return {"tokenizer": None, "chat_template": None}
+    template = tokenizer.chat_template
+    whose = "ours, for there is none in the folder" if template == network.family.chat_template else "the folder's"
+    return {"tokenizer": f"{tokenizer.vocab_size} ids", "chat_template": None if template is None else whose}

@@ -38,6 +38,7 @@ A2D_QWEN3 = Family(
     mask_tokens=("<|mask|>",),
     turn_end_tokens=("<|im_end|>",),
     chat_template=CHATML + NO_THINKING,
+    template_variables={"enable_thinking": False},
     blocks=BlockCausal(length=32, only_named="bd3lm"),
 )
 A2D_QWEN2 = replace(
@@ -47,6 +48,7 @@ A2D_QWEN2 = replace(
     spec=_qwen2,
     mask_token_id=151665,
     chat_template=SYSTEM + CHATML,
+    template_variables={},
 )
 A2D_LLAMA = replace(
     A2D_QWEN2,

@@ -40,7 +40,7 @@ class Backbone(nn.Module):
         family, folder: where the weights came from, for messages.
         block_rule: how a canvas falls into blocks, None where attention is full.
         usual: what the family's published sampler comes to.
-        id_sources: which file or rule gave the ids and the block, for messages.
+        id_sources: which file or rule gave the ids, the blocks and the scheduler, for messages.
     """
 
     def __init__(self, spec: BackboneSpec, family: Family, *, max_length: int | None = None) -> None:

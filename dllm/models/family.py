@@ -7,7 +7,7 @@ the shared ones; nothing of the checkpoint's own code is run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dllm.errors import ModelError
@@ -88,6 +88,10 @@ class Settings:
             raise self._illegal(heads_key, heads, f"a divisor of {hidden_key} {hidden} that leaves an even head width")
         return hidden // heads
 
+    def is_named(self, word: str) -> bool:
+        """Whether the checkpoint's folder, or the name that it was saved under, holds a word."""
+        return word in f"{self.source} {self.values.get('_name_or_path')}"
+
     def check(self, key: str, right: bool, legal: str) -> None:
         """Refuse a value that is not right."""
         if not right:
@@ -150,8 +154,8 @@ class BlockCausal:
         if self.key is not None and settings.values.get(self.key) is not None:
             return settings.integer(self.key), "config.json"
         if self.only_named is None:
-            return self.length, "published"
-        if self.only_named in f"{settings.source} {settings.values.get('_name_or_path')}":
+            return self.length, "published; the config does not say"
+        if settings.is_named(self.only_named):
             return self.length, f"guessed from {self.only_named!r} in the name of the folder"
         return None, f"guessed, for there is no {self.only_named!r} in the name of the folder"
 
@@ -172,8 +176,10 @@ class Family:
         mask_tokens: spellings of the mask token.
         turn_end_tokens: tokens that end a chat turn and so an answer.
         chat_template: Jinja template for checkpoints that ship none.
+        template_variables: what a checkpoint's own template is told, as published.
         blocks: of a block-causal family; None: attention is full, whatever is asked for.
         scheduler: what the published sampler comes to, for requests that name none.
+        schedulers_by_name: word in the names of those of the family's checkpoints that have another -> that.
         second_hand: what is known of the family by hearsay only, for `dllm doctor`.
     """
 
@@ -187,6 +193,15 @@ class Family:
     mask_tokens: tuple[str, ...]
     turn_end_tokens: tuple[str, ...]
     chat_template: str
+    template_variables: Mapping[str, Any] = field(default_factory=dict)
     blocks: BlockCausal | None = None
     scheduler: str = "threshold(0.9)"
+    schedulers_by_name: Mapping[str, str] = field(default_factory=dict)
     second_hand: str = ""
+
+    def scheduler_of(self, settings: Settings) -> tuple[str, str]:
+        """The scheduler of a checkpoint, and who says so."""
+        for word, scheduler in self.schedulers_by_name.items():
+            if settings.is_named(word):
+                return scheduler, f"guessed from {word!r} in the name of the folder"
+        return self.scheduler, f"published for {self.name}"

@@ -103,4 +103,5 @@ LLADA2 = Family(
     chat_template=ROLES,
     blocks=BlockCausal(length=32),
     scheduler="llada2",
+    schedulers_by_name={"LLaDA2.1": "llada2(0.7)+edit(0.5)"},
 )

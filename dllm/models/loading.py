@@ -67,7 +67,9 @@ def load_model(
     network.folder = folder
     ids = resolve_ids(folder, settings, family, network.vocab_size, mask_token_id)
     network.mask_token_id, network.eos_token_ids = ids.mask, ids.eos
-    network.id_sources = {**ids.sources, "block": block_source}
+    scheduler, scheduler_source = family.scheduler_of(settings)
+    network.usual = replace(network.usual, scheduler=scheduler)
+    network.id_sources = {**ids.sources, "attention": block_source, "scheduler": scheduler_source}
 
     target = _device(device, device_map)
     checkpoint = open_checkpoint(folder)
@@ -87,7 +89,7 @@ def _block(family: Family, settings: Settings, given: int | None) -> tuple[int |
     if family.blocks is None:
         if given is not None:
             raise ConfigError(f"block_length={given!r}: attention of {family.name} is full; leave block_length out")
-        return None, family.name
+        return None, f"published for {family.name}"
     if given is None:
         return family.blocks.read(settings)
     return whole("block_length", given, 1), "argument"

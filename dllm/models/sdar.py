@@ -7,7 +7,7 @@ predicts position i.
 from __future__ import annotations
 
 from dllm.models.family import BlockCausal, Family, Settings
-from dllm.models.qwen import CHATML, NO_THINKING, dimensions, tensor_name
+from dllm.models.qwen import CHATML, dimensions, tensor_name
 from dllm.models.spec import BackboneSpec, MoESpec
 
 
@@ -53,7 +53,7 @@ SDAR = Family(
     eos_token_id=151643,
     mask_tokens=("<|MASK|>", "<MASK>"),
     turn_end_tokens=("<|im_end|>",),
-    chat_template=CHATML + NO_THINKING,
+    chat_template=CHATML,
     blocks=BlockCausal(key="block_size", length=4),
     scheduler="threshold(0.85)",
 )

@@ -30,6 +30,9 @@ class Tokenizer:
         core: the tokenizer proper; not changed.
         chat_template: Jinja source, or None.
         named: `bos_token`, `eos_token`, ... -> text, for the template.
+
+    Attributes:
+        template_variables: what else the template may ask for, as `enable_thinking`; yours to change.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Tokenizer:
         self._spelling = spelling_of(core)
         self.chat_template = chat_template
         self.named = dict(named or {})
+        self.template_variables: dict[str, Any] = {}
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike[str], *, default_template: str | None = None) -> Tokenizer:
@@ -153,7 +157,11 @@ class Tokenizer:
             raise PromptError("this tokenizer has no chat template; set tokenizer.chat_template or use generate")
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        options: dict[str, Any] = {**self.named, "add_generation_prompt": add_generation_prompt}
+        options: dict[str, Any] = {
+            **self.named,
+            **self.template_variables,
+            "add_generation_prompt": add_generation_prompt,
+        }
         turns = [dict(message) for message in messages]
         try:
             rendered = render_jinja_template(conversations=[turns], chat_template=self.chat_template, **options)
