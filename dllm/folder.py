@@ -54,7 +54,7 @@ def _looks_like_path(model: str) -> bool:
 
 def _download(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
     # Imported here: it costs a second, and local models never need it.
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
@@ -68,6 +68,8 @@ def _download(repository: str, revision: str | None, files: tuple[str, ...]) -> 
         why, cause = "no such repository, or it is private and you are not logged in", error
     except Exception as error:  # offline, a proxy, a full disk: the client raises types of several libraries
         why, cause = f"the Hub could not be reached and it is not in the local cache ({_first_line(error)})", error
+        if constants.HF_HUB_OFFLINE:
+            why = "HF_HUB_OFFLINE is set, and it is not in the local cache; unset that, or fetch it with `hf download`"
     raise ModelError(f"{repository!r} is neither a folder nor available from the Hub: {why}") from cause
 
 

@@ -1,4 +1,4 @@
-"""The bar that long lists of requests show on a terminal."""
+"""The bar that long lists of requests, and large checkpoints, show on a terminal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ PROGRESS_FROM = 16
 
 
 class progress_bar:
-    """A rich progress bar counting finished rows, or nothing: `with progress_bar(...) as done: done()`."""
+    """A rich progress bar, or nothing: `with progress_bar(...) as done: done()`.
 
-    def __init__(self, total: int, wanted: bool | None) -> None:
-        self.total = total
+    Args:
+        total: how often `done` is called.
+        wanted: None: on a terminal, from `PROGRESS_FROM` on.
+        doing: what stands before the bar.
+    """
+
+    def __init__(self, total: int, wanted: bool | None, doing: str = "denoising") -> None:
+        self.total, self.doing = total, doing
         self.wanted = (total >= PROGRESS_FROM and sys.stderr.isatty()) if wanted is None else wanted
 
     def __enter__(self) -> Callable[[], None]:
@@ -24,7 +30,7 @@ class progress_bar:
 
         self.bar = Progress(console=Console(stderr=True))
         self.bar.start()
-        task = self.bar.add_task("denoising", total=self.total)
+        task = self.bar.add_task(self.doing, total=self.total)
         return lambda: self.bar.advance(task)
 
     def __exit__(self, *_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import huggingface_hub
@@ -10,6 +11,7 @@ import torch
 
 import dllm.folder as folder_module
 from dllm.errors import ConfigError, DllmError, ModelError
+from dllm.models import loading
 from dllm.models.loading import load_model, resolve_folder
 from tests.checkpoints import LLADA, copy
 
@@ -86,6 +88,32 @@ def test_hub_failures_say_what_to_do(monkeypatch):
     with pytest.raises(ModelError, match=r"neither a folder nor available.*no route to host\)$") as caught:
         resolve_folder("org/name")
     assert isinstance(caught.value, DllmError)
+
+
+def test_offline_says_so(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="HF_HUB_OFFLINE is set, and it is not in the local cache; unset that"):
+        resolve_folder("org/name-that-is-nowhere")
+
+
+def test_a_folder_of_code_alone_says_what_is_missing(tmp_path):
+    (tmp_path / "config.json").write_text((LLADA / "config.json").read_text())
+    (tmp_path / "modeling_llada.py").write_text("raise SystemExit")
+    with pytest.raises(ModelError, match=r"no weights.*modeling_llada\.py is code, which dllm never runs"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text('{"architectures": ["Other"], "auto_map": {}}')
+    with pytest.raises(ModelError, match="Code that comes with a checkpoint is never run"):
+        load_model(tmp_path)
+
+
+def test_a_large_checkpoint_shows_a_bar(monkeypatch):
+    shown = []
+    monkeypatch.setattr(loading, "LARGE", 1)
+    monkeypatch.setattr(
+        loading, "progress_bar", lambda *arguments: shown.append(arguments) or nullcontext(lambda: None)
+    )
+    load_model(LLADA)
+    assert shown == [(21, None, "loading")]
 
 
 def test_tiny_is_packaged_or_says_so(monkeypatch, tmp_path):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dllm.models.registry import TABLE
+
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(p for folder in ("dllm", "scripts", "examples", "benchmarks") for p in (ROOT / folder).rglob("*.py"))
 
@@ -56,3 +58,11 @@ def test_the_loop_names_no_family_scheduler_or_cache():
     assert len(text.splitlines()) <= 200
     names = ["llada", "dream", "topk", "threshold", "factor", "prefix", "dual", "tiny"]
     assert [name for name in names if re.search(rf"\b{name}\b", text, re.I)] == []
+
+
+def test_the_table_of_models_has_every_family():
+    text = (ROOT / "docs" / "models.md").read_text()
+    for family in TABLE:
+        assert all(f"`{name}`" in text for name in family.architectures), family.name
+        if not family.second_hand:
+            assert str(family.mask_token_id) in text and f"`{family.scheduler}`" in text, family.name

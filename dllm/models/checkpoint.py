@@ -44,6 +44,11 @@ class Checkpoint:
         """What the weights are stored in: the dtype of the first tensor."""
         return next((DTYPES[stored.dtype] for stored in self.tensors.values()), torch.float32)
 
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return sum(path.stat().st_size for path in {stored.file for stored in self.tensors.values()})
+
     def read(self, name: str) -> Tensor:
         """One tensor, on the CPU; a view of the mapped file, so copy it before keeping it."""
         with _open(self.tensors[name].file) as file:
@@ -102,7 +107,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
             f"{folder}: only pickled weights (.bin) are here, and unpickling runs code; convert them to safetensors, "
             "e.g. with save_pretrained of transformers"
         )
-    raise ModelError(f"{folder}: no weights; expected {SINGLE} or {INDEX}")
+    code = sorted(path.name for path in folder.glob("*.py"))
+    also = f"; {', '.join(code[:3])} is code, which dllm never runs: download the *.safetensors too" if code else ""
+    raise ModelError(f"{folder}: no weights; expected {SINGLE} or {INDEX}{also}")
 
 
 def _sharded(folder: Path) -> dict[str, Stored]:

@@ -19,11 +19,14 @@ from dllm.models.checkpoint import Checkpoint, open_checkpoint
 from dllm.models.family import Family, Settings
 from dllm.models.ids import resolve_ids
 from dllm.models.registry import family_of
+from dllm.progress import progress_bar
 
 __all__ = ["load_model", "resolve_folder"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Device = int | str | torch.device
+LARGE = 1 << 30
+"""Bytes of a checkpoint from which on loading shows a bar on a terminal."""
 
 
 def load_model(
@@ -127,13 +130,16 @@ def _fill(
     placement: Mapping[str, Device],
     dtype: torch.dtype,
 ) -> None:
-    for tensor, stored in checkpoint.read_all(parts):
-        pieces = torch.split(stored, [rows for _, rows in parts[tensor]])
-        for (name, _), piece in zip(parts[tensor], pieces, strict=True):
-            kind = torch.float32 if network.keeps_float32(name) else dtype
-            # Copied: the tensor is a view of the file, which would have to stay unchanged, and may lie unaligned in it.
-            value = piece.to(kind, copy=True)
-            set_module_tensor_to_device(network, name, _place(name, placement), value=value, dtype=kind)
+    wanted = None if checkpoint.bytes >= LARGE else False
+    with progress_bar(len(parts), wanted, "loading") as done:
+        for tensor, stored in checkpoint.read_all(parts):
+            pieces = torch.split(stored, [rows for _, rows in parts[tensor]])
+            for (name, _), piece in zip(parts[tensor], pieces, strict=True):
+                kind = torch.float32 if network.keeps_float32(name) else dtype
+                # Copied: the tensor is a view of the file, which would have to stay unchanged, and may lie unaligned.
+                value = piece.to(kind, copy=True)
+                set_module_tensor_to_device(network, name, _place(name, placement), value=value, dtype=kind)
+            done()
     network.tie_weights()
 
 

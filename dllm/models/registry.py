@@ -30,8 +30,9 @@ def family_of(settings: Settings) -> Family:
         raise ModelError(f"{settings.source}: 'architectures' is {architectures!r}; it must be like ['LLaDAModelLM']")
     name = architectures[0]
     if name not in FAMILIES:
+        never = "Code that comes with a checkpoint is never run. " if "auto_map" in settings.values else ""
         raise ModelError(
             f"{settings.source}: architecture {name!r} is not one of {', '.join(FAMILIES)}.{nearest(name, FAMILIES)} "
-            "Any other model can be passed as an object with logits(), see dllm.models.base.Denoiser"
+            f"{never}Any other model can be passed as an object with logits(), see dllm.models.base.Denoiser"
         )
     return FAMILIES[name]

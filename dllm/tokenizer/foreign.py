@@ -26,6 +26,7 @@ class ForeignTokenizer(Tokenizer):
         self.chat_template = template if isinstance(template, str) else None
         names = getattr(obj, "special_tokens_map", None)
         self.named = {k: v for k, v in names.items() if isinstance(v, str)} if isinstance(names, Mapping) else {}
+        self.template_variables = {}
 
     @cached_property
     def _size(self) -> int | None:
