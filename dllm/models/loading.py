@@ -18,6 +18,7 @@ from dllm.models.backbone import Backbone
 from dllm.models.checkpoint import Checkpoint, open_checkpoint
 from dllm.models.family import Family, Settings
 from dllm.models.ids import resolve_ids
+from dllm.models.packed import Fused, Linear, can_pack
 from dllm.models.registry import family_of
 from dllm.progress import progress_bar
 
@@ -79,11 +80,11 @@ def load_model(
     parts = _expected(network, checkpoint, family, settings)
     kind = _dtype(dtype, settings, checkpoint, target)
     placement = _placement(network, device_map, target, kind)
-    _fill(network, checkpoint, parts, placement, kind)
+    _fill(network, checkpoint, parts, placement, kind, packing=device_map is None and target.type == "cpu")
     if device_map is not None:
         dispatch_model(network, dict(placement))
     else:
-        network.pack()
+        network.pack()  # what is left: on a CPU, a tied head
     return network.requires_grad_(False).eval()
 
 
@@ -129,18 +130,40 @@ def _fill(
     parts: Parts,
     placement: Mapping[str, Device],
     dtype: torch.dtype,
+    *,
+    packing: bool,
 ) -> None:
+    """Read every tensor; with `packing`, the weights of each product are packed as soon as they are there."""
+    owners, missing = _products(network) if packing else ({}, {})
     wanted = None if checkpoint.bytes >= LARGE else False
     with progress_bar(len(parts), wanted, "loading") as done:
         for tensor, stored in checkpoint.read_all(parts):
             pieces = torch.split(stored, [rows for _, rows in parts[tensor]])
             for (name, _), piece in zip(parts[tensor], pieces, strict=True):
                 kind = torch.float32 if network.keeps_float32(name) else dtype
-                # Copied: the tensor is a view of the file, which would have to stay unchanged, and may lie unaligned.
-                value = piece.to(kind, copy=True)
-                set_module_tensor_to_device(network, name, _place(name, placement), value=value, dtype=kind)
+                owner = owners.get(name)
+                if owner is None or name.endswith("bias") or not can_pack(piece, kind):
+                    # The tensor is a view of the file, which would have to stay unchanged, and may lie unaligned.
+                    piece = piece.to(kind, copy=True)
+                set_module_tensor_to_device(network, name, _place(name, placement), value=piece, dtype=piece.dtype)
+                if owner is not None:
+                    missing[owner].remove(name)
+                    if not missing[owner]:
+                        owner.pack(kind)
             done()
     network.tie_weights()
+
+
+def _products(network: Backbone) -> tuple[dict[str, Fused], dict[Fused, set[str]]]:
+    """Parameter -> the product it is part of, and product -> its parameters."""
+    owners: dict[str, Fused] = {}
+    members: dict[Fused, set[str]] = {}
+    for path, module in network.named_modules():
+        if isinstance(module, Linear) and module.fused is not None:
+            for leaf, _ in module.named_parameters(recurse=False):
+                owners[f"{path}.{leaf}"] = module.fused
+                members.setdefault(module.fused, set()).add(f"{path}.{leaf}")
+    return owners, members
 
 
 def _place(parameter: str, placement: Mapping[str, Device]) -> Device:

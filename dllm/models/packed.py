@@ -19,11 +19,15 @@ from torch import Tensor, nn
 EXPECTED_ROWS = 32
 """Rows that the layout is chosen for; any number may be given."""
 DTYPES = (torch.float32, torch.bfloat16)
+ROOM = 1 << 26
+"""Bytes from which on every allocator gives memory back to the system when it is freed. Weights are gathered in that
+much, of which only what is used is real: smaller pieces, freed between what stays, would be lost there."""
 
 
-def can_pack(weight: Tensor) -> bool:
-    """Whether this build of torch packs such a weight on this processor."""
-    return weight.device.type == "cpu" and weight.dtype in DTYPES and packs(weight.dtype)
+def can_pack(weight: Tensor, dtype: torch.dtype | None = None) -> bool:
+    """Whether this build of torch packs such a weight, in `dtype` or its own, on this processor."""
+    dtype = dtype or weight.dtype
+    return weight.device.type == "cpu" and dtype in DTYPES and packs(dtype)
 
 
 @cache
@@ -58,14 +62,15 @@ class Packed:
     outputs: tuple[int, ...]
 
     @classmethod
-    def of(cls, layers: Sequence[nn.Linear]) -> Packed:
-        """Pack the layers' weights; either all have a bias or none has."""
+    def of(cls, layers: Sequence[nn.Linear], dtype: torch.dtype | None = None) -> Packed:
+        """Pack the layers' weights, in `dtype` or their own; either all have a bias or none has."""
         biases = [layer.bias for layer in layers if layer.bias is not None]
         assert len(biases) in (0, len(layers))
         weights: tuple[Tensor, ...] = tuple(layer.weight.detach() for layer in layers)
-        joined = torch.cat(weights)
+        on_card = weights[0].is_cuda
+        joined = torch.cat(weights) if on_card else _gathered(weights, dtype or weights[0].dtype)
         return cls(
-            joined if joined.is_cuda else torch.ops.mkldnn._reorder_linear_weight(joined, EXPECTED_ROWS),
+            joined if on_card else torch.ops.mkldnn._reorder_linear_weight(joined, EXPECTED_ROWS),
             torch.cat(tuple(biases)).detach() if biases else None,
             tuple(layer.out_features for layer in layers),
         )
@@ -90,6 +95,17 @@ class Packed:
         weights = torch.split(whole, list(self.outputs))
         for layer, weight in zip(layers, weights, strict=True):  # the biases never went away
             layer.weight = nn.Parameter(weight.clone(), requires_grad=False)
+
+
+def _gathered(weights: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """The weights one below the other, in memory that is given back."""
+    rows, inputs = sum(len(weight) for weight in weights), weights[0].shape[1]
+    room = torch.empty(max(rows * inputs, ROOM // dtype.itemsize), dtype=dtype)
+    joined, start = room[: rows * inputs].view(rows, inputs), 0
+    for weight in weights:
+        joined[start : start + len(weight)].copy_(weight)
+        start += len(weight)
+    return joined
 
 
 class Linear(nn.Linear):
@@ -130,13 +146,14 @@ class Fused:
         parts = self(x)
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
-    def pack(self) -> None:
+    def pack(self, dtype: torch.dtype | None = None) -> None:
+        """Pack the layers, in `dtype` or their own, if that can be done."""
         if self.packed is not None:
             return
-        if all(can_pack(layer.weight) for layer in self.layers):
-            self.packed = Packed.of(self.layers)
-            for layer in self.layers:
-                layer.weight = nn.Parameter(layer.weight.to("meta"), requires_grad=False)  # its shape, no memory
+        if all(can_pack(layer.weight, dtype) for layer in self.layers):
+            self.packed = Packed.of(self.layers, dtype)
+            for layer in self.layers:  # their shapes, no memory
+                layer.weight = nn.Parameter(layer.weight.to("meta", dtype or layer.weight.dtype), requires_grad=False)
         elif can_join(self.layers):
             self.packed = Packed.of(self.layers)
             views = torch.split(self.packed.weight, list(self.packed.outputs))
