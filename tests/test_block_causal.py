@@ -205,8 +205,9 @@ def test_nor_in_a_document(name, network):
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-def test_a_row_does_not_depend_on_its_batch_mates(name, network):
-    llm, params = LLM(network(name)), SamplingParams(max_new_tokens=13, scheduler="topk(1)")
+@pytest.mark.parametrize("spec", ["topk(1)", "llada2(0.05)+edit(0.02, passes=3)"])
+def test_a_row_does_not_depend_on_its_batch_mates(name, spec, network):
+    llm, params = LLM(network(name)), SamplingParams(max_new_tokens=13, scheduler=spec)
     prompts = [prompt(length, length) for length in (1, 7, 8, 9, 16, 3, 30)]
     together = [one.token_ids for one in llm.generate(prompts, params)]
     assert together == [llm.generate(ids, params).token_ids for ids in prompts]

@@ -14,6 +14,7 @@ from tests.plain_dream import PlainDream, cached_generate
 
 GOLDEN = Path(__file__).parent / "golden"
 NATIVE = ("llada", "llada_gqa_bias_tied", "dream")
+MIXED, CAUSAL = ("llada_moe",), ("sdar", "llada2_moe")
 SCHEDULERS = (
     *("llada", "llada(random)", "topk(3, by=entropy)", "topk(2, by=margin)", "topk(by=left_to_right)"),
     *("threshold(0.05)", "factor(20)", "dream", "dream(origin)", "dream(topk_margin, alg_temp=0.3)"),
@@ -36,7 +37,9 @@ LENGTHS = (1, 3, 10, 6, 2, 17, 7)
 
 @pytest.fixture(scope="module")
 def llms():
-    found = {name: LLM(GOLDEN / name, dtype="float32", device="cpu") for name in NATIVE}
+    found = {name: LLM(GOLDEN / name, dtype="float32", device="cpu") for name in ("sdar", *NATIVE)}
+    for name in ("llada_moe", "llada2_moe"):  # whose config names no mask
+        found[name] = LLM(GOLDEN / name, dtype="float32", device="cpu", mask_token_id=246)
     return {**found, "mix": LLM(MixDenoiser(vocab_size=240))}
 
 
@@ -50,6 +53,10 @@ COMBINATIONS += [(scheduler, ("greedy", "sampled", "guided")[i % 3]) for i, sche
 # a plain denoiser cannot tell what it would say of a token it sees: test_shadows has its error
 RUNS = [case + run for case in CASES for run in COMBINATIONS if case[0] in NATIVE or "wino" not in run[0]]
 # the other modes share the loop with those above: each meets every scheduler on one of the models
+RUNS += [(name, "prefix", *run) for name in MIXED for run in COMBINATIONS[::2]]
+RUNS += [(name, "exact", *run) for name in CAUSAL for run in COMBINATIONS] + [
+    ("sdar", "dual", *r) for r in COMBINATIONS[::3]
+]
 MODES = (
     *("window(left=2, right=1, every=3)", "suffix(keep=3)", "delayed(every=4)", "drift(tau=0.97)"),
     *("prefix(keep_prompt=True)", "suffix(keep=0, keep_prompt=True)", "delayed(keep_prompt=True)"),
@@ -94,7 +101,8 @@ def margins(out, alone):
 def check_trace(llm, out, params):
     """Each step commits something masked, the last canvas is the answer, and nothing is left masked."""
     mask = llm.model.mask_token_id
-    before = out.prompt_token_ids + [mask] * params.max_new_tokens
+    whole = llm.engine.whole_blocks(len(out.prompt_token_ids) + params.max_new_tokens)
+    before = out.prompt_token_ids + [mask] * (whole - len(out.prompt_token_ids))
     for step, after in zip(out.trace.steps, out.trace.replay(before, mask), strict=True):
         assert step.positions and all(before[p] == mask for p in step.positions)
         assert len(step.revoked) < len(step.positions) and all(before[p] != mask for p in step.revoked)
