@@ -23,7 +23,12 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 def can_pack(weight: Tensor) -> bool:
     """Whether this build of torch packs such a weight on this processor."""
-    return weight.device.type == "cpu" and weight.dtype in DTYPES and packs(weight.dtype)
+    return is_plain(weight) and weight.device.type == "cpu" and weight.dtype in DTYPES and packs(weight.dtype)
+
+
+def is_plain(weight: Tensor) -> bool:
+    """Whether it holds its own numbers; quantized weights have another class, and are neither packed nor joined."""
+    return type(weight) in (Tensor, nn.Parameter)
 
 
 @cache
@@ -40,7 +45,7 @@ def packs(dtype: torch.dtype) -> bool:
 
 def can_join(layers: Sequence[nn.Linear]) -> bool:
     """Whether the weights are worth laying one below the other: a card does one large product faster than several."""
-    return len(layers) > 1 and all(layer.weight.is_cuda for layer in layers)
+    return len(layers) > 1 and all(is_plain(layer.weight) and layer.weight.is_cuda for layer in layers)
 
 
 @dataclass(frozen=True, slots=True)
