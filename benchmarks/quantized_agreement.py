@@ -1,15 +1,19 @@
 """How far int8 and int4 weights are from bfloat16: logits of the golden checkpoints and of `tiny`, and tiny's tasks.
 
 python benchmarks/quantized_agreement.py [--items N] [--threads N]
+python benchmarks/quantized_agreement.py --memory
 
-Everything computes in bfloat16 on the CPU; float32, the weights unquantized, is there for the scale of things. Logits are
-compared on canvases with masks: of a golden checkpoint (random weights) random ids, of `tiny` its own prompts.
+`--memory` prints what the weights of published sizes take instead, from the shapes in their configs.
+
+Everything computes in bfloat16 on the CPU; float32, unquantized, is there for the scale of things. Logits are compared
+on canvases with masks: of a golden checkpoint (random weights) random ids, of `tiny` its own prompts.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import torch
@@ -20,7 +24,11 @@ from dllm.eval.compare import Plan, compare
 from dllm.eval.tiny_tasks import tiny_task
 from dllm.interval import wilson
 from dllm.models.backbone import Backbone
+from dllm.models.examples import EXAMPLES
+from dllm.models.family import Settings
 from dllm.models.loading import load_model
+from dllm.models.quantized import METHODS, kept_bytes, takes
+from dllm.models.registry import family_of
 from dllm.tiny import tasks
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
@@ -82,18 +90,44 @@ def accuracy(items: int) -> list[str]:
         rows.append(f"| {task.name} | {' | '.join(f'{100 * right[way][task.name] / items:.0f}' for way in WAYS)} |")
     cells = []
     for way in WAYS:
-        total, of = round(sum(right[way].values())), items * len(chosen)
-        low, high = wilson(total, of)
-        cells.append(f"{100 * total / of:.1f} [{100 * low:.1f}, {100 * high:.1f}]")
+        of = items * len(chosen)
+        share = sum(right[way].values()) / of
+        low, high = wilson(share, of)
+        cells.append(f"{100 * share:.1f} [{100 * low:.1f}, {100 * high:.1f}]")
     return [*rows, f"| all | {' | '.join(cells)} |"]
+
+
+def memory(example: str) -> str:
+    """A line of the third table: GB of weights of a published size, blocks and the rest, of each way."""
+    config = EXAMPLES[example].published
+    settings = Settings(config, example)
+    family = family_of(settings)
+    with torch.device("meta"):
+        network = Backbone(family.spec(settings), family)
+    rest = sum(2 * p.numel() for name, p in network.named_parameters() if not takes(network, name))
+    shapes = Counter(tuple(p.shape) for name, p in network.named_parameters() if takes(network, name))
+    cells = [f"{2e-9 * sum(count * math.prod(shape) for shape, count in shapes.items()):.2f}"]
+    for quantize in METHODS.values():
+        kept = {shape: kept_bytes(quantize(torch.zeros(shape, dtype=torch.bfloat16))) for shape in shapes}
+        blocks = 1e-9 * sum(kept[shape] * count for shape, count in shapes.items())
+        cells.append(f"{blocks:.2f} ({blocks + 1e-9 * rest:.2f})")
+    cells[0] += f" ({float(cells[0]) + 1e-9 * rest:.2f})"
+    return f"| {example} | {1e-9 * rest:.2f} | {' | '.join(cells)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=100, help="of each task of tiny")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--memory", action="store_true", help="print the table of memory only")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    if given.memory:
+        print("| GB of weights | not quantized | blocks in bfloat16 (all) | int8 (all) | int4 (all) |")
+        print("|---|---|---|---|---|")
+        for example in ("llada", "dream"):
+            print(memory(example), flush=True)
+        return
     print("| model | positions | spread of logits | " + " | ".join(list(WAYS)[1:]) + " |")
     print(f"|---|---|---|{'---|' * (len(WAYS) - 1)}")
     for folder in sorted(path for path in GOLDEN.iterdir() if path.is_dir()):

@@ -1,7 +1,7 @@
 """Weight-only int8 and int4 for the matrices of the decoder blocks, so that an 8B model fits a small card.
 
 Activations stay as they are. int8 is torchao's `Int8WeightOnlyConfig`: one symmetric scale for each output. int4 is
-chosen by torchao's primitives, asymmetric in groups of 64 inputs, and kept here, two codes a byte: of the 4-bit layouts
+chosen by torchao's primitives, asymmetric in groups of 32 inputs, and kept here, two codes a byte: of the 4-bit layouts
 of torchao 0.18 one runs on CUDA only (bfloat16, compute capability 8.0), two need the package mslk, one an XPU, and
 `IntxWeightOnlyConfig` takes a byte a code. A product makes the layer's weight anew in the dtype of its input, for that
 one layer and product: memory is saved, time is not.
@@ -55,10 +55,10 @@ except ImportError as error:
         f"quantize needs torchao 0.18 or newer ({error}); pip install 'dllm[quantize]', or leave quantize out"
     ) from error
 
-GROUP = 64
+GROUP = 32
 """Inputs that share a scale in int4; fewer where the width is no multiple of it."""
 LEAST_GROUP = 16
-"""Below that a group's scale and zero point would take as much as a fifth code bit and more."""
+"""Of a smaller group, scale and zero point would take more than 1.5 bits a weight."""
 
 
 class Int8Weight(Int8Tensor):  # type: ignore[misc]
@@ -179,26 +179,34 @@ def int4(weight: Tensor) -> Tensor:
 METHODS: Mapping[str, Callable[[Tensor], Tensor]] = {"int8": int8, "int4": int4}
 
 
+def takes(network: Backbone, name: str) -> bool:
+    """Whether a parameter is quantized: a matrix of a decoder block, and no router."""
+    path, _, leaf = name.rpartition(".")
+    matrix = leaf == "weight" and isinstance(network.get_submodule(path), Linear)
+    return matrix and path.startswith("blocks.") and not path.endswith(".router")
+
+
 def quantize_parameter(network: Backbone, name: str, method: str) -> None:
-    """Quantize one parameter in place, on its device, if it is a matrix of a decoder block and no router.
+    """Quantize one parameter in place, on its device, if it is one that is quantized.
 
     Called as each parameter is filled, so that no more than one of them is whole at a time.
     """
-    path, _, leaf = name.rpartition(".")
-    layer = network.get_submodule(path)
-    if not isinstance(layer, Linear) or leaf != "weight" or not path.startswith("blocks.") or path.endswith(".router"):
+    if not takes(network, name):
         return
+    layer = network.get_submodule(name.rpartition(".")[0])
     with torch.no_grad():
-        layer.weight = nn.Parameter(METHODS[method](layer.weight.detach()), requires_grad=False)
+        weight = METHODS[method](network.get_parameter(name).detach())
+    layer.register_parameter("weight", nn.Parameter(weight, requires_grad=False))
 
 
 def weight_bytes(network: nn.Module) -> int:
     """Bytes of all parameters as they are kept, codes, scales and zero points included; of packed layers, nothing."""
-    return sum(part.nbytes for parameter in network.parameters() for part in _tensors(parameter))
+    return sum(kept_bytes(parameter) for parameter in network.parameters())
 
 
-def _tensors(parameter: Tensor) -> list[Tensor]:
+def kept_bytes(parameter: Tensor) -> int:
+    """Bytes of one."""
     if not isinstance(parameter, TorchAOBaseTensor):
-        return [] if parameter.is_meta else [parameter]
+        return 0 if parameter.is_meta else parameter.nbytes
     names, _ = parameter.__tensor_flatten__()
-    return [getattr(parameter, name) for name in names]
+    return sum(getattr(parameter, name).nbytes for name in names)
