@@ -89,6 +89,18 @@ def test_logits_are_those_of_the_weights_by_hand(name, method):
     torch.testing.assert_close(model.logits(IDS), plain.logits(IDS), atol=1e-4, rtol=1e-4)
 
 
+def test_int8_is_torchaos():
+    """The codes and scales of its `Int8WeightOnlyConfig`, and its product up to the order of a sum."""
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    layer, x = torch.nn.Linear(96, 40), torch.randn(16, 96)
+    kept = quantized.int8(layer.weight.detach())
+    with torch.no_grad():
+        quantize_(layer, Int8WeightOnlyConfig(set_inductor_config=False))
+        assert torch.equal(kept.qdata, layer.weight.qdata) and torch.equal(kept.scale, layer.weight.scale)
+        torch.testing.assert_close(F.linear(x, kept, layer.bias), layer(x), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("shape", [(48, 64), (8, 160), (5, 16), (3, 48)])
 def test_int4_codes_are_torchaos(shape):
     """Unpacked, they are what torchao's own dequantization makes of them."""
