@@ -152,6 +152,7 @@ def test_one_matrix_is_whole_at_a_time(method, monkeypatch):
 # --- rows, devices, copies --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not can_pack(torch.zeros(1)), reason="this build of torch has none of oneDNN's products")
 @pytest.mark.parametrize("shape", [(1536, 512), (512, 1536), (128, 384), (112, 130)])
 def test_rows_keep_their_bits_in_any_company(shape, method, threads):
     """From the 16 rows of a flat batch up; torchao's own int8 product does not on two threads, at the first shape."""
