@@ -69,6 +69,7 @@ class LLM:
         device_map: spread the layers over devices with accelerate, e.g. "auto".
         revision: of a Hub id.
         mask_token_id: overrides what the files say.
+        quantize: "int8" or "int4" keeps the blocks' weights in that, for small cards (docs/quantization.md).
 
     Raises:
         DllmError: whatever is wrong with the model or tokenizer, in one line.
@@ -84,18 +85,26 @@ class LLM:
         device_map: str | dict[str, Any] | None = None,
         revision: str | None = None,
         mask_token_id: int | None = None,
+        quantize: str | None = None,
     ) -> None:
         if isinstance(model, str | os.PathLike):
             folder = resolve_folder(model, revision)
-            native = load_model(folder, dtype=dtype, device=device, device_map=device_map, mask_token_id=mask_token_id)
+            native = load_model(
+                folder,
+                dtype=dtype,
+                device=device,
+                device_map=device_map,
+                mask_token_id=mask_token_id,
+                quantize=quantize,
+            )
             self.model = as_denoiser(native)
             template, variables = native.family.chat_template, native.family.template_variables
             if tokenizer is None:
                 tokenizer = tokenizer_of(folder, template)
         else:
-            if (dtype, device, device_map, revision) != ("auto", "auto", None, None):
+            if (dtype, device, device_map, revision, quantize) != ("auto", "auto", None, None, None):
                 raise ConfigError(
-                    "dtype, device, device_map and revision apply to folders and Hub ids; move the object"
+                    "dtype, device, device_map, revision and quantize apply to folders and Hub ids; move the object"
                 )
             self.model, template, variables = as_denoiser(model, mask_token_id=mask_token_id), None, {}
         self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, template)

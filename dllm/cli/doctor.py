@@ -16,13 +16,14 @@ def doctor(
     ] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    quantize: Annotated[str | None, typer.Option(help="int8 or int4 weights; needs torchao.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Report versions, devices, and whether tiny and the models named load. Exit code 1 if one of them does not."""
     from dllm.cli import facts
 
     names = ["tiny", *(name for name in dict.fromkeys(model or []) if name != "tiny")]
-    models = [facts.model(name, dtype, device) for name in names]
+    models = [facts.model(name, dtype, device, quantize) for name in names]
     report = {"versions": facts.versions(), "machine": facts.machine(), "models": models}
     if as_json:
         print(json.dumps(report))

@@ -55,15 +55,15 @@ def machine() -> Facts:
     return {"devices": devices}
 
 
-def model(name: str, dtype: str, device: str) -> Facts:
-    """Whether a model loads, and what it turned out to be; an illegal `dtype` or `device` is the caller's mistake."""
+def model(name: str, dtype: str, device: str, quantize: str | None = None) -> Facts:
+    """Whether a model loads, and what it turned out to be; an illegal option is the caller's mistake."""
     try:
         from dllm.folder import resolve_folder
         from dllm.models.loading import load_model
         from dllm.tokenizer import tokenizer_of
 
         folder = resolve_folder(name)
-        network = load_model(folder, dtype=dtype, device=device)
+        network = load_model(folder, dtype=dtype, device=device, quantize=quantize)
         tokenizer = tokenizer_of(folder, network.family.chat_template)
     except (ModelError, ImportError) as error:
         return {"model": name, "loads": False, "error": " ".join(str(error).split())}
@@ -78,6 +78,7 @@ def _network(network: Backbone) -> Facts:
         "family": network.family.name,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "dtype": str(network.dtype).removeprefix("torch."),
+        **({} if network.quantized is None else {"quantized": network.quantized}),
         "device": str(network.device),
         "vocab_size": network.vocab_size,
         "max_length": network.max_length,

@@ -33,6 +33,9 @@ class ModelOptions:
     mask_token_id: Annotated[
         int | None, Option(help="Overrides what the model's files say.", rich_help_panel=_MODEL)
     ] = None
+    quantize: Annotated[
+        str | None, Option(help="int8 or int4 weights, for small cards; needs torchao.", rich_help_panel=_MODEL)
+    ] = None
 
     def folder(self) -> Path:
         """Where its files are. Raises UsageError if what is named is no model."""
@@ -51,6 +54,7 @@ class ModelOptions:
             dtype=self.dtype,
             device=self.device,
             mask_token_id=self.mask_token_id,
+            quantize=self.quantize,
         )
 
 

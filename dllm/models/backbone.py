@@ -36,6 +36,7 @@ class Backbone(nn.Module):
         max_length: longest canvas in tokens.
         lookback: 1 where the raw row i predicts position i + 1, else 0; the shift happens inside.
         capabilities: {POSITIONS, KV, SHADOWS}.
+        quantized: "int8", "int4", or None where the blocks' weights are in the network's dtype.
         kernels: whether forwards on CUDA go through `dllm.models.cuda`; False runs the plain modules.
         family, folder: where the weights came from, for messages.
         block_rule: how a canvas falls into blocks, None where attention is full.
@@ -56,6 +57,7 @@ class Backbone(nn.Module):
         self.folder: Path | None = None
         self.id_sources: dict[str, str] = {}
         self.block_rule, self.usual = _as_published(spec, family)
+        self.quantized: str | None = None
         self.kernels = True
         self.runner: Runner | None = None
         self.embed = nn.Embedding(spec.columns, spec.hidden_size)

@@ -11,7 +11,7 @@ import torch
 from accelerate.big_modeling import dispatch_model, init_empty_weights
 from accelerate.utils.modeling import infer_auto_device_map, set_module_tensor_to_device
 
-from dllm.check import whole
+from dllm.check import one_of, whole
 from dllm.errors import ConfigError, ModelError
 from dllm.folder import read_json, resolve_folder
 from dllm.models.backbone import Backbone
@@ -25,6 +25,7 @@ from dllm.progress import progress_bar
 __all__ = ["load_model", "resolve_folder"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+QUANTIZE = ("int8", "int4")
 Device = int | str | torch.device
 LARGE = 1 << 30
 """Bytes of a checkpoint from which on loading shows a bar on a terminal."""
@@ -39,6 +40,7 @@ def load_model(
     revision: str | None = None,
     mask_token_id: int | None = None,
     block_length: int | None = None,
+    quantize: str | None = None,
 ) -> Backbone:
     """Load a checkpoint into the native modules.
 
@@ -54,11 +56,14 @@ def load_model(
         revision: branch, tag or commit of a Hub id.
         mask_token_id: overrides what the files say.
         block_length: likewise, the block that attention of a block-causal family goes by.
+        quantize: "int8" or "int4": the blocks' weights, each as it is read; see `dllm.models.quantized`. Not with
+            `device_map`. None: as they are.
 
     Raises:
         ConfigError: an argument is not legal.
         ModelError: the folder or its files cannot serve as a model.
     """
+    _check_quantize(quantize, device_map)
     folder = resolve_folder(model, revision)
     settings = Settings(read_json(folder / "config.json"), str(folder / "config.json"))
     settings.only_if_present("quantization_config", None)
@@ -80,12 +85,23 @@ def load_model(
     parts = _expected(network, checkpoint, family, settings)
     kind = _dtype(dtype, settings, checkpoint, target)
     placement = _placement(network, device_map, target, kind)
-    _fill(network, checkpoint, parts, placement, kind, packing=device_map is None and target.type == "cpu")
+    packing = device_map is None and target.type == "cpu"
+    _fill(network, checkpoint, parts, placement, kind, packing=packing, quantize=quantize)
     if device_map is not None:
         dispatch_model(network, dict(placement))
     else:
         network.pack()  # what is left: on a CPU, a tied head
     return network.requires_grad_(False).eval()
+
+
+def _check_quantize(quantize: str | None, device_map: object) -> None:
+    """Before anything is read; torchao's absence is an error here too."""
+    if quantize is None:
+        return
+    one_of("quantize", quantize, QUANTIZE)
+    if device_map is not None:
+        raise ConfigError(f"quantize={quantize!r} and device_map were both given; quantized weights go to one device")
+    import dllm.models.quantized  # noqa: F401
 
 
 def _block(family: Family, settings: Settings, given: int | None) -> tuple[int | None, str]:
@@ -132,8 +148,10 @@ def _fill(
     dtype: torch.dtype,
     *,
     packing: bool,
+    quantize: str | None,
 ) -> None:
     """Read every tensor; with `packing`, the weights of each product are packed as soon as they are there."""
+    network.quantized = quantize
     owners, missing = _products(network) if packing else ({}, {})
     wanted = None if checkpoint.bytes >= LARGE else False
     with progress_bar(len(parts), wanted, "loading") as done:
@@ -142,10 +160,14 @@ def _fill(
             for (name, _), piece in zip(parts[tensor], pieces, strict=True):
                 kind = torch.float32 if network.keeps_float32(name) else dtype
                 owner = owners.get(name)
-                if owner is None or name.endswith("bias") or not can_pack(piece, kind):
+                if owner is None or name.endswith("bias") or quantize is not None or not can_pack(piece, kind):
                     # The tensor is a view of the file, which would have to stay unchanged, and may lie unaligned.
                     piece = piece.to(kind, copy=True)
                 set_module_tensor_to_device(network, name, _place(name, placement), value=piece, dtype=piece.dtype)
+                if quantize is not None:
+                    from dllm.models.quantized import quantize_parameter
+
+                    quantize_parameter(network, name, quantize)
                 if owner is not None:
                     missing[owner].remove(name)
                     if not missing[owner]:

@@ -27,7 +27,12 @@ much, of which only what is used is real: smaller pieces, freed between what sta
 def can_pack(weight: Tensor, dtype: torch.dtype | None = None) -> bool:
     """Whether this build of torch packs such a weight, in `dtype` or its own, on this processor."""
     dtype = dtype or weight.dtype
-    return weight.device.type == "cpu" and dtype in DTYPES and packs(dtype)
+    return is_plain(weight) and weight.device.type == "cpu" and dtype in DTYPES and packs(dtype)
+
+
+def is_plain(weight: Tensor) -> bool:
+    """Whether it holds its own numbers; quantized weights have another class, and are neither packed nor joined."""
+    return type(weight) in (Tensor, nn.Parameter)
 
 
 @cache
@@ -44,7 +49,7 @@ def packs(dtype: torch.dtype) -> bool:
 
 def can_join(layers: Sequence[nn.Linear]) -> bool:
     """Whether the weights are worth laying one below the other: a card does one large product faster than several."""
-    return len(layers) > 1 and all(layer.weight.is_cuda for layer in layers)
+    return len(layers) > 1 and all(is_plain(layer.weight) and layer.weight.is_cuda for layer in layers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def tensor_parallel(network: Backbone, mesh: DeviceMesh) -> Backbone:
 
     Raises:
         ConfigError: heads, K/V heads, feed-forward width or vocabulary do not divide by the processes; norms over whole
-            projections; a tied head; experts.
+            projections; a tied head; experts; quantized weights.
     """
     spec, size = network.spec, mesh.size()
     for name in ("heads", "kv_heads", "intermediate_size", "columns"):
@@ -33,6 +33,10 @@ def tensor_parallel(network: Backbone, mesh: DeviceMesh) -> Backbone:
     if spec.projection_norm or spec.tied_head or spec.moe is not None:
         raise ConfigError(
             "tensor_parallel: norms over whole projections, tied heads and experts are not split; use device_map"
+        )
+    if network.quantized is not None:
+        raise ConfigError(
+            f"tensor_parallel: weights quantized to {network.quantized} are not split; load without quantize"
         )
     network.unpack()
     network.kernels = False  # the products are other modules' now

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 
 def usable(network: Backbone, rows: Sequence[RowInput]) -> bool:
-    """Whether this forward can run here: on one CUDA card, without shadows, for a dense family of full attention."""
+    """Whether this forward can run here: on one CUDA card, without shadows, for a dense family of full attention.
+
+    Quantized weights go by the plain modules.
+    """
     spec = network.spec
     unknown = (spec.projection_norm, spec.head_norm, spec.block, spec.rotary_dim, spec.clip, spec.moe)
     return (
         network.kernels
+        and network.quantized is None
         and network.device.type == "cuda"
         and has_triton()
         and not any(unknown)
