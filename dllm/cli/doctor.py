@@ -52,7 +52,7 @@ def _print_model(one: dict[str, Any]) -> None:
         return
     print(f"{one['model']}: loads")
     for name, value in one.items():
-        if name not in ("model", "loads", "id_sources"):
+        if name not in ("model", "loads", "id_sources") and (name, value) != ("second_hand", ""):
             print(f"  {name:<15}{_shown(name, value, one['id_sources'])}")
     print()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dllm.errors import ModelError
 
 if TYPE_CHECKING:
-    from dllm.models.backbone import Backbone
+    from dllm.models.network import Network
     from dllm.tokenizer import Tokenizer
 
 PACKAGES = (
@@ -70,9 +70,10 @@ def model(name: str, dtype: str, device: str) -> Facts:
     return {"model": name, "loads": True, "folder": str(folder)} | _network(network) | _text(tokenizer)
 
 
-def _network(network: Backbone) -> Facts:
+def _network(network: Network) -> Facts:
     return {
         "family": network.family.name,
+        "second_hand": network.family.second_hand,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "dtype": str(network.dtype).removeprefix("torch."),
         "device": str(network.device),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,10 +13,10 @@ from accelerate.utils.modeling import infer_auto_device_map, set_module_tensor_t
 from dllm.check import whole
 from dllm.errors import ConfigError, ModelError
 from dllm.folder import read_json, resolve_folder
-from dllm.models.backbone import Backbone
 from dllm.models.checkpoint import Checkpoint, open_checkpoint
-from dllm.models.family import Family, Settings
+from dllm.models.family import Family, Row, Settings
 from dllm.models.ids import resolve_ids
+from dllm.models.network import Network, build
 from dllm.models.registry import family_of
 
 __all__ = ["load_model", "resolve_folder"]
@@ -35,8 +34,8 @@ def load_model(
     revision: str | None = None,
     mask_token_id: int | None = None,
     block_length: int | None = None,
-) -> Backbone:
-    """Load a checkpoint into the native modules.
+) -> Network:
+    """Load a checkpoint into the native modules, or into transformers' own where the family's row says so.
 
     Tensors are read one at a time, so memory peaks at the weights plus one tensor. Loading is strict: a tensor that is
     missing, left over, stored twice or of another shape is an error.
@@ -60,9 +59,8 @@ def load_model(
     settings.only_if_present("quantization_config", None)
     family = family_of(settings)
     block, block_source = _block(family, settings, block_length)
-    spec = replace(family.spec(settings), block=block)
     with init_empty_weights():
-        network = Backbone(spec, family, max_length=settings.integer(family.length_key))
+        network = build(family, settings, block)
     network.tie_weights()  # moving parameters to the meta device one by one has untied them
     network.folder = folder
     ids = resolve_ids(folder, settings, family, network.vocab_size, mask_token_id)
@@ -82,14 +80,15 @@ def load_model(
     return network.requires_grad_(False).eval()
 
 
-def _block(family: Family, settings: Settings, given: int | None) -> tuple[int | None, str]:
+def _block(family: Row, settings: Settings, given: int | None) -> tuple[int | None, str]:
     """The block that attention goes by, None where it is full, and who says so."""
-    if family.blocks is None:
+    blocks = family.blocks if isinstance(family, Family) else None
+    if blocks is None:
         if given is not None:
             raise ConfigError(f"block_length={given!r}: attention of {family.name} is full; leave block_length out")
         return None, family.name
     if given is None:
-        return family.blocks.read(settings)
+        return blocks.read(settings)
     return whole("block_length", given, 1), "argument"
 
 
@@ -97,7 +96,7 @@ Parts = Mapping[str, Sequence[tuple[str, int]]]
 """Tensor name -> the parameters it holds, one below the other, with the rows of each."""
 
 
-def _expected(network: Backbone, checkpoint: Checkpoint, family: Family, settings: Settings) -> Parts:
+def _expected(network: Network, checkpoint: Checkpoint, family: Row, settings: Settings) -> Parts:
     """What exactly the tensors of the checkpoint that are needed hold."""
     # A tied head is the same parameter as the embedding and appears here once, as the embedding.
     parts: dict[str, list[tuple[str, int]]] = {}
@@ -106,8 +105,8 @@ def _expected(network: Backbone, checkpoint: Checkpoint, family: Family, setting
         tensor, shape = family.tensor_name(name, settings), tuple(parameter.shape)
         parts.setdefault(tensor, []).append((name, shape[0]))
         shapes[tensor] = (shapes[tensor][0] + shape[0], *shape[1:]) if tensor in shapes else shape
-    head, embedding = (family.tensor_name(name, settings) for name in ("head.weight", "embed.weight"))
-    if network.spec.tied_head and head in checkpoint.tensors and embedding in checkpoint.tensors:
+    head, embedding = (family.tensor_name(name, settings) for name in network.tied or ("", ""))
+    if head in checkpoint.tensors and embedding in checkpoint.tensors:
         if not torch.equal(checkpoint.read(head), checkpoint.read(embedding)):
             raise ModelError(
                 f"{checkpoint.folder}: config.json ties the head to the embedding, but {head} differs from "
@@ -119,7 +118,7 @@ def _expected(network: Backbone, checkpoint: Checkpoint, family: Family, setting
 
 
 def _fill(
-    network: Backbone,
+    network: Network,
     checkpoint: Checkpoint,
     parts: Parts,
     placement: Mapping[str, Device],
@@ -132,6 +131,8 @@ def _fill(
             # Copied: the tensor is a view of the file, which would have to stay unchanged, and may lie unaligned in it.
             value = piece.to(kind, copy=True)
             set_module_tensor_to_device(network, name, _place(name, placement), value=value, dtype=kind)
+    for name, buffer in list(network.named_buffers()):
+        set_module_tensor_to_device(network, name, _place(name, placement), value=buffer)
     network.tie_weights()
 
 
@@ -146,12 +147,14 @@ def _place(parameter: str, placement: Mapping[str, Device]) -> Device:
 
 
 def _placement(
-    network: Backbone, device_map: str | Mapping[str, Device] | None, target: torch.device, dtype: torch.dtype
+    network: Network, device_map: str | Mapping[str, Device] | None, target: torch.device, dtype: torch.dtype
 ) -> Mapping[str, Device]:
     if device_map is None:
         return {"": target}
     if device_map == "auto":
-        placement: Mapping[str, Device] = infer_auto_device_map(network, no_split_module_classes=["Block"], dtype=dtype)
+        placement: Mapping[str, Device] = infer_auto_device_map(
+            network, no_split_module_classes=list(network.no_split), dtype=dtype
+        )
     elif isinstance(device_map, Mapping):
         placement = device_map
     else:
