@@ -59,5 +59,11 @@ def _print_model(one: dict[str, Any]) -> None:
 
 def _shown(name: str, value: Any, sources: dict[str, str]) -> str:
     text = {None: "none", True: "yes", False: "no"}.get(value, value) if not isinstance(value, list) else value
-    text = ", ".join(map(str, text)) if isinstance(text, list) else f"{text:,}" if name == "parameters" else str(text)
+    text = (
+        ", ".join(map(str, text)) or "none"
+        if isinstance(text, list)
+        else f"{text:,}"
+        if name == "parameters"
+        else str(text)
+    )
     return f"{text}  ({sources[name]})" if name in sources else text

@@ -105,16 +105,22 @@ def _expected(network: Network, checkpoint: Checkpoint, family: Row, settings: S
         tensor, shape = family.tensor_name(name, settings), tuple(parameter.shape)
         parts.setdefault(tensor, []).append((name, shape[0]))
         shapes[tensor] = (shapes[tensor][0] + shape[0], *shape[1:]) if tensor in shapes else shape
-    head, embedding = (family.tensor_name(name, settings) for name in network.tied or ("", ""))
-    if head in checkpoint.tensors and embedding in checkpoint.tensors:
-        if not torch.equal(checkpoint.read(head), checkpoint.read(embedding)):
-            raise ModelError(
-                f"{checkpoint.folder}: config.json ties the head to the embedding, but {head} differs from "
-                f"{embedding}; untie it in config.json if the stored head is meant"
-            )
-        shapes[head] = shapes[embedding]
+    if network.tied is not None:
+        head, embedding = (family.tensor_name(name, settings) for name in network.tied)
+        if head in checkpoint.tensors and embedding in checkpoint.tensors:
+            _check_tied(checkpoint, head, embedding)
+            shapes[head] = shapes[embedding]
     checkpoint.expect(shapes)
     return parts
+
+
+def _check_tied(checkpoint: Checkpoint, head: str, embedding: str) -> None:
+    """A head that is stored although it is tied must be the embedding."""
+    if not torch.equal(checkpoint.read(head), checkpoint.read(embedding)):
+        raise ModelError(
+            f"{checkpoint.folder}: config.json ties the head to the embedding, but {head} differs from "
+            f"{embedding}; untie it in config.json if the stored head is meant"
+        )
 
 
 def _fill(

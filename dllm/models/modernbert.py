@@ -91,4 +91,8 @@ MODERNBERT = BorrowedFamily(
         "{% endfor %}"
         "{% if add_generation_prompt %}{{ '[Answer]\n' }}{% endif %}"
     ),
+    second_hand=(
+        "no folder of it was seen, only the code that trains and prompts it; whether [/Answer] is one token of its "
+        "tokenizer is not known"
+    ),
 )

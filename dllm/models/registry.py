@@ -8,8 +8,10 @@ from __future__ import annotations
 from dllm.errors import ModelError, nearest
 from dllm.models.a2d import A2D_LLAMA, A2D_QWEN2, A2D_QWEN3
 from dllm.models.dream import DREAM
+from dllm.models.dream_reasoner import DREAM_REASONER
 from dllm.models.family import Row, Settings
 from dllm.models.fast_dllm_v2 import FAST_DLLM_V2
+from dllm.models.illada import ILLADA
 from dllm.models.llada import LLADA
 from dllm.models.llada2 import LLADA2
 from dllm.models.llada_moe import LLADA_MOE
@@ -18,7 +20,7 @@ from dllm.models.sdar import SDAR
 
 TABLE: tuple[Row, ...] = (
     *(LLADA, LLADA_MOE, LLADA2, DREAM, SDAR, FAST_DLLM_V2, A2D_QWEN3, A2D_QWEN2, A2D_LLAMA),
-    MODERNBERT,
+    *(ILLADA, DREAM_REASONER, MODERNBERT),
 )
 FAMILIES: dict[str, Row] = {name: family for family in TABLE for name in family.architectures}
 
