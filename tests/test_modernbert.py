@@ -252,5 +252,6 @@ def test_command_line(made):
     run = python_m_dllm("doctor", "--json", "-m", str(made))
     assert run.returncode == 0, run.stderr
     facts = json.loads(run.stdout)["models"][1]
-    assert (facts["family"], facts["capabilities"], facts["chat_template"]) == ("ModernBERT", [], True)
+    assert (facts["family"], facts["capabilities"]) == ("ModernBERT", [])
+    assert facts["chat_template"]
     assert facts["parameters"] == sum(tensor.numel() for tensor in load_file(made / "model.safetensors").values())
