@@ -53,12 +53,18 @@ def _print_model(one: dict[str, Any]) -> None:
         return
     print(f"{one['model']}: loads")
     for name, value in one.items():
-        if name not in ("model", "loads", "id_sources"):
+        if name not in ("model", "loads", "id_sources") and (name, value) != ("second_hand", ""):
             print(f"  {name:<15}{_shown(name, value, one['id_sources'])}")
     print()
 
 
 def _shown(name: str, value: Any, sources: dict[str, str]) -> str:
     text = {None: "none", True: "yes", False: "no"}.get(value, value) if not isinstance(value, list) else value
-    text = ", ".join(map(str, text)) if isinstance(text, list) else f"{text:,}" if name == "parameters" else str(text)
+    text = (
+        ", ".join(map(str, text)) or "none"
+        if isinstance(text, list)
+        else f"{text:,}"
+        if name == "parameters"
+        else str(text)
+    )
     return f"{text}  ({sources[name]})" if name in sources else text

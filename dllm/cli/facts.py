@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dllm.errors import ModelError
 
 if TYPE_CHECKING:
-    from dllm.models.backbone import Backbone
+    from dllm.models.network import Network
     from dllm.tokenizer import Tokenizer
 
 PACKAGES = (
@@ -70,12 +70,13 @@ def model(name: str, dtype: str, device: str, quantize: str | None = None) -> Fa
     return {"model": name, "loads": True, "folder": str(folder)} | _network(network) | _text(tokenizer, network)
 
 
-def _network(network: Backbone) -> Facts:
+def _network(network: Network) -> Facts:
     from dllm.cache import resolve_cache
     from dllm.models.adapters import as_denoiser
 
     return {
         "family": network.family.name,
+        "second_hand": network.family.second_hand,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "dtype": str(network.dtype).removeprefix("torch."),
         **({} if network.quantized is None else {"quantized": network.quantized}),
@@ -94,7 +95,7 @@ def _network(network: Backbone) -> Facts:
     }
 
 
-def _text(tokenizer: Tokenizer | None, network: Backbone) -> Facts:
+def _text(tokenizer: Tokenizer | None, network: Network) -> Facts:
     if tokenizer is None:
         return {"tokenizer": None, "chat_template": None}
     template = tokenizer.chat_template

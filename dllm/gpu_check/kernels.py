@@ -22,6 +22,7 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 0.15}
 def checks(folder: Path, device: torch.device, dtype: str) -> Iterator[Check]:
     """Logits of stored and unstored rows: modules against kernels, launched and replayed."""
     network = load_model(folder, dtype=dtype, device=device)
+    assert isinstance(network, Backbone), f"{folder} holds no family whose kernels are ours"
     with exact_float32():
         network.kernels = False
         expected = _logits(network)

@@ -44,6 +44,8 @@ class Backbone(nn.Module):
         id_sources: which file or rule gave the ids, the blocks and the scheduler, for messages.
     """
 
+    no_split = ("Block",)
+
     def __init__(self, spec: BackboneSpec, family: Family, *, max_length: int | None = None) -> None:
         super().__init__()
         self.spec = spec
@@ -67,6 +69,11 @@ class Backbone(nn.Module):
         self.scores = Fused(self.head)
         self.rope = Rope(spec.rotary_dim or spec.head_dim, spec.rope_theta)
         self.tie_weights()
+
+    @property
+    def tied(self) -> tuple[str, str] | None:
+        """Names of the parameters that are one where the family ties its head: the head's and the embedding's."""
+        return ("head.weight", "embed.weight") if self.spec.tied_head else None
 
     def tie_weights(self) -> None:
         """Make the head share the embedding's parameter, where the family does; anew after parameters were replaced."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dllm.models.example_configs import ILLADA, MODERNBERT, MODERNBERT_SMALL
+
 Config = Mapping[str, Any]
 
 
@@ -236,6 +238,15 @@ _A2D_LLAMA: Config = {
     "attention_bias": False,
     "mlp_bias": False,
 }
+_DREAM_REASONER: Config = {
+    **_QWEN3,
+    "architectures": ["DreamForCausalLM"],
+    "model_type": "Dream",
+    "block_size": 32,
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "mask_token_id": 151669,
+}
 _SMALL: Config = {
     "eos_token_id": 257,
     "hidden_size": 64,
@@ -279,5 +290,8 @@ EXAMPLES: dict[str, Example] = {
     "a2d-qwen3-bd3lm": Example(_A2D_QWEN3, {**_DENSE, "head_dim": 32}, named="bd3lm"),
     "a2d-qwen2": Example(_A2D_QWEN2, _DENSE),
     "a2d-llama": Example(_A2D_LLAMA, _DENSE),
+    "illada": Example(ILLADA, _DENSE),
+    "dream-reasoner": Example(_DREAM_REASONER, {**_DENSE, "block_size": 8, "head_dim": 32, "mask_token_id": 256}),
+    "modernbert": Example(MODERNBERT, {**_DENSE, **MODERNBERT_SMALL}),
 }
 """Name of an example, as `scripts/make_checkpoint.py` takes it -> its configs."""

@@ -1,7 +1,7 @@
 """What a family file declares, and the strict reader of `config.json` it uses.
 
 A family is data and two functions: config -> spec, and parameter name -> tensor name in the checkpoint. Its modules are
-the shared ones; nothing of the checkpoint's own code is run.
+the shared ones; nothing of the checkpoint's own code is run. Or it borrows its network of transformers.
 """
 
 from __future__ import annotations
@@ -161,23 +161,19 @@ class BlockCausal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """One row of the table of families.
+class Published:
+    """What every row of the table of families says.
 
     Attributes:
         name: for messages.
         architectures: values of `architectures[0]` that select it.
-        spec: reads the config; refuses what is not implemented.
-        tensor_name: parameter name of the backbone -> name in the checkpoint. Parameters of one name are stored as one
-            tensor, one below the other.
         length_key: config key of the longest canvas.
         mask_token_id: published id, used when neither config nor tokenizer name one.
         eos_token_id: published id, likewise.
         mask_tokens: spellings of the mask token.
         turn_end_tokens: tokens that end a chat turn and so an answer.
-        chat_template: Jinja template for checkpoints that ship none.
+        chat_template: Jinja template for checkpoints that ship none; None: none is known, and chat is an error there.
         template_variables: what a checkpoint's own template is told, as published.
-        blocks: of a block-causal family; None: attention is full, whatever is asked for.
         scheduler: what the published sampler comes to, for requests that name none.
         schedulers_by_name: word in the names of those of the family's checkpoints that have another -> that.
         second_hand: what is known of the family by hearsay only, for `dllm doctor`.
@@ -185,16 +181,13 @@ class Family:
 
     name: str
     architectures: tuple[str, ...]
-    spec: Callable[[Settings], BackboneSpec]
-    tensor_name: Callable[[str, Settings], str]
     length_key: str
     mask_token_id: int
     eos_token_id: int
     mask_tokens: tuple[str, ...]
     turn_end_tokens: tuple[str, ...]
-    chat_template: str
+    chat_template: str | None
     template_variables: Mapping[str, Any] = field(default_factory=dict)
-    blocks: BlockCausal | None = None
     scheduler: str = "threshold(0.9)"
     schedulers_by_name: Mapping[str, str] = field(default_factory=dict)
     second_hand: str = ""
@@ -205,3 +198,40 @@ class Family:
             if settings.is_named(word):
                 return scheduler, f"guessed from {word!r} in the name of the folder"
         return self.scheduler, f"published for {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family(Published):
+    """A row whose network is the native one.
+
+    Attributes:
+        spec: reads the config; refuses what is not implemented.
+        tensor_name: parameter name of the backbone -> name in the checkpoint. Parameters of one name are stored as one
+            tensor, one below the other.
+        blocks: of a block-causal family; None: attention is full, whatever is asked for.
+    """
+
+    spec: Callable[[Settings], BackboneSpec]
+    tensor_name: Callable[[str, Settings], str]
+    blocks: BlockCausal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BorrowedFamily(Published):
+    """A row whose network is transformers' own class of the architecture's name; see `dllm.models.borrowed`.
+
+    Row i of its logits must predict position i, under full attention.
+
+    Attributes:
+        values: what the class's config is made of: `config.json` once its keys are known to be there and to mean in
+            every version of transformers what they mean here.
+    """
+
+    values: Callable[[Settings], Mapping[str, Any]]
+
+    def tensor_name(self, parameter: str, settings: Settings) -> str:
+        """Name in the checkpoint of a parameter of `Borrowed`: that of the class."""
+        return parameter.removeprefix("module.")
+
+
+Row = Family | BorrowedFamily

@@ -13,7 +13,7 @@ from typing import Any
 
 from dllm.errors import ConfigError, ModelError
 from dllm.folder import read_json_if_present
-from dllm.models.family import Family, Settings
+from dllm.models.family import Row, Settings
 from dllm.tokenizer.files import added_tokens, named_tokens
 
 
@@ -32,7 +32,7 @@ class SpecialIds:
     sources: dict[str, str]
 
 
-def resolve_ids(folder: Path, settings: Settings, family: Family, columns: int, given_mask: int | None) -> SpecialIds:
+def resolve_ids(folder: Path, settings: Settings, family: Row, columns: int, given_mask: int | None) -> SpecialIds:
     """Find mask and end ids below `columns`.
 
     Raises:
@@ -56,7 +56,7 @@ def resolve_ids(folder: Path, settings: Settings, family: Family, columns: int, 
 
 
 def _mask(
-    folder: Path, settings: Settings, family: Family, columns: int, added: Mapping[str, int], given: int | None
+    folder: Path, settings: Settings, family: Row, columns: int, added: Mapping[str, int], given: int | None
 ) -> tuple[int | None, str]:
     """The mask id and where it comes from: the first of argument, config, tokenizer, publication that says."""
     if given is not None:

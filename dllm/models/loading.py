@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ from dllm.errors import ConfigError, ModelError
 from dllm.folder import read_json, resolve_folder
 from dllm.models.backbone import Backbone
 from dllm.models.checkpoint import Checkpoint, open_checkpoint
-from dllm.models.family import Family, Settings
+from dllm.models.family import Family, Row, Settings
 from dllm.models.ids import resolve_ids
+from dllm.models.network import Network, build
 from dllm.models.packed import Fused, Linear, can_pack
 from dllm.models.registry import family_of
 from dllm.progress import progress_bar
@@ -41,8 +42,8 @@ def load_model(
     mask_token_id: int | None = None,
     block_length: int | None = None,
     quantize: str | None = None,
-) -> Backbone:
-    """Load a checkpoint into the native modules.
+) -> Network:
+    """Load a checkpoint into the native modules, or into transformers' own where the family's row says so.
 
     Tensors are read one at a time, so memory peaks at the weights plus one tensor. Loading is strict: a tensor that is
     missing, left over, stored twice or of another shape is an error.
@@ -63,15 +64,19 @@ def load_model(
         ConfigError: an argument is not legal.
         ModelError: the folder or its files cannot serve as a model.
     """
-    _check_quantize(quantize, device_map)
+    if quantize is not None:
+        one_of("quantize", quantize, QUANTIZE)
+        if device_map is not None:
+            raise ConfigError(
+                f"quantize={quantize!r} and device_map were both given; quantized weights go to one device"
+            )
     folder = resolve_folder(model, revision)
     settings = Settings(read_json(folder / "config.json"), str(folder / "config.json"))
     settings.only_if_present("quantization_config", None)
     family = family_of(settings)
     block, block_source = _block(family, settings, block_length)
-    spec = replace(family.spec(settings), block=block)
     with init_empty_weights():
-        network = Backbone(spec, family, max_length=settings.integer(family.length_key))
+        network = build(family, settings, block)
     network.tie_weights()  # moving parameters to the meta device one by one has untied them
     network.folder = folder
     ids = resolve_ids(folder, settings, family, network.vocab_size, mask_token_id)
@@ -80,13 +85,14 @@ def load_model(
     network.usual = replace(network.usual, scheduler=scheduler)
     network.id_sources = {**ids.sources, "attention": block_source, "scheduler": scheduler_source}
 
+    quantizer = _quantizer(network, quantize)
     target = _device(device, device_map)
     checkpoint = open_checkpoint(folder)
     parts = _expected(network, checkpoint, family, settings)
     kind = _dtype(dtype, settings, checkpoint, target)
     placement = _placement(network, device_map, target, kind)
     packing = device_map is None and target.type == "cpu"
-    _fill(network, checkpoint, parts, placement, kind, packing=packing, quantize=quantize)
+    _fill(network, checkpoint, parts, placement, kind, packing=packing, quantizer=quantizer)
     if device_map is not None:
         dispatch_model(network, dict(placement))
     else:
@@ -94,24 +100,27 @@ def load_model(
     return network.requires_grad_(False).eval()
 
 
-def _check_quantize(quantize: str | None, device_map: object) -> None:
-    """Before anything is read; torchao's absence is an error here too."""
-    if quantize is None:
-        return
-    one_of("quantize", quantize, QUANTIZE)
-    if device_map is not None:
-        raise ConfigError(f"quantize={quantize!r} and device_map were both given; quantized weights go to one device")
-    import dllm.models.quantized  # noqa: F401
+def _quantizer(network: Network, method: str | None) -> Callable[[str], None] | None:
+    """What is done to a parameter, by its name, once it is there. torchao's absence is an error now, not later."""
+    if method is None:
+        return None
+    if not isinstance(network, Backbone):
+        raise ConfigError(f"quantize={method!r}: {network.family.name} is not a native family; leave quantize out")
+    from dllm.models.quantized import quantize_parameter
+
+    network.quantized = method
+    return lambda name: quantize_parameter(network, name, method)
 
 
-def _block(family: Family, settings: Settings, given: int | None) -> tuple[int | None, str]:
+def _block(family: Row, settings: Settings, given: int | None) -> tuple[int | None, str]:
     """The block that attention goes by, None where it is full, and who says so."""
-    if family.blocks is None:
+    blocks = family.blocks if isinstance(family, Family) else None
+    if blocks is None:
         if given is not None:
             raise ConfigError(f"block_length={given!r}: attention of {family.name} is full; leave block_length out")
         return None, f"published for {family.name}"
     if given is None:
-        return family.blocks.read(settings)
+        return blocks.read(settings)
     return whole("block_length", given, 1), "argument"
 
 
@@ -119,7 +128,7 @@ Parts = Mapping[str, Sequence[tuple[str, int]]]
 """Tensor name -> the parameters it holds, one below the other, with the rows of each."""
 
 
-def _expected(network: Backbone, checkpoint: Checkpoint, family: Family, settings: Settings) -> Parts:
+def _expected(network: Network, checkpoint: Checkpoint, family: Row, settings: Settings) -> Parts:
     """What exactly the tensors of the checkpoint that are needed hold."""
     # A tied head is the same parameter as the embedding and appears here once, as the embedding.
     parts: dict[str, list[tuple[str, int]]] = {}
@@ -128,30 +137,35 @@ def _expected(network: Backbone, checkpoint: Checkpoint, family: Family, setting
         tensor, shape = family.tensor_name(name, settings), tuple(parameter.shape)
         parts.setdefault(tensor, []).append((name, shape[0]))
         shapes[tensor] = (shapes[tensor][0] + shape[0], *shape[1:]) if tensor in shapes else shape
-    head, embedding = (family.tensor_name(name, settings) for name in ("head.weight", "embed.weight"))
-    if network.spec.tied_head and head in checkpoint.tensors and embedding in checkpoint.tensors:
-        if not torch.equal(checkpoint.read(head), checkpoint.read(embedding)):
-            raise ModelError(
-                f"{checkpoint.folder}: config.json ties the head to the embedding, but {head} differs from "
-                f"{embedding}; untie it in config.json if the stored head is meant"
-            )
-        shapes[head] = shapes[embedding]
+    if network.tied is not None:
+        head, embedding = (family.tensor_name(name, settings) for name in network.tied)
+        if head in checkpoint.tensors and embedding in checkpoint.tensors:
+            _check_tied(checkpoint, head, embedding)
+            shapes[head] = shapes[embedding]
     checkpoint.expect(shapes)
     return parts
 
 
+def _check_tied(checkpoint: Checkpoint, head: str, embedding: str) -> None:
+    """A head that is stored although it is tied must be the embedding."""
+    if not torch.equal(checkpoint.read(head), checkpoint.read(embedding)):
+        raise ModelError(
+            f"{checkpoint.folder}: config.json ties the head to the embedding, but {head} differs from "
+            f"{embedding}; untie it in config.json if the stored head is meant"
+        )
+
+
 def _fill(
-    network: Backbone,
+    network: Network,
     checkpoint: Checkpoint,
     parts: Parts,
     placement: Mapping[str, Device],
     dtype: torch.dtype,
     *,
     packing: bool,
-    quantize: str | None,
+    quantizer: Callable[[str], None] | None,
 ) -> None:
-    """Read every tensor; with `packing`, the weights of each product are packed as soon as they are there."""
-    network.quantized = quantize
+    """Read every tensor; quantize it; with `packing`, pack the weights of a product as soon as they are there."""
     owners, missing = _products(network) if packing else ({}, {})
     wanted = None if checkpoint.bytes >= LARGE else False
     with progress_bar(len(parts), wanted, "loading") as done:
@@ -160,23 +174,23 @@ def _fill(
             for (name, _), piece in zip(parts[tensor], pieces, strict=True):
                 kind = torch.float32 if network.keeps_float32(name) else dtype
                 owner = owners.get(name)
-                if owner is None or name.endswith("bias") or quantize is not None or not can_pack(piece, kind):
+                if owner is None or name.endswith("bias") or quantizer is not None or not can_pack(piece, kind):
                     # The tensor is a view of the file, which would have to stay unchanged, and may lie unaligned.
                     piece = piece.to(kind, copy=True)
                 set_module_tensor_to_device(network, name, _place(name, placement), value=piece, dtype=piece.dtype)
-                if quantize is not None:
-                    from dllm.models.quantized import quantize_parameter
-
-                    quantize_parameter(network, name, quantize)
+                if quantizer is not None:
+                    quantizer(name)
                 if owner is not None:
                     missing[owner].remove(name)
                     if not missing[owner]:
                         owner.pack(kind)
             done()
+    for name, buffer in list(network.named_buffers()):
+        set_module_tensor_to_device(network, name, _place(name, placement), value=buffer)
     network.tie_weights()
 
 
-def _products(network: Backbone) -> tuple[dict[str, Fused], dict[Fused, set[str]]]:
+def _products(network: Network) -> tuple[dict[str, Fused], dict[Fused, set[str]]]:
     """Parameter -> the product it is part of, and product -> its parameters."""
     owners: dict[str, Fused] = {}
     members: dict[Fused, set[str]] = {}
@@ -199,12 +213,14 @@ def _place(parameter: str, placement: Mapping[str, Device]) -> Device:
 
 
 def _placement(
-    network: Backbone, device_map: str | Mapping[str, Device] | None, target: torch.device, dtype: torch.dtype
+    network: Network, device_map: str | Mapping[str, Device] | None, target: torch.device, dtype: torch.dtype
 ) -> Mapping[str, Device]:
     if device_map is None:
         return {"": target}
     if device_map == "auto":
-        placement: Mapping[str, Device] = infer_auto_device_map(network, no_split_module_classes=["Block"], dtype=dtype)
+        placement: Mapping[str, Device] = infer_auto_device_map(
+            network, no_split_module_classes=list(network.no_split), dtype=dtype
+        )
     elif isinstance(device_map, Mapping):
         placement = device_map
     else:

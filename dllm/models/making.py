@@ -14,10 +14,10 @@ from torch import Tensor
 
 from dllm.check import one_of, whole
 from dllm.errors import ConfigError
-from dllm.models.backbone import Backbone
 from dllm.models.checkpoint import INDEX, SINGLE
 from dllm.models.examples import EXAMPLES
-from dllm.models.family import Family, Settings
+from dllm.models.family import Row, Settings
+from dllm.models.network import Network, build
 from dllm.models.registry import family_of
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -58,7 +58,7 @@ def make_checkpoint(
     settings = Settings(config, str(folder / "config.json"))
     family = family_of(settings)
     with torch.device("meta"):
-        network = Backbone(family.spec(settings), family)
+        network = build(family, settings)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     dtype = DTYPES[config["torch_dtype"]]
@@ -69,7 +69,7 @@ def make_checkpoint(
 
 
 def _tensors(
-    network: Backbone, family: Family, settings: Settings, dtype: torch.dtype, generator: torch.Generator
+    network: Network, family: Row, settings: Settings, dtype: torch.dtype, generator: torch.Generator
 ) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of the checkpoint, the parameters of one name stacked."""
     parts: dict[str, list[tuple[int, ...]]] = {}
@@ -117,7 +117,7 @@ def _write(folder: Path, tensors: Iterator[tuple[str, Tensor]], shard_bytes: int
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
-def write_tokenizer(folder: Path, family: Family, config: Mapping[str, Any], columns: int) -> None:
+def write_tokenizer(folder: Path, family: Row, config: Mapping[str, Any], columns: int) -> None:
     """Every byte is a token; then the mask, the end, and the ends of turns, at the config's ids where it has any.
 
     Raises:

@@ -8,18 +8,24 @@ from __future__ import annotations
 from dllm.errors import ModelError, nearest
 from dllm.models.a2d import A2D_LLAMA, A2D_QWEN2, A2D_QWEN3
 from dllm.models.dream import DREAM
-from dllm.models.family import Family, Settings
+from dllm.models.dream_reasoner import DREAM_REASONER
+from dllm.models.family import Row, Settings
 from dllm.models.fast_dllm_v2 import FAST_DLLM_V2
+from dllm.models.illada import ILLADA
 from dllm.models.llada import LLADA
 from dllm.models.llada2 import LLADA2
 from dllm.models.llada_moe import LLADA_MOE
+from dllm.models.modernbert import MODERNBERT
 from dllm.models.sdar import SDAR
 
-TABLE = (LLADA, LLADA_MOE, LLADA2, DREAM, SDAR, FAST_DLLM_V2, A2D_QWEN3, A2D_QWEN2, A2D_LLAMA)
-FAMILIES: dict[str, Family] = {name: family for family in TABLE for name in family.architectures}
+TABLE: tuple[Row, ...] = (
+    *(LLADA, LLADA_MOE, LLADA2, DREAM, SDAR, FAST_DLLM_V2, A2D_QWEN3, A2D_QWEN2, A2D_LLAMA),
+    *(ILLADA, DREAM_REASONER, MODERNBERT),
+)
+FAMILIES: dict[str, Row] = {name: family for family in TABLE for name in family.architectures}
 
 
-def family_of(settings: Settings) -> Family:
+def family_of(settings: Settings) -> Row:
     """The family of a checkpoint.
 
     Raises:

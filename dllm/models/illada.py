@@ -1,0 +1,38 @@
+"""iLLaDA-8B-Base and -Instruct (arXiv 2606.25331): LLaDA retrained from scratch, with a Llama's names and shapes.
+
+Full attention, grouped keys, no biases, no norm of queries and keys; row i predicts position i. The head is tied; a
+checkpoint that stores it as well must store the embedding.
+"""
+
+from __future__ import annotations
+
+from dllm.models.family import Family, Settings
+from dllm.models.qwen import dimensions, tensor_name
+from dllm.models.spec import BackboneSpec
+
+
+def _spec(settings: Settings) -> BackboneSpec:
+    settings.only_if_present("attention_bias", False)
+    settings.only_if_present("mlp_bias", False)
+    settings.only_if_present("layer_norm_eps", None)  # a number turns the norms into LayerNorm
+    head_dim = settings.head_dim("hidden_size", "num_attention_heads")
+    settings.only_if_present("head_dim", None, head_dim)
+    return BackboneSpec(**dimensions(settings))
+
+
+ILLADA = Family(
+    name="iLLaDA",
+    architectures=("ILLaDAForCausalLM",),
+    spec=_spec,
+    tensor_name=tensor_name,
+    length_key="max_position_embeddings",
+    mask_token_id=5,
+    eos_token_id=2,
+    mask_tokens=("<[MASK]>",),
+    turn_end_tokens=(),
+    chat_template=None,
+    second_hand=(
+        "no config.json, tokenizer or chat template of it was seen, only copies of its code and its ids in the code "
+        "of others; it loads if its keys and tensors are Llama's, and chats if its tokenizer brings a template"
+    ),
+)

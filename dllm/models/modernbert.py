@@ -1,0 +1,98 @@
+"""ModernBERT turned into a chat denoiser (ModernBERT-base/-large-chat-v0.1); the network is arXiv 2412.13663.
+
+An encoder of full and of sliding-window attention layers, whose masked-language head predicts position i in row i. Its
+published checkpoints spell turns as text. Where the tokenizer has no token of its own for `[/Answer]`, an answer ends
+with that text and then the config's end of sequence: `stop="[/Answer]"` cuts it off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dllm.models.family import BorrowedFamily, Settings
+
+_FULL, _SLIDING = "full_attention", "sliding_attention"
+
+
+def _values(settings: Settings) -> Mapping[str, Any]:
+    """config.json, with what transformers 4 and 5 write differently in both ways.
+
+    Either reads its own spelling only, and takes a default of its class for what it does not find.
+    """
+    for key in ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "local_attention"):
+        settings.integer(key)
+    settings.positive("norm_eps")
+    for key in ("hidden_activation", "classifier_activation"):
+        settings.get(key)
+    settings.only_if_present("rope_scaling", None)
+    every, (full, sliding) = _every(settings), _thetas(settings)
+    return {
+        **settings.values,
+        "layer_types": _kinds(settings.integer("num_hidden_layers"), every),
+        "global_attn_every_n_layers": every,
+        "rope_parameters": {
+            _FULL: {"rope_type": "default", "rope_theta": full},
+            _SLIDING: {"rope_type": "default", "rope_theta": sliding},
+        },
+        "global_rope_theta": full,
+        "local_rope_theta": sliding,
+        # transformers 4 compiles the feed-forward layers on CUDA where it may: seconds for every new length
+        "reference_compile": False,
+    }
+
+
+def _kinds(layers: int, every: int) -> list[str]:
+    return [_SLIDING if layer % every else _FULL for layer in range(layers)]
+
+
+def _every(settings: Settings) -> int:
+    """Every which layer attends to the whole canvas, the first included."""
+    named = settings.values.get("layer_types")
+    if named is None:
+        return settings.integer("global_attn_every_n_layers")
+    layers = settings.integer("num_hidden_layers")
+    fitting = [every for every in range(1, layers + 1) if _kinds(layers, every) == named]
+    settings.check("layer_types", bool(fitting), f"{_FULL!r} for layer 0 and every n-th, else {_SLIDING!r}")
+    return fitting[0]
+
+
+def _thetas(settings: Settings) -> tuple[float, float]:
+    """Bases of the rotary frequencies, of the full layers and of the sliding ones."""
+    parameters = settings.values.get("rope_parameters")
+    if not isinstance(parameters, dict):
+        return settings.positive("global_rope_theta"), settings.positive("local_rope_theta")
+    source = f"{settings.source}: 'rope_parameters'"
+    inside = Settings(parameters, source)
+    full, sliding = (Settings(inside.get(kind) or {}, f"{source}: {kind!r}") for kind in (_FULL, _SLIDING))
+    for kind in (full, sliding):
+        kind.only_if_present("rope_type", "default")
+    return full.positive("rope_theta"), sliding.positive("rope_theta")
+
+
+MODERNBERT = BorrowedFamily(
+    name="ModernBERT",
+    architectures=("ModernBertForMaskedLM",),
+    values=_values,
+    length_key="max_position_embeddings",
+    mask_token_id=50284,
+    eos_token_id=50282,
+    mask_tokens=("[MASK]",),
+    turn_end_tokens=("[/Answer]",),
+    chat_template=(
+        "{% for message in messages %}"
+        "{% if message['role'] == 'system' %}"
+        "{{ '[SYS]\n' + message['content'] | trim + '\n[/SYS]\n\n' }}"
+        "{% elif message['role'] == 'user' %}"
+        "{{ '[Question]\n' + message['content'] | trim + '\n[/Question]\n\n' }}"
+        "{% else %}"
+        "{{ '[Answer]\n' + message['content'] | trim + '\n[/Answer]\n\n' }}"
+        "{% endif %}"
+        "{% endfor %}"
+        "{% if add_generation_prompt %}{{ '[Answer]\n' }}{% endif %}"
+    ),
+    second_hand=(
+        "no folder of it was seen, only the code that trains and prompts it; whether [/Answer] is one token of its "
+        "tokenizer is not known"
+    ),
+)
