@@ -90,10 +90,11 @@ def _advance(row: Row, view: StepView) -> Change:
     chosen = stands
     replaced = edited(row, view)
     positions, token_ids, confidences = _until_eos(row, view, chosen | replaced)
+    filled = int(row.masked[positions].sum())
     row.commit(positions, token_ids)
     if len(token_ids) and int(token_ids[-1]) in row.eos_token_ids:
         row.cut(int(positions[-1]) + 1)
-    revoked = view.positions[:0] if last else revoke(row, view, chosen, positions)
+    revoked = view.positions[:0] if last else revoke(row, view, chosen, positions, filled)
     revoked = torch.cat([positions[torch.isin(positions, view.positions[replaced])], revoked])
     cut(row, view, chosen)
     _close(row)
@@ -161,12 +162,13 @@ def _record(question: Question, change: Change, seconds: float) -> TraceStep:
 def _close(row: Row) -> None:
     """Set `finish_reason` if nothing is left to do."""
     if row.stop_check is not None:
-        keep = row.stop_check(row.canvas[row.prompt_length : row.settled][: row.keep].tolist())
+        keep = row.stop_check(row.canvas[: row.keep][row.prompt_length : row.settled].tolist())
         if keep is not None:
             row.cut(row.prompt_length + keep)
             row.finish_reason = "stop"
     if row.finish_reason is None and row.full:
-        ended = int(row.canvas[-1]) in row.eos_token_ids
+        asked = row.canvas[: row.keep]
+        ended = len(asked) == len(row.canvas) and int(asked[-1]) in row.eos_token_ids
         row.finish_reason = "stop" if ended else row.when_full
     if row.finish_reason is not None:
         row.lanes = []

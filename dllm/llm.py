@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack, overload
@@ -98,17 +99,19 @@ class LLM:
                 quantize=quantize,
             )
             self.model = as_denoiser(native)
-            template, variables = native.family.chat_template, native.family.template_variables
             if tokenizer is None:
-                tokenizer = tokenizer_of(folder, template)
+                tokenizer = tokenizer_of(folder, native.family.chat_template)
         else:
             if (dtype, device, device_map, revision, quantize) != ("auto", "auto", None, None, None):
                 raise ConfigError(
                     "dtype, device, device_map, revision and quantize apply to folders and Hub ids; move the object"
                 )
-            self.model, template, variables = as_denoiser(model, mask_token_id=mask_token_id), None, {}
+            self.model = as_denoiser(model, mask_token_id=mask_token_id)
+        family = getattr(self.model, "family", None)
+        template, variables = (family.chat_template, family.template_variables) if family else (None, {})
         self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, template)
-        if self.tokenizer is not None:
+        if self.tokenizer is not None and variables:
+            self.tokenizer = copy.copy(self.tokenizer)  # it may be another model's too
             self.tokenizer.template_variables = {**variables, **self.tokenizer.template_variables}
         if self.model.mask_token_id is None and self.tokenizer is not None:
             named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))

@@ -75,7 +75,7 @@ class Stats:
             keeps for good.
         positions_fed: canvas positions that went through the network, over all forwards (CFG's copy not counted again).
         tokens: committed answer tokens before EOS (all of them with `ignore_eos`; hole tokens in infilling).
-        slots: positions filled, EOS included.
+        slots: positions filled, EOS included, and on a block-causal model what follows the answer in its last block.
         seconds: wall time of the rounds the row took part in.
         grammar_seconds: of that, spent on the grammar.
         witness_tokens: tokens that the grammar chose, since none of the model's own proposals could stand.
@@ -152,7 +152,7 @@ class StepEvent:
     Attributes:
         positions, token_ids, confidences, revoked: as in `TraceStep`.
         text: everything settled left of the first mask, without an unfinished last character. It only grows, but for a
-            stop string, which takes itself back when it is complete.
+            stop string, which takes itself back when it is complete, and for a scheduler that edits.
         canvas: ids of the whole canvas now, the mask id where nothing is committed.
         output: the finished request, in the last event only.
     """

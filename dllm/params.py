@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -109,6 +109,19 @@ class SamplingParams:
                 "leave steps out, or use scheduler='llada'"
             )
         _ = self.caching  # reads the spec now, so that a mistake is named here and not at the first request
+
+    def __eq__(self, other: object) -> bool:
+        """Field by field; what nobody asked for differs from the same value asked for, as models may settle it."""
+        if not isinstance(other, SamplingParams):
+            return NotImplemented
+        return self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def _fields(self) -> tuple[Any, ...]:
+        left = (isinstance(self.block_length, _Length), isinstance(self.scheduler, _Spec))
+        return (*left, *(getattr(self, one.name) for one in fields(self)))
 
     def settled(self, usual: Usual) -> SamplingParams:
         """With a model's usual block length and scheduler where none was asked for."""

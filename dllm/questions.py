@@ -92,11 +92,15 @@ def _visible(feed: Feed, row: Row) -> int:
 def _fed(positions: Tensor | None, feed: Feed, model: RowDenoiser, view: CanvasView) -> Tensor:
     """Of the positions that a scheduler asked for, those that are fed together with what predicts them.
 
-    None behind the live block of attention: a block-causal model that fills those has seen the live one finished.
+    On a block-causal model only those of the live block of attention, and that it predicts: what is behind is to be
+    filled with the live one finished, and what is before need not be fed.
     """
     if positions is None:
         return torch.arange(0)
-    positions = positions[positions < seen_end(view.end, view.rule, len(view.canvas))]
+    if view.rule is not None:
+        own = view.start // view.rule.length * view.rule.length
+        first = own + model.lookback if own else 0
+        positions = positions[(positions >= first) & (positions < seen_end(view.end, view.rule, len(view.canvas)))]
     return positions[feed.holds((positions - model.lookback).clamp_min(0)) & feed.holds(positions)]
 
 

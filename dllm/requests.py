@@ -94,8 +94,7 @@ class Answer:
         canvas = torch.tensor(prompt + [engine.mask_token_id] * (length - len(prompt)))
         eos = frozenset[int]() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
         masked = torch.arange(len(canvas)) >= len(prompt)
-        row = _row(parts, canvas, masked, seed, prompt_length=len(prompt), eos_token_ids=eos)
-        row.keep = keep
+        row = _row(parts, canvas, masked, seed, prompt_length=len(prompt), keep=keep, eos_token_ids=eos)
         engine.constrain(row, params, ends=bool(eos))
         if params.stop and engine.tokenizer is not None:
             row.stop_check = stop_check(engine.tokenizer, params.stop)
@@ -224,6 +223,7 @@ def _row(
     seed: int,
     *,
     prompt_length: int = 0,
+    keep: int | None = None,
     eos_token_ids: frozenset[int] = frozenset(),
 ) -> Row:
     engine, params, scheduler = parts.engine, parts.params, parts.scheduler
@@ -232,6 +232,7 @@ def _row(
         masked=masked.clone(),
         given=~masked,
         prompt_length=prompt_length,
+        keep=keep,
         eos_token_ids=eos_token_ids,
         mask_token_id=engine.mask_token_id,
         scheduler=scheduler,

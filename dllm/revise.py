@@ -24,8 +24,8 @@ def edited(row: Row, view: StepView) -> Tensor:
     return asked & inside & ~(row.masked[view.positions] | row.given[view.positions] | ended)
 
 
-def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tensor:
-    """Mask again what the scheduler takes back: older tokens of the live block, no EOS, fewer than were committed."""
+def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor, filled: int) -> Tensor:
+    """Mask again what the scheduler takes back: older tokens of the live block, no EOS, fewer than `filled` masks."""
     if not row.scheduler.supplies("remask"):
         return view.positions[:0]
     if len(row.canvas) < len(view.canvas):
@@ -34,7 +34,7 @@ def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tenso
     asked = asked[(asked >= row.start) & (asked < row.end)]
     ended = torch.isin(row.canvas[asked], torch.tensor(sorted(row.eos_token_ids), dtype=torch.long))
     fixed = row.masked[asked] | row.given[asked] | ended | torch.isin(asked, committed)
-    asked = asked[~fixed][: max(0, len(committed) - 1)]
+    asked = asked[~fixed][: max(0, filled - 1)]
     row.revoke(asked)
     row.state = row.scheduler.remasked(asked, row.state)
     return asked

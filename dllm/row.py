@@ -44,7 +44,7 @@ class Row:
         constraint_seconds: spent on that.
         forced: commits that were the constraint's choice and not the model's.
         when_full: the finish reason of a row that runs out of masks without an EOS.
-        total: masks at the start.
+        total: masks at the start, before `keep`.
         start, end: the live block; empty before the first step.
         step: forwards made.
         lingers: the scheduler wants another look at the live block, though no mask is left in it.
@@ -96,13 +96,13 @@ class Row:
     finish_reason: FinishReason | None = None
 
     def __post_init__(self) -> None:
-        self.total, self.stored = int(self.masked.sum()), torch.full_like(self.canvas, -1)
+        self.total, self.stored = int(self.masked[: self.keep].sum()), torch.full_like(self.canvas, -1)
         planted = self.scheduler.plant(self.view())
         if planted is not None:
             positions, token_ids = planted
             self.canvas[positions] = token_ids
             self.masked[positions], self.given[positions] = False, True
-            self.total = int(self.masked.sum())
+            self.total = int(self.masked[: self.keep].sum())
         self.state = self.scheduler.init(self.view())
 
     def view(self) -> CanvasView:

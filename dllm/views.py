@@ -33,7 +33,8 @@ class CanvasView:
         masked: `[L]` bool.
         prompt_length: tokens given in front of the answer (0 in infilling, where fixed text may be anywhere).
         given: `[L]` bool, tokens that came with the request.
-        total: masks on the canvas when the row began.
+        total: masks that the row was asked to fill when it began. A block-causal model's canvas may have more, up to
+            the end of its last block.
         start, end: the live block `[start, end)`.
         block_masked: masks in the live block when it was opened.
         step: forwards this row has made before this one.

@@ -337,3 +337,68 @@ def test_lead_needs_a_row_before(network):
     (whole,) = model.forward_rows([RowInput(ids, at, at, kv)])
     (one,) = model.forward_rows([RowInput(ids[15:32], at[15:32], at[16:17], kv)])
     torch.testing.assert_close(one, whole[16:17], atol=1e-5, rtol=1e-5)
+
+
+# --- what a review found ----------------------------------------------------------------------------------------------
+
+
+def test_an_end_of_text_behind_the_answer_is_not_its_end(network):
+    """The canvas's last block goes on behind the answer; an EOS there is nobody's."""
+    llm, seen = LLM(network("sdar")), 0
+    for seed in range(300):
+        params = SamplingParams(max_new_tokens=5, temperature=4.0, seed=seed, scheduler="topk(4)")
+        out = llm.generate(prompt(4), params)
+        seen += any(241 in step.token_ids for step in out.trace.steps) and len(out.token_ids) == 5
+        assert (out.finish_reason == "stop") == (len(out.token_ids) < 5)
+    assert seen, "no canvas ended behind its answer"
+
+
+def test_a_stop_string_behind_the_answer_does_not_end_it(made):
+    llm = LLM(str(made("sdar")), dtype="float32")
+    whole = llm.generate("abcd", SamplingParams(max_new_tokens=8, scheduler="topk(4)", ignore_eos=True)).text
+    stop = whole[4:7]  # its last character is the eighth token at most, the answer has five
+    out = llm.generate("abcd", SamplingParams(max_new_tokens=5, scheduler="topk(4)", stop=stop, ignore_eos=True))
+    assert stop not in out.text and (out.finish_reason, len(out.token_ids)) == ("length", 5)
+
+
+def test_lengths_are_those_asked_for(made):
+    """Prophet's suffix has its place in the answer, and a budget's message counts its tokens."""
+    llm = LLM(str(made("llada2")), dtype="float32")
+    spec = "prophet(region='a b:', width=2)+topk"
+    for new in (24, 30, 40):
+        assert "a b:" in llm.generate("abc", SamplingParams(max_new_tokens=new, scheduler=spec)).text
+    with pytest.raises(ConfigError, match="max_new_tokens=5 has no room"):
+        llm.generate("abc", SamplingParams(max_new_tokens=5, scheduler=spec))
+    sdar = LLM(str(made("sdar")))
+    with pytest.raises(ConfigError, match="3 blocks of 8 tokens"):
+        sdar.generate(prompt(3), SamplingParams(max_new_tokens=8, scheduler="llada", steps=2))
+
+
+@pytest.mark.parametrize("spec", ["llada2(0.3)+edit(0.05)", "wino(0.05, revoke=0.3)", "saber(2)"])
+def test_exact_is_exact_with_noise_for_what_is_asked_beside_the_masks(spec, network):
+    model = network("fast-dllm-v2")
+    for seed in range(4):
+        options = {"scheduler": spec, "temperature": 1.0, "seed": seed}
+        found = [answer(model, prompt(15), 40, cache=cache, **options).token_ids for cache in ("none", "exact")]
+        assert found[0] == found[1]
+
+
+def test_editing_goes_with_no_other_way_to_take_tokens_back():
+    for spec in ("wino+edit", "edit+saber"):
+        with pytest.raises(ConfigError, match=r"edit.* replaces tokens of which"):
+            SamplingParams(scheduler=spec)
+
+
+def test_a_made_model_keeps_its_template_and_shares_no_tokenizer(made):
+    folder = made("a2d-qwen3")
+    llm = LLM(load_model(folder), tokenizer=str(folder))
+    assert llm.tokenizer.template_variables == {"enable_thinking": False}
+    assert "<|im_start|>user" in llm.engine.templated([{"role": "user", "content": "x"}])
+    shared = LLM(str(made("sdar"))).tokenizer
+    assert LLM(str(folder), tokenizer=shared).tokenizer.template_variables and not shared.template_variables
+
+
+def test_params_that_leave_something_to_the_model_are_not_those_that_do_not():
+    left, said = SamplingParams(), SamplingParams(block_length=32, scheduler="threshold(0.9)")
+    assert left != said and left == SamplingParams() and hash(left) == hash(SamplingParams())
+    assert (left.block_length, left.scheduler) == (said.block_length, said.scheduler)

@@ -55,6 +55,9 @@ def test_the_router_of_llada2_is_float32_in_any_dtype(tmp_path):
     exact = load_model(folder, dtype="float32")
     agree = (model.logits(torch.tensor([IDS])).argmax(-1) == exact.logits(torch.tensor([IDS])).argmax(-1)).float()
     assert agree.mean() > 0.7
+    cast = exact.to(torch.bfloat16)
+    assert cast.blocks[1].mlp.router.weight.dtype == cast.blocks[1].mlp.bias.dtype == torch.float32
+    assert torch.equal(cast.logits(torch.tensor([IDS])), model.logits(torch.tensor([IDS])))
     assert model.to(torch.float32).logits(torch.tensor([IDS])).isfinite().all()
 
 
@@ -87,6 +90,10 @@ def test_a_token_of_a_mixture_does_not_depend_on_the_others(tmp_path):
         ("llada2", "num_key_value_heads", 0),
         ("llada2", "n_group", 3),
         ("llada2", "topk_group", 5),
+        ("llada2", "num_experts_per_tok", 5),
+        ("llada-moe", "moe_layer_freq", [[1], 1]),
+        ("a2d-qwen3", "layer_types", [["x"]]),
+        ("sdar-moe", "mlp_only_layers", 5),
         ("llada2", "router_dtype", "bf16"),
         ("llada2", "rotary_dim", 4),
         ("sdar", "head_dim", 31),
@@ -127,11 +134,33 @@ def test_what_transformers_5_writes_of_rotary_embedding(tmp_path):
     config.pop("rope_scaling")
     (folder / "config.json").write_text(json.dumps(config | {"rope_parameters": {"rope_theta": theta}}))
     assert torch.equal(load_model(folder).logits(torch.tensor([IDS])), expected)
+    for more in ({}, {"rope_theta": theta}):
+        scaled = config | more | {"rope_parameters": {"rope_theta": theta, "rope_type": "yarn"}}
+        (folder / "config.json").write_text(json.dumps(scaled))
+        with pytest.raises(ModelError, match="'rope_type' is 'yarn'"):
+            load_model(folder)
     (folder / "config.json").write_text(
-        json.dumps(config | {"rope_parameters": {"rope_theta": theta, "rope_type": "yarn"}})
+        json.dumps(config | {"rope_theta": 1.0, "rope_parameters": {"rope_theta": theta}})
     )
-    with pytest.raises(ModelError, match="'rope_type' is 'yarn'"):
+    with pytest.raises(ModelError, match=r"'rope_theta' is 1\.0"):
         load_model(folder)
+
+
+def test_what_a_folder_is_called_is_its_own_name(tmp_path, monkeypatch):
+    def block(*parts):
+        folder = tmp_path.joinpath(*parts)
+        if not folder.exists():
+            make_checkpoint("a2d-qwen2", folder, tokenizer=False)
+        rule = load_model(folder).block_rule
+        return rule and rule.length
+
+    assert block("bd3lm_runs", "mdlm") is None
+    assert block("x-BD3LM-v0.1") == 32
+    assert block("models--org--a2d-bd3lm-v0.1", "snapshots", "0123") == 32
+    monkeypatch.chdir(tmp_path / "x-BD3LM-v0.1")
+    assert load_model(".").block_rule.length == 32
+    folder = make_checkpoint("llada2", tmp_path / "llada2.1-mini", tokenizer=False)
+    assert load_model(folder).usual.scheduler == "llada2(0.7)+edit(0.5)"
 
 
 @pytest.mark.parametrize("example", ["llada2", "sdar-moe", "llada-moe"])
@@ -179,10 +208,10 @@ def test_made_checkpoints_are_the_same_for_a_seed_and_sharded_alike(example, tmp
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_family_generates_under_every_cache_and_scheduler(example, tmp_path):
     """That all of them run to their end; what comes out is compared elsewhere."""
-    llm = LLM(str(make_checkpoint(example, tmp_path / EXAMPLES[example].named / "x")))
+    llm = LLM(str(make_checkpoint(example, tmp_path / f"x{EXAMPLES[example].named}")))
     causal = getattr(llm.model, "block_rule", None) is not None
     stores = KV in llm.model.capabilities
-    able = [name for name in caches.names() if name == "none" or stores and (causal or name != "exact")]
+    able = [name for name in caches.names() if name == "none" or (stores and (causal or name != "exact"))]
     for cache in able:
         out = llm.generate("ab", SamplingParams(max_new_tokens=9, cache=cache, ignore_eos=True))
         assert len(out.token_ids) == 9 and out.stats.cache == cache

@@ -68,7 +68,7 @@ class Cache:
 
     Class attributes:
         stores: whether rows need K/V at all (then the model must offer the KV capability).
-        exact: whether tokens equal those of `none`.
+        exact: whether tokens equal those of `none`: never on a model of full attention, but for `none` itself.
         needs_blocks: whether it works on block-causal models only.
     """
 

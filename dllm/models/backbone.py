@@ -105,8 +105,17 @@ class Backbone(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Backbone:
         self.unpack()
         self.runner = None  # its graphs hold the old weights
+        wide = {name: p.detach() for name, p in self.named_parameters() if self.keeps_float32(name)}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, parameter in self.named_parameters():
+            if name in wide and parameter.dtype != torch.float32:
+                parameter.data = wide[name].to(parameter.device)
         return self
+
+    @property
+    def name(self) -> str:
+        """Of the family, for messages."""
+        return self.family.name
 
     @property
     def device(self) -> torch.device:
@@ -169,9 +178,13 @@ class Backbone(nn.Module):
 
     def row_bytes(self, length: int, stores: bool) -> int:
         """Bytes that a row of `length` tokens takes on the device: its K/V, and one layer's activations."""
-        spec = self.spec
+        spec, moe = self.spec, self.spec.moe
         kept = 2 * spec.layers * spec.kv_heads * spec.head_dim if stores else 0
         passing = 4 * spec.hidden_size + 2 * spec.heads * spec.head_dim + 3 * spec.intermediate_size
+        if moe is not None:  # each token's rows, in and out of its experts
+            passing += 2 * moe.per_token * spec.hidden_size + 3 * (moe.width + moe.shared_width) + moe.experts
+        if spec.block is not None:  # which keys are seen, a byte each
+            passing += length // self.dtype.itemsize
         return length * (kept + passing) * self.dtype.itemsize
 
     @torch.no_grad()

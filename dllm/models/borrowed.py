@@ -57,6 +57,11 @@ class Borrowed(nn.Module):
         self.no_split = tuple(sorted(self.module._no_split_modules or ()))
 
     @property
+    def name(self) -> str:
+        """Of the family, for messages."""
+        return self.family.name
+
+    @property
     def _head(self) -> Any:
         return self.module.get_output_embeddings()
 

@@ -6,8 +6,10 @@ the shared ones; nothing of the checkpoint's own code is run. Or it borrows its 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dllm.errors import ModelError
@@ -62,13 +64,15 @@ class Settings:
 
     def theta(self) -> float:
         """Base of the rotary frequencies, and that nothing scales them. transformers 5 writes both into one object."""
-        parameters = self.values.get("rope_parameters")
-        if "rope_theta" not in self.values and isinstance(parameters, dict):
-            inside = Settings(parameters, f"{self.source}: 'rope_parameters'")
-            inside.only_if_present("rope_type", "default")
-            return inside.positive("rope_theta")
         self.only_if_present("rope_scaling", None)
-        return self.positive("rope_theta")
+        parameters = self.values.get("rope_parameters")
+        if not isinstance(parameters, dict):
+            return self.positive("rope_theta")
+        inside = Settings(parameters, f"{self.source}: 'rope_parameters'")
+        inside.only_if_present("rope_type", "default")
+        theta = inside.positive("rope_theta")
+        self.only_if_present("rope_theta", theta)
+        return theta
 
     def only(self, key: str, *legal: Any) -> None:
         """Refuse every value of a required key that changes the network in a way that is not implemented."""
@@ -89,8 +93,11 @@ class Settings:
         return hidden // heads
 
     def is_named(self, word: str) -> bool:
-        """Whether the checkpoint's folder, or the name that it was saved under, holds a word."""
-        return word in f"{self.source} {self.values.get('_name_or_path')}"
+        """Whether the checkpoint's folder, its name on the Hub, or the name it was saved under holds a word."""
+        folder = Path(os.path.abspath(self.source)).parent
+        of_the_hub = (part for part in folder.parts if part.startswith("models--"))  # its cache: folders are hashes
+        saved = Path(str(self.values.get("_name_or_path"))).name
+        return word.casefold() in f"{next(of_the_hub, folder.name)} {saved}".casefold()
 
     def check(self, key: str, right: bool, legal: str) -> None:
         """Refuse a value that is not right."""

@@ -64,15 +64,19 @@ def _mixture(settings: Settings) -> MoESpec:
     groups = settings.optional_integer("n_group", 1)
     experts = settings.integer("num_experts")
     settings.check("n_group", experts % groups == 0 and experts // groups > 1, f"a divisor of num_experts {experts}")
+    kept = 1 if groups == 1 else settings.at_most("topk_group", "n_group")
+    per_token = settings.integer("num_experts_per_tok")
+    allowed = kept * experts // groups
+    settings.check("num_experts_per_tok", per_token <= allowed, f"at most {allowed}, the experts of {kept} groups")
     return MoESpec(
         experts=experts,
-        per_token=settings.at_most("num_experts_per_tok", "num_experts"),
+        per_token=per_token,
         width=width,
         shared_width=width * settings.optional_integer("num_shared_experts", 0, least=0),
         score="sigmoid",
         bias=settings.flag("moe_router_enable_expert_bias"),
         groups=groups,
-        kept_groups=1 if groups == 1 else settings.at_most("topk_group", "n_group"),
+        kept_groups=kept,
         normalised=settings.flag("norm_topk_prob"),
         scale=settings.positive("routed_scaling_factor"),
         full_precision=True,

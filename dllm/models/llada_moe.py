@@ -72,7 +72,9 @@ def _dense_layers(settings: Settings) -> frozenset[int]:
     pattern = [pattern] * layers if isinstance(pattern, int) else pattern
     settings.check(
         "moe_layer_freq",
-        isinstance(pattern, list) and len(pattern) == layers and set(pattern) <= {0, 1},
+        isinstance(pattern, list)
+        and len(pattern) == layers
+        and all(type(entry) is int and entry in (0, 1) for entry in pattern),
         f"a list of {layers} entries, 1 for experts and 0 for a dense layer",
     )
     return frozenset(layer for layer, experts in enumerate(pattern) if not experts)

@@ -68,7 +68,9 @@ def _all_full(settings: Settings) -> None:
     if settings.values.get("layer_types") is not None:
         kinds = settings.get("layer_types")
         settings.check(
-            "layer_types", isinstance(kinds, list) and set(kinds) == {"full_attention"}, "'full_attention' only"
+            "layer_types",
+            isinstance(kinds, list) and all(kind == "full_attention" for kind in kinds),
+            "'full_attention' only",
         )
 
 

@@ -14,7 +14,7 @@ from dllm.models.spec import BackboneSpec, MoESpec
 def qwen3(settings: Settings) -> BackboneSpec:
     """Qwen3's decoder; with experts if the config has some."""
     biases = settings.flag("attention_bias")
-    moe = _mixture(settings) if "num_experts" in settings.values else None
+    moe = _mixture(settings) if settings.values.get("num_experts") else None
     return BackboneSpec(
         **dimensions(settings),
         qkv_bias=biases,
@@ -38,7 +38,9 @@ def _mixture(settings: Settings) -> MoESpec:
 def _dense_layers(settings: Settings) -> frozenset[int]:
     """Those named, and all but every n-th."""
     step = settings.optional_integer("decoder_sparse_step", 1)
-    named = settings.values.get("mlp_only_layers") or ()
+    named = settings.values.get("mlp_only_layers") or []
+    if named:
+        settings.check("mlp_only_layers", isinstance(named, list), "a list of layers")
     layers = range(settings.integer("num_hidden_layers"))
     return frozenset(layer for layer in layers if layer in named or (layer + 1) % step)
 

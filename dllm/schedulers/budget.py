@@ -24,14 +24,18 @@ class BlockBudget:
 
 
 def check_budget(view: CanvasView, name: str) -> BlockBudget:
-    """A row's whole budget. Raises ConfigError if there are fewer steps than blocks: each block needs one."""
+    """A row's whole budget; on a block-causal model it is for whole blocks.
+
+    Raises:
+        ConfigError: there are fewer steps than blocks; each block needs one.
+    """
     blocks = _blocks(view, 0)
     if view.steps is not None and view.steps < blocks:
         raise ConfigError(
             f"steps={view.steps} is fewer than the {blocks} blocks of {view.total} tokens; {name} needs a step a "
             f"block: use steps >= {blocks} or a larger block_length"
         )
-    return BlockBudget(view.total if view.steps is None else view.steps)
+    return BlockBudget(int(view.masked.sum()) if view.steps is None else view.steps)
 
 
 def open_budget(view: CanvasView, budget: BlockBudget) -> BlockBudget:

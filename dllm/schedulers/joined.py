@@ -43,6 +43,13 @@ class Joined(Scheduler):
             both = [str(part) for part in self.parts if part.supplies(hook)]
             if len(both) > 1:
                 raise ConfigError(f"scheduler={str(self)!r}: {both[0]} and {both[1]} each {does}; use one of them")
+        editors = [str(part) for part in self.parts if part.supplies("edit")]
+        remaskers = [str(part) for part in self.parts if part.supplies("remask")]
+        if editors and remaskers:
+            raise ConfigError(
+                f"scheduler={str(self)!r}: {editors[0]} replaces tokens of which {remaskers[0]} keeps an account, "
+                "to mask them again; use one of them"
+            )
         selectors = [part for part in self.parts if part.supplies("select")]
         shaped = [str(part) for part in selectors if part.measures_shaped]
         plain = [str(part) for part in selectors if not part.measures_shaped]
