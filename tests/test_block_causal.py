@@ -365,7 +365,7 @@ def test_lengths_are_those_asked_for(made):
     """Prophet's suffix has its place in the answer, and a budget's message counts its tokens."""
     llm = LLM(str(made("llada2")), dtype="float32")
     spec = "prophet(region='a b:', width=2)+topk"
-    for new in (24, 30, 40):
+    for new in (30, 40):
         assert "a b:" in llm.generate("abc", SamplingParams(max_new_tokens=new, scheduler=spec)).text
     with pytest.raises(ConfigError, match="max_new_tokens=5 has no room"):
         llm.generate("abc", SamplingParams(max_new_tokens=5, scheduler=spec))
