@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from dllm.gpu_check import batching, generation, golden_logits, golden_text, kernels, shapes
+from dllm.gpu_check import batching, generation, golden_logits, golden_text, kernels, other_families, shapes
 from dllm.gpu_check.generation import Speed, measure_speeds
 from dllm.gpu_check.report import Check, collect, first_line
 from dllm.gpu_check.roofline import Machine, measure
@@ -104,6 +104,8 @@ def _checks(options: Options) -> list[Check]:
         for dtype in ("float32", "bfloat16"):
             found += collect(f"{name} batching {dtype}", partial(batching.checks, folder, options.device, dtype))
             found += collect(f"{name} kernels {dtype}", partial(kernels.checks, folder, options.device, dtype))
+    for name in other_families.FOLDERS:
+        found += collect(f"{name} family", partial(other_families.checks, options.golden / name, options.device))
     found += collect("confidence", partial(kernels.confidence, options.device))
     return found
 
