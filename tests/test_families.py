@@ -206,6 +206,25 @@ def test_made_checkpoints_are_the_same_for_a_seed_and_sharded_alike(example, tmp
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
+def test_padding_and_batch_mates_change_no_bit(example, tmp_path):
+    """And on block-causal models what follows does not: a prefix of whole blocks has the logits it has alone."""
+    model = load_model(make_checkpoint(example, tmp_path / f"x{EXAMPLES[example].named}"))
+    rows = [random.Random(i).choices(range(250), k=k) for i, k in enumerate((40, 7, 23, 33))]
+    alone = [model.logits(torch.tensor([row]))[0] for row in rows]
+    for left in (True, False):
+        gaps = [[0] * (45 - len(row)) for row in rows]
+        ids = torch.tensor([gap + row if left else row + gap for gap, row in zip(gaps, rows, strict=True)])
+        mask = torch.tensor([g + [1] * len(r) if left else [1] * len(r) + g for g, r in zip(gaps, rows, strict=True)])
+        together = model.logits(ids, mask)
+        for b, one in enumerate(alone):
+            assert torch.equal(together[b][mask[b].bool()], one)
+    if model.block_rule is not None and model.block_rule.length < 40:
+        length = model.block_rule.length
+        prefix = model.logits(torch.tensor([rows[0][:length]]))[0]
+        torch.testing.assert_close(alone[0][:length], prefix, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_every_family_generates_under_every_cache_and_scheduler(example, tmp_path):
     """That all of them run to their end; what comes out is compared elsewhere."""
     llm = LLM(str(make_checkpoint(example, tmp_path / f"x{EXAMPLES[example].named}")))
