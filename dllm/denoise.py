@@ -90,12 +90,12 @@ def _advance(row: Row, view: StepView) -> Change:
     chosen = stands
     replaced = edited(row, view)
     positions, token_ids, confidences = _until_eos(row, view, chosen | replaced)
-    filled = int(row.masked[positions].sum())
-    row.commit(positions, token_ids)
+    filled = row.commit(positions, token_ids)
     if len(token_ids) and int(token_ids[-1]) in row.eos_token_ids:
         row.cut(int(positions[-1]) + 1)
     revoked = view.positions[:0] if last else revoke(row, view, chosen, positions, filled)
-    revoked = torch.cat([positions[torch.isin(positions, view.positions[replaced])], revoked])
+    if filled < len(positions):  # a replaced token is taken back and committed in one step
+        revoked = torch.cat([positions[torch.isin(positions, view.positions[replaced])], revoked])
     cut(row, view, chosen)
     _close(row)
     return Change(positions, token_ids, confidences, revoked)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dllm.row import Row
-from dllm.views import StepView
+from dllm.views import StepView, among
 
 
 def edited(row: Row, view: StepView) -> Tensor:
@@ -18,10 +18,7 @@ def edited(row: Row, view: StepView) -> Tensor:
     if not row.scheduler.supplies("edit") or row.constraint is not None:
         return torch.zeros_like(view.active)
     asked, row.lingers, row.state = row.scheduler.edit(view, row.state)
-    held = row.canvas[view.positions]
-    ended = torch.isin(held, torch.tensor(sorted(row.eos_token_ids), dtype=torch.long))
-    inside = (view.positions >= row.start) & (view.positions < row.end)
-    return asked & inside & ~(row.masked[view.positions] | row.given[view.positions] | ended)
+    return asked & view.replaceable
 
 
 def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor, filled: int) -> Tensor:
@@ -32,7 +29,7 @@ def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor, filled: 
         chosen, view = chosen[view.positions < len(row.canvas)], view.before(len(row.canvas))
     asked, row.state = row.scheduler.remask(view, chosen, row.state)
     asked = asked[(asked >= row.start) & (asked < row.end)]
-    ended = torch.isin(row.canvas[asked], torch.tensor(sorted(row.eos_token_ids), dtype=torch.long))
+    ended = among(row.canvas[asked], row.eos_token_ids)
     fixed = row.masked[asked] | row.given[asked] | ended | torch.isin(asked, committed)
     asked = asked[~fixed][: max(0, filled - 1)]
     row.revoke(asked)

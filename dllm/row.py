@@ -154,10 +154,13 @@ class Row:
         """`[L]` long: the unconditional canvas, with everything that was given masked."""
         return torch.where(self.given, self.mask_token_id, self.canvas)
 
-    def commit(self, positions: Tensor, token_ids: Tensor) -> None:
-        self.slots += int(self.masked[positions].sum())
+    def commit(self, positions: Tensor, token_ids: Tensor) -> int:
+        """Write the tokens, and return how many masks that filled."""
+        filled = int(self.masked[positions].sum())
+        self.slots += filled
         self.canvas[positions] = token_ids
         self.masked[positions] = False
+        return filled
 
     def revoke(self, positions: Tensor) -> None:
         self.canvas[positions] = self.mask_token_id

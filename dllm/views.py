@@ -94,6 +94,11 @@ def seen_end(end: int, rule: Blocks | None, length: int) -> int:
     return length if rule is None else min(-(-end // rule.length) * rule.length, length)
 
 
+def among(ids: Tensor, token_ids: frozenset[int]) -> Tensor:
+    """Which of `ids`, of any shape, are in `token_ids`; bool."""
+    return torch.isin(ids, torch.tensor(sorted(token_ids), dtype=torch.long))
+
+
 def live(view: CanvasView, positions: Tensor, end: int) -> Tensor:
     """`[m]` bool: which of `positions` are masked and inside the live block if that ends at `end`."""
     return view.masked[positions] & (positions >= view.start) & (positions < end)
@@ -149,7 +154,14 @@ class StepView(CanvasView):
 
     def among(self, token_ids: frozenset[int]) -> Tensor:
         """`[m]` bool: the positions whose proposal is one of `token_ids`."""
-        return torch.isin(self.token_ids, torch.tensor(sorted(token_ids), dtype=torch.long))
+        return among(self.token_ids, token_ids)
+
+    @property
+    def replaceable(self) -> Tensor:
+        """`[m]` bool: committed tokens of the live block that were not given and end nothing."""
+        at = self.positions
+        inside = (at >= self.start) & (at < self.end)
+        return inside & ~((self.masked | self.given)[at] | among(self.canvas[at], self.eos_token_ids))
 
     def until(self, end: int) -> StepView:
         """The same step with the live block ending at `end`."""

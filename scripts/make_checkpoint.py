@@ -1,8 +1,8 @@
 """Write a checkpoint with random weights in a family's own layout.
 
-python scripts/make_checkpoint.py --family sdar --out /tmp/sdar                        small, seconds
-python scripts/make_checkpoint.py --family llada2 --out /tmp/x --set num_experts=16    other values in config.json
-python scripts/make_checkpoint.py --family llada --published --out /tmp/llada-8b       the published size (16 GB)
+python scripts/make_checkpoint.py --family sdar --out ck/sdar                            small, seconds
+python scripts/make_checkpoint.py --family llada2 --out ck/llada2 --set num_experts=16   other values in config.json
+python scripts/make_checkpoint.py --family llada --published --out ck/llada-8b           the published size (16 GB)
 """
 
 from __future__ import annotations

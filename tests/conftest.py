@@ -20,3 +20,12 @@ def registries_are_left_as_they_were(monkeypatch):
     """Names that a test registers are gone after it."""
     for registry in (schedulers, caches):
         monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    """The test runs on one thread and on two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)

@@ -146,6 +146,16 @@ def test_what_transformers_5_writes_of_rotary_embedding(tmp_path):
         load_model(folder)
 
 
+@pytest.mark.parametrize("example", ["llada", "llada-moe", "llada2", "dream"])
+def test_a_scaled_rotation_is_refused_wherever_it_is_written(example, tmp_path):
+    folder = make_checkpoint(example, tmp_path / "x", tokenizer=False)
+    config = json.loads((folder / "config.json").read_text())
+    scaled = {"rope_parameters": {"rope_theta": config["rope_theta"], "rope_type": "yarn", "factor": 4}}
+    (folder / "config.json").write_text(json.dumps(config | scaled))
+    with pytest.raises(ModelError, match="'rope_type' is 'yarn'"):
+        load_model(folder)
+
+
 def test_what_a_folder_is_called_is_its_own_name(tmp_path, monkeypatch):
     def block(*parts):
         folder = tmp_path.joinpath(*parts)

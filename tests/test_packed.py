@@ -16,14 +16,6 @@ IDS = torch.arange(24)[None]
 pytestmark = pytest.mark.skipif(not can_pack(torch.zeros(1)), reason="this build of torch packs no weights")
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", NATIVE)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_packing_keeps_the_network(name, dtype):

@@ -40,14 +40,6 @@ def method(request) -> str:
     return request.param
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
-
-
 def by_hand(kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The matrix that codes, scales and zero points stand for, one element at a time, and the step at each; float32."""
     out, steps = torch.empty(kept.shape), torch.empty(kept.shape)

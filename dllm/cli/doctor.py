@@ -59,12 +59,10 @@ def _print_model(one: dict[str, Any]) -> None:
 
 
 def _shown(name: str, value: Any, sources: dict[str, str]) -> str:
-    text = {None: "none", True: "yes", False: "no"}.get(value, value) if not isinstance(value, list) else value
-    text = (
-        ", ".join(map(str, text)) or "none"
-        if isinstance(text, list)
-        else f"{text:,}"
-        if name == "parameters"
-        else str(text)
-    )
+    if isinstance(value, list):
+        text = ", ".join(map(str, value)) or "none"
+    elif name == "parameters":
+        text = f"{value:,}"
+    else:
+        text = "none" if value is None else str(value)
     return f"{text}  ({sources[name]})" if name in sources else text

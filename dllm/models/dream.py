@@ -7,15 +7,14 @@ the row of p - 1 and the first position from its own. Rotary tables are cast to 
 from __future__ import annotations
 
 from dllm.models.family import Family, Settings
-from dllm.models.qwen import CHATML, SYSTEM, dimensions, tensor_name
+from dllm.models.qwen import CHATML, SYSTEM, dimensions, plain_heads, tensor_name
 from dllm.models.spec import BackboneSpec
 
 
 def _spec(settings: Settings) -> BackboneSpec:
     settings.only("rope_scaling", None)
     settings.only("use_sliding_window", False)
-    head_dim = settings.head_dim("hidden_size", "num_attention_heads")
-    settings.only_if_present("head_dim", None, head_dim)
+    plain_heads(settings)
     return BackboneSpec(**dimensions(settings), qkv_bias=True, lookback=1)
 
 

@@ -7,7 +7,7 @@ checkpoint that stores it as well must store the embedding.
 from __future__ import annotations
 
 from dllm.models.family import Family, Settings
-from dllm.models.qwen import dimensions, tensor_name
+from dllm.models.qwen import dimensions, plain_heads, tensor_name
 from dllm.models.spec import BackboneSpec
 
 
@@ -15,8 +15,7 @@ def _spec(settings: Settings) -> BackboneSpec:
     settings.only_if_present("attention_bias", False)
     settings.only_if_present("mlp_bias", False)
     settings.only_if_present("layer_norm_eps", None)  # a number turns the norms into LayerNorm
-    head_dim = settings.head_dim("hidden_size", "num_attention_heads")
-    settings.only_if_present("head_dim", None, head_dim)
+    plain_heads(settings)
     return BackboneSpec(**dimensions(settings))
 
 

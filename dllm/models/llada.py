@@ -41,8 +41,7 @@ def _spec(settings: Settings) -> BackboneSpec:
     settings.only("alibi", False)
     for key in ("layer_norm_with_affine", "attention_layer_norm_with_affine"):
         settings.only_if_present(key, True)
-    for key in ("rope_scaling", "clip_qkv"):
-        settings.only_if_present(key, None)
+    settings.only_if_present("clip_qkv", None)
     biases = settings.flag("include_bias")
     # Null means "as include_bias", which would give the norms biases.
     settings.only("bias_for_layer_norm", *((False,) if biases else (False, None)))
@@ -56,7 +55,7 @@ def _spec(settings: Settings) -> BackboneSpec:
         kv_heads=_kv_heads(settings),
         head_dim=head_dim,
         norm_eps=settings.positive("rms_norm_eps"),
-        rope_theta=settings.positive("rope_theta"),
+        rope_theta=settings.theta(),
         rope_full_precision=settings.flag("rope_full_precision"),
         qkv_bias=settings.flag("include_qkv_bias"),
         linear_bias=biases,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dllm.models.family import BlockCausal, Family, Settings
 from dllm.models.llada_moe import ROLES
-from dllm.models.qwen import expert_name
+from dllm.models.qwen import dimensions, expert_name
 from dllm.models.spec import BackboneSpec, MoESpec
 
 _TOP = {"embed": "model.word_embeddings", "norm": "model.norm", "head": "lm_head"}
@@ -27,33 +27,20 @@ _BLOCK = {
 
 
 def _spec(settings: Settings) -> BackboneSpec:
-    settings.only("hidden_act", "silu")
     settings.only("rope_scaling", None)
     settings.only("norm_head", False)
     settings.only("score_function", "sigmoid")
     settings.only_if_present("router_dtype", "fp32")
     settings.only_if_present("use_rmsnorm", True)
-    settings.only_if_present("use_sliding_window", False)
-    heads, head_dim = "num_attention_heads", settings.even("head_dim")
-    rotary_dim = settings.rotary_dim(head_dim)
+    rotary_dim = settings.rotary_dim(settings.even("head_dim"))
     settings.only_if_present("rotary_dim", rotary_dim)
     dense = settings.integer("first_k_dense_replace", least=0)
     return BackboneSpec(
-        columns=settings.integer("vocab_size"),
-        hidden_size=settings.integer("hidden_size"),
-        intermediate_size=settings.integer("intermediate_size"),
-        layers=settings.integer("num_hidden_layers"),
-        heads=settings.integer(heads),
-        kv_heads=settings.kv_heads("num_key_value_heads", heads),
-        head_dim=head_dim,
-        norm_eps=settings.positive("rms_norm_eps"),
-        rope_theta=settings.positive("rope_theta"),
-        rope_full_precision=False,
+        **dimensions(settings),
         rotary_dim=rotary_dim,
         qkv_bias=settings.flag("use_qkv_bias"),
         out_bias=settings.flag("use_bias"),
         head_norm=settings.flag("use_qk_norm"),
-        tied_head=settings.flag("tie_word_embeddings"),
         moe=_mixture(settings),
         dense_layers=frozenset(range(dense)),
     )

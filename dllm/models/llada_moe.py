@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dllm.models.family import Family, Settings
-from dllm.models.qwen import tensor_name
+from dllm.models.qwen import dimensions, plain_heads, tensor_name
 from dllm.models.spec import BackboneSpec, MoESpec
 
 ROLES = (
@@ -24,32 +24,19 @@ ROLES = (
 
 
 def _spec(settings: Settings) -> BackboneSpec:
-    settings.only("hidden_act", "silu")
     settings.only("rope_scaling", None)
     settings.only("moe_router_score_function", "softmax")
     for key in ("router_num_group", "router_topk_group"):
         settings.only_if_present(key, None, 1)
     settings.only_if_present("routed_scaling_factor", None, 1)
-    heads, biases = "num_attention_heads", settings.flag("attention_bias")
-    head_dim = settings.head_dim("hidden_size", heads)
-    dense = _dense_layers(settings)
+    biases, dense = settings.flag("attention_bias"), _dense_layers(settings)
     return BackboneSpec(
-        columns=settings.integer("vocab_size"),
-        hidden_size=settings.integer("hidden_size"),
-        intermediate_size=settings.integer("dense_intermediate_size") if dense else 1,
-        layers=settings.integer("num_hidden_layers"),
-        heads=settings.integer(heads),
-        kv_heads=settings.kv_heads("num_key_value_heads", heads),
-        head_dim=head_dim,
-        norm_eps=settings.positive("rms_norm_eps"),
-        rope_theta=settings.positive("rope_theta"),
-        rope_full_precision=False,
-        rotary_dim=settings.rotary_dim(head_dim),
+        **dimensions(settings, settings.integer("dense_intermediate_size") if dense else 1),
+        rotary_dim=settings.rotary_dim(plain_heads(settings)),
         qkv_bias=biases,
         out_bias=biases,
         head_norm=settings.flag("qk_layernorm"),
         clip=None if settings.get("clip_qkv") is None else settings.positive("clip_qkv"),
-        tied_head=settings.flag("tie_word_embeddings"),
         gaps_keep_distance=True,
         moe=MoESpec(
             experts=settings.integer("num_experts"),

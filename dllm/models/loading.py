@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from dllm.models.backbone import Backbone
 from dllm.models.checkpoint import Checkpoint, open_checkpoint
 from dllm.models.family import Family, Row, Settings
 from dllm.models.ids import resolve_ids
-from dllm.models.network import Network, build
+from dllm.models.network import Network, Parts, build, parts_of
 from dllm.models.packed import Fused, Linear, can_pack
 from dllm.models.registry import family_of
 from dllm.progress import progress_bar
@@ -124,19 +124,10 @@ def _block(family: Row, settings: Settings, given: int | None) -> tuple[int | No
     return whole("block_length", given, 1), "argument"
 
 
-Parts = Mapping[str, Sequence[tuple[str, int]]]
-"""Tensor name -> the parameters it holds, one below the other, with the rows of each."""
-
-
 def _expected(network: Network, checkpoint: Checkpoint, family: Row, settings: Settings) -> Parts:
     """What exactly the tensors of the checkpoint that are needed hold."""
-    # A tied head is the same parameter as the embedding and appears here once, as the embedding.
-    parts: dict[str, list[tuple[str, int]]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, parameter in network.named_parameters():
-        tensor, shape = family.tensor_name(name, settings), tuple(parameter.shape)
-        parts.setdefault(tensor, []).append((name, shape[0]))
-        shapes[tensor] = (shapes[tensor][0] + shape[0], *shape[1:]) if tensor in shapes else shape
+    parts = parts_of(network, family, settings)
+    shapes = {tensor: (sum(rows for _, (rows, *_) in held), *held[0][1][1:]) for tensor, held in parts.items()}
     if network.tied is not None:
         head, embedding = (family.tensor_name(name, settings) for name in network.tied)
         if head in checkpoint.tensors and embedding in checkpoint.tensors:
@@ -170,7 +161,7 @@ def _fill(
     wanted = None if checkpoint.bytes >= LARGE else False
     with progress_bar(len(parts), wanted, "loading") as done:
         for tensor, stored in checkpoint.read_all(parts):
-            pieces = torch.split(stored, [rows for _, rows in parts[tensor]])
+            pieces = torch.split(stored, [rows for _, (rows, *_) in parts[tensor]])
             for (name, _), piece in zip(parts[tensor], pieces, strict=True):
                 kind = torch.float32 if network.keeps_float32(name) else dtype
                 owner = owners.get(name)

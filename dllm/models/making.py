@@ -17,10 +17,9 @@ from dllm.errors import ConfigError
 from dllm.models.checkpoint import INDEX, SINGLE
 from dllm.models.examples import EXAMPLES
 from dllm.models.family import Row, Settings
-from dllm.models.network import Network, build
+from dllm.models.loading import DTYPES
+from dllm.models.network import Network, build, parts_of
 from dllm.models.registry import family_of
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def make_checkpoint(
@@ -72,11 +71,8 @@ def _tensors(
     network: Network, family: Row, settings: Settings, dtype: torch.dtype, generator: torch.Generator
 ) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of the checkpoint, the parameters of one name stacked."""
-    parts: dict[str, list[tuple[int, ...]]] = {}
-    for name, parameter in network.named_parameters():
-        parts.setdefault(family.tensor_name(name, settings), []).append(tuple(parameter.shape))
-    for name, shapes in parts.items():
-        drawn = [_drawn(name, shape, generator) for shape in shapes]
+    for name, parts in parts_of(network, family, settings).items():
+        drawn = [_drawn(name, shape, generator) for _, shape in parts]
         yield name, torch.cat(drawn).to(dtype)
 
 

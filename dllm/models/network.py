@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dllm.models.backbone import Backbone
@@ -9,6 +10,18 @@ from dllm.models.borrowed import Borrowed
 from dllm.models.family import Family, Row, Settings
 
 Network = Backbone | Borrowed
+
+
+Parts = Mapping[str, Sequence[tuple[str, tuple[int, ...]]]]
+"""Tensor of a checkpoint -> the parameters it holds, one below the other, and their shapes."""
+
+
+def parts_of(network: Network, family: Row, settings: Settings) -> Parts:
+    """What the tensors of a network's checkpoint hold. A tied head is the embedding, and named there only."""
+    parts: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for name, parameter in network.named_parameters():
+        parts.setdefault(family.tensor_name(name, settings), []).append((name, tuple(parameter.shape)))
+    return parts
 
 
 def build(family: Row, settings: Settings, block: int | None = None) -> Network:

@@ -38,10 +38,13 @@ NO_THINKING = "{% if add_generation_prompt %}{{ '<think>\n\n</think>\n\n' }}{% e
 """Behind ChatML: Qwen3's way of answering at once."""
 
 
-def dimensions(settings: Settings) -> dict[str, Any]:
-    """The fields of a `BackboneSpec` that all of these families read alike.
+def dimensions(settings: Settings, intermediate_size: int | None = None) -> dict[str, Any]:
+    """The fields of a `BackboneSpec` that all of these families, and the mixtures, read alike.
 
     `head_dim` may differ from `hidden_size` over the heads, and is that where the config does not name it.
+
+    Args:
+        intermediate_size: None: read as the others are.
     """
     settings.only("hidden_act", "silu")
     settings.only_if_present("use_sliding_window", False)
@@ -52,7 +55,7 @@ def dimensions(settings: Settings) -> dict[str, Any]:
     return {
         "columns": settings.integer("vocab_size"),
         "hidden_size": settings.integer("hidden_size"),
-        "intermediate_size": settings.integer("intermediate_size"),
+        "intermediate_size": intermediate_size or settings.integer("intermediate_size"),
         "layers": settings.integer("num_hidden_layers"),
         "heads": settings.integer(heads),
         "kv_heads": settings.kv_heads("num_key_value_heads", heads),
@@ -62,6 +65,13 @@ def dimensions(settings: Settings) -> dict[str, Any]:
         "rope_full_precision": False,
         "tied_head": settings.flag("tie_word_embeddings"),
     }
+
+
+def plain_heads(settings: Settings) -> int:
+    """Width of a head in a family whose heads divide the hidden size, whatever the config names."""
+    head_dim = settings.head_dim("hidden_size", "num_attention_heads")
+    settings.only_if_present("head_dim", None, head_dim)
+    return head_dim
 
 
 def _all_full(settings: Settings) -> None:

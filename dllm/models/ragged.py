@@ -164,8 +164,10 @@ def pack(
 
 def _sees_all(row: RowInput, block: int | None) -> bool:
     """Whether every fed token sees all of its row's keys."""
+    if block is None:
+        return True
     last = int(row.positions[-1]) if row.kv is None else row.kv.length - 1
-    return block is None or int(row.positions[0]) // block >= last // block
+    return int(row.positions[0]) // block >= last // block
 
 
 def _keys(row: RowInput) -> Tensor:

@@ -41,14 +41,8 @@ class Edit(Scheduler):
 
     def edit(self, view: StepView, state: int) -> tuple[Tensor, bool, int]:
         """The state counts the passes over the block since it has had no mask."""
-        held = view.canvas[view.positions]
-        inside = (view.positions >= view.start) & (view.positions < view.end)
-        free = inside & ~(view.masked | view.given)[view.positions] & ~torch.isin(held, _ids(view.eos_token_ids))
-        replaced = free & (view.token_ids != held) & (view.confidence > self.tau)
+        other = view.token_ids != view.canvas[view.positions]
+        replaced = view.replaceable & other & (view.confidence > self.tau)
         denoising = bool(view.active.any())
         made = 0 if denoising else state + 1
         return replaced, made < self.passes and (denoising or bool(replaced.any())), made
-
-
-def _ids(token_ids: frozenset[int]) -> Tensor:
-    return torch.tensor(sorted(token_ids), dtype=torch.long)
