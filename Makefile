@@ -27,7 +27,7 @@ test: .venv/dev
 
 bounds: .venv/dev
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$(mktemp -d) $(BIN)/python -m pytest -n 2 -p no:cacheprovider \
-		tests/test_grammar_engine.py tests/test_grammar_tricky.py
+		tests/grammars/test_engine.py tests/grammars/test_tricky.py
 
 lint: .venv/dev
 	$(BIN)/ruff check .

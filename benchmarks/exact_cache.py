@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from dllm import LLM, SamplingParams
-from dllm.models.making import make_checkpoint
+from dllm.testing.checkpoints import make_checkpoint
 
 SIZE = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8, "head_dim": 64}
 

@@ -28,12 +28,12 @@ from statistics import mean, median
 import torch
 
 from dllm import Grammar, GrammarError
-from dllm.folder import TINY, resolve_folder
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.masks import Possible
 from dllm.grammars.tables.compiled import Compiled
 from dllm.grammars.tables.vocabulary import Vocabulary, vocabulary, vocabulary_of
+from dllm.hub import TINY, resolve_folder
 from dllm.tokenizer import Tokenizer
 
 TEXTS = Path(__file__).parent / "texts"

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from dllm import load_model
-from dllm.models.making import make_checkpoint
+from dllm.testing.checkpoints import make_checkpoint
 
 MIB = 2**20
 

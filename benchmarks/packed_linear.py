@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.models.packed import Fused, Linear
+from dllm.models.network.packed import Fused, Linear
 
 SHAPES = ((512, 1536), (512, 3072), (1536, 512), (512, 32_000))
 ROWS = (16, 32, 64, 256)

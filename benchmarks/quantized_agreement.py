@@ -21,15 +21,15 @@ from torch import Tensor
 
 from dllm import LLM
 from dllm.eval.compare import Plan, compare
-from dllm.eval.tiny_tasks import tiny_task
-from dllm.interval import wilson
-from dllm.models.backbone import Backbone
-from dllm.models.examples import EXAMPLES
-from dllm.models.family import Settings
+from dllm.eval.metrics import wilson
+from dllm.eval.tiny import tasks
+from dllm.eval.tiny.items import tiny_task
+from dllm.models.families.family import Settings
+from dllm.models.families.table import family_of
 from dllm.models.loading import load_model
-from dllm.models.quantized import METHODS, kept_bytes, takes
-from dllm.models.registry import family_of
-from dllm.tiny import tasks
+from dllm.models.network.native import Backbone
+from dllm.models.network.quantized import METHODS, kept_bytes, takes
+from dllm.testing.configs import EXAMPLES
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 WAYS: dict[str, dict[str, str]] = {

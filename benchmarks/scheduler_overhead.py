@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from dllm import LLM, SamplingParams
-from dllm.gpu_check.shapes import MASK, llada_8b, random_network
-from dllm.models.backbone import Backbone
 from dllm.models.base import RowInput
+from dllm.models.network.native import Backbone
 from dllm.schedulers import Scheduler, as_scheduler
 from dllm.schedulers.base import State
+from dllm.testing.networks import MASK, llada_8b, random_network
 from dllm.views import StepView
 
 FILTER = Path(__file__).parents[1] / "dllm" / "schedulers" / "filters" / "tiny.safetensors"

@@ -15,7 +15,7 @@ from statistics import median
 import torch
 
 from dllm import LLM, Batcher, SamplingParams
-from dllm.gpu_check.shapes import llada_8b, random_network
+from dllm.testing.networks import llada_8b, random_network
 
 PROMPT, NEW, BLOCK = 256, 96, 16
 

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dllm.batcher import Batcher
+    from dllm.engine.batcher import Batcher
+    from dllm.engine.tickets import Event, Ticket
     from dllm.errors import (
         CapabilityError,
         ConfigError,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from dllm.models.loading import load_model
     from dllm.outputs import Hole, RequestOutput, Stats, StepEvent
     from dllm.params import SamplingParams
-    from dllm.tickets import Event, Ticket
     from dllm.trace import Trace, TraceStep
 
 __version__ = "0.1.0"
@@ -41,8 +41,8 @@ _HOMES = {
     **dict.fromkeys(("Trace", "TraceStep"), "trace"),
     **dict.fromkeys(("CapabilityError", "ConfigError", "DllmError", "GrammarError", "Interrupted"), "errors"),
     **dict.fromkeys(("MemoryLimitError", "ModelError", "PromptError", "StepError"), "errors"),
-    "Batcher": "batcher",
-    **dict.fromkeys(("Event", "Ticket"), "tickets"),
+    "Batcher": "engine.batcher",
+    **dict.fromkeys(("Event", "Ticket"), "engine.tickets"),
 }
 
 __all__ = [

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack, ove
 
 import torch
 
-from dllm.calls import OnError, run, stream
-from dllm.candidates import DocumentDraft
-from dllm.document import Part, is_ids
-from dllm.engine import Engine
+from dllm.engine.answer import AnswerDraft, check_chat
+from dllm.engine.document import Part, is_ids
+from dllm.engine.infill import DocumentDraft
+from dllm.engine.run import OnError, run, stream
+from dllm.engine.text_model import Engine
 from dllm.errors import ConfigError, DllmError, PromptError
 from dllm.models.adapters import as_denoiser
 from dllm.models.loading import load_model, resolve_folder
 from dllm.outputs import Hole, RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.requests import AnswerDraft, check_chat
 from dllm.tokenizer import as_tokenizer, tokenizer_of
 
 if TYPE_CHECKING:

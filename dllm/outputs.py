@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dllm.check import whole
+from dllm.arguments import whole
 from dllm.errors import ConfigError
 from dllm.trace import Trace
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
+from dllm.arguments import in_range, whole
 from dllm.cache import Cache, as_cache
-from dllm.check import in_range, whole
 from dllm.errors import ConfigError
 from dllm.grammars.grammar import Grammar
 from dllm.models.base import Usual

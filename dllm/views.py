@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dllm.errors import ConfigError
-from dllm.noise import uniform
+from dllm.sampling.noise import uniform
 
 if TYPE_CHECKING:
     from dllm.models.base import Blocks, Denoiser
@@ -124,7 +124,7 @@ class StepView(CanvasView):
         active: `[m]` bool: masked and inside the live block, i.e. may be committed now.
         token_ids: `[m]` long, the proposed token.
         measures: name -> `[m]` float64; always holds `confidence` (probability of the proposed token), and whatever
-            else the scheduler names in `measures`: see `dllm.sampling.MEASURES`.
+            else the scheduler names in `measures`: see `dllm.sampling.proposals.MEASURES`.
         logits: `[m, V]` float, the model's own (after CFG), on the model's device.
         scores: `[m, V]` float, what proposals were drawn from: behind the grammar's bans and transforms.
         shadows: `[s]` long, the committed positions that `Scheduler.shadows` asked about, as far as they were fed.

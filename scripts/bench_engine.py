@@ -14,8 +14,8 @@ from pathlib import Path
 
 from dllm.bench.clock import threads
 from dllm.bench.growth import growth
-from dllm.bench.page import write
-from dllm.bench.report import full
+from dllm.bench.suite import full
+from tools.performance_page import write
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import dllm.tiny
-from dllm.tiny import report, tasks
+import dllm
+from dllm.eval.tiny import tasks
+from tools.train_tiny import model_card as report
 
 
 def main() -> None:
     """Read the options, measure, print the table in Markdown."""
-    shipped = Path(dllm.tiny.__file__).parent.parent / "models" / "tiny"
+    shipped = Path(dllm.__file__).parent / "models" / "tiny"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", type=Path, default=shipped, help="folder of the exported checkpoint")
     parser.add_argument("--n", type=int, default=500, help="items a task at one token a step")

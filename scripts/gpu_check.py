@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
-from dllm.gpu_check.run import Options, run  # noqa: E402
+from tools.gpu_check.everything import Options, run  # noqa: E402
 
 
 def main() -> int:

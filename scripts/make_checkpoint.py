@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import DllmError
-from dllm.models.examples import EXAMPLES
-from dllm.models.making import make_checkpoint
+from dllm.testing.checkpoints import make_checkpoint
+from dllm.testing.configs import EXAMPLES
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dllm.tiny import tokenizer as bpe
-from dllm.tiny.train import Options, run
+from tools.train_tiny import tokenizer as bpe
+from tools.train_tiny.train import Options, run
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dllm.bench.against_literal import Comparison
-from dllm.bench.report import comparisons, split_table, tiny_table
 from dllm.bench.split import Split
+from dllm.bench.suite import comparisons, split_table, tiny_table
 from dllm.bench.tiny_speed import TinySpeed
 from dllm.eval.tables import markdown
 

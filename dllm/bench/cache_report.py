@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from dllm.arguments import whole
 from dllm.cache import as_cache
-from dllm.check import whole
 from dllm.errors import ConfigError
 from dllm.eval.items import Item, Task
-from dllm.eval.metrics import bootstrap_difference
+from dllm.eval.metrics import Interval, bootstrap_difference
 from dllm.eval.tables import markdown
-from dllm.eval.tiny_tasks import tiny_task
-from dllm.interval import Interval
+from dllm.eval.tiny.items import tiny_task
 from dllm.llm import LLM
 from dllm.outputs import RequestOutput
 from dllm.params import SamplingParams

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.models.backbone import Backbone
-from dllm.models.block import Block
-from dllm.models.layers import RMSNorm, SwiGLU
+from dllm.models.network.block import Block
+from dllm.models.network.layers import RMSNorm, SwiGLU
+from dllm.models.network.native import Backbone
 
 Stored = list[tuple[Tensor, Tensor]]
 """Keys (not rotated) and values of each layer, `[1, heads, L, d]`."""

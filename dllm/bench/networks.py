@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 
 from dllm import SamplingParams
-from dllm.gpu_check.shapes import draw, llada_8b
-from dllm.models.backbone import Backbone
-from dllm.models.llada import LLADA
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.llada import LLADA
+from dllm.models.network.native import Backbone
+from dllm.models.network.spec import BackboneSpec
+from dllm.testing.networks import draw, llada_8b
 
 VOCABULARY, LARGE_VOCABULARY = 32_000, 126_464
 SEED = 0

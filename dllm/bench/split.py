@@ -11,9 +11,10 @@ from unittest.mock import patch
 
 import torch
 
-from dllm import LLM, questions
+from dllm import LLM
 from dllm.bench.networks import one_a_forward, random_network, random_prompt, shape_a
-from dllm.models.backbone import Backbone
+from dllm.engine import forward as questions
+from dllm.models.network.native import Backbone
 
 PARTS = ((Backbone, "_run", "body"), (Backbone, "_project", "head"), (questions, "propose", "confidence"))
 """Whose method or function is which part."""

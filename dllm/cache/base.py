@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dllm.errors import CapabilityError, ConfigError
 from dllm.models.base import KV, RowDenoiser, RowKV, block_rule
-from dllm.spec import Registry, parse_spec, spec_of
+from dllm.registry import Registry, parse_spec, spec_of
 from dllm.views import CanvasView
 
 

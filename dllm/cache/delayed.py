@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dllm.arguments import whole
 from dllm.cache.base import Cache, Feed, refreshed, register
-from dllm.check import whole
 from dllm.views import CanvasView
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from dllm.arguments import in_range
 from dllm.cache.base import Cache, Feed, block, refreshed, register
-from dllm.check import in_range
 from dllm.errors import ConfigError
 from dllm.models.base import RowKV
 from dllm.views import CanvasView

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from dllm.arguments import whole
 from dllm.cache.base import Cache, Feed, block, refreshed, register
-from dllm.check import whole
 from dllm.views import CanvasView
 
 

@@ -12,7 +12,7 @@ from typer import Option
 from dllm.cli.shell import UsageError
 
 if TYPE_CHECKING:
-    from dllm.bench.report import Table
+    from dllm.bench.suite import Table
 
 
 def bench(
@@ -46,6 +46,6 @@ def _measured(quick: bool, cache_report: bool, threads: int) -> tuple[dict[str, 
 
         result = measure(LLM("tiny"))
         return result.to_dict(), [result.titled(), result.by_task()]
-    from dllm.bench import report as reports
+    from dllm.bench import suite as reports
 
     return reports.quick() if quick else reports.full(threads)

@@ -108,8 +108,8 @@ class WhatOptions:
         """Tiny's where no data are given, and the user's."""
         from dllm.eval.items import read_task
         from dllm.eval.judges import judge_maker
-        from dllm.eval.tiny_tasks import tiny_task
-        from dllm.tiny.tasks import TASKS
+        from dllm.eval.tiny.items import tiny_task
+        from dllm.eval.tiny.tasks import TASKS
 
         strangers = [name for name in self.names if name != "tiny"]
         if strangers and not self.data and not self.tasks:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dllm.errors import ModelError
 
 if TYPE_CHECKING:
-    from dllm.models.network import Network
+    from dllm.models.building import Network
     from dllm.tokenizer import Tokenizer
 
 PACKAGES = (
@@ -58,7 +58,7 @@ def machine() -> Facts:
 def model(name: str, dtype: str, device: str, quantize: str | None = None) -> Facts:
     """Whether a model loads, and what it turned out to be; an illegal option is the caller's mistake."""
     try:
-        from dllm.folder import resolve_folder
+        from dllm.hub import resolve_folder
         from dllm.models.loading import load_model
         from dllm.tokenizer import tokenizer_of
 

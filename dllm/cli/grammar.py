@@ -105,7 +105,7 @@ def _about(lark: str | None) -> str:
 
 
 def _list(as_json: bool) -> None:
-    from dllm.grammars.builtin import builtin_names, builtin_text
+    from dllm.grammars.frontends.builtin import builtin_names, builtin_text
 
     found = {name: _about(builtin_text(name)) for name in builtin_names()}
     if as_json:

@@ -110,7 +110,7 @@ def _named(name: str) -> Grammar:
 
 
 def _text(name: str) -> str:
-    from dllm.grammars.builtin import builtin_text
+    from dllm.grammars.frontends.builtin import builtin_text
 
     return read_file(Path(name), "--grammar") if _is_file(name) else builtin_text(name)
 

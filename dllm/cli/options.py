@@ -61,7 +61,7 @@ class ModelOptions:
 def _located(option: str, name: str, revision: str | None = None) -> Path:
     """Where the files of a model or tokenizer are. A name that leads nowhere is the user's mistake."""
     from dllm.errors import ModelError
-    from dllm.folder import TINY, resolve_folder
+    from dllm.hub import TINY, resolve_folder
 
     try:
         return resolve_folder(name, revision)

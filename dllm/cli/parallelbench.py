@@ -108,11 +108,11 @@ def parallelbench(
     """
     from dllm.eval.compare import check, compare, header, size
     from dllm.eval.parallelbench.page import Page
-    from dllm.eval.parallelbench.run import IDEAL, Wanted, plan_of
+    from dllm.eval.parallelbench.planning import IDEAL, Wanted, plan_of
     from dllm.eval.parallelbench.trial import judge_all, trials
     from dllm.eval.processes import Processes
     from dllm.eval.together import gathered, share
-    from dllm.folder import TINY
+    from dllm.hub import TINY
 
     processes = Processes()
     curves = _curves(reference)

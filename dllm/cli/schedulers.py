@@ -44,7 +44,7 @@ def _entry(name: str, cls: type) -> dict[str, Any]:
 
 def _argument(cls: type, name: str, default: Any) -> dict[str, Any]:
     """Choices are the legal words where there is a fixed set, the default first."""
-    from dllm.spec import argument_types
+    from dllm.registry import argument_types
 
     declared = argument_types(cls)[name]
     words = list(get_args(declared)) if get_origin(declared) is Literal else []

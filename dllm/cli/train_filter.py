@@ -38,8 +38,8 @@ def train_filter(
     from rich.console import Console
     from rich.progress import Progress
 
-    from dllm.filter_training import FitOptions, collect, fit, report
-    from dllm.filter_training.prompts import read_prompts, tiny_prompts
+    from dllm.eval.filter_training import FitOptions, collect, fit, report
+    from dllm.eval.filter_training.prompts import read_prompts, tiny_prompts
 
     if prompts is None and model.model != "tiny":
         raise UsageError("--prompts is needed for a model other than tiny")

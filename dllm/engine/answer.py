@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from dllm.cache import Cache, resolve_cache
-from dllm.document import Piece, is_ids
-from dllm.engine import Engine
+from dllm.engine.document import Piece, is_ids
+from dllm.engine.row import Row
+from dllm.engine.stopping import first_stop, stop_check
+from dllm.engine.text_model import Engine
 from dllm.errors import ConfigError, PromptError
 from dllm.outputs import Hole, RequestOutput, Stats
 from dllm.params import SamplingParams
-from dllm.row import Row
-from dllm.sampling import Shape
+from dllm.sampling.proposals import Shape
 from dllm.schedulers import Scheduler
-from dllm.stopping import first_stop, stop_check
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Document:
         *,
         advise: bool = True,
     ) -> Document:
-        """A request for a document whose holes have fixed widths; `dllm.candidates` makes those of the others.
+        """A request for a document whose holes have fixed widths; `dllm.engine.infill` makes those of the others.
 
         Args:
             fixed: the ids of each piece, none for a hole.

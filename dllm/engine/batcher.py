@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dllm.candidates import DocumentDraft, Draft, Request, of_rows
-from dllm.check import whole
-from dllm.denoise import step
-from dllm.engine import Engine
-from dllm.failures import explained, is_out_of_memory, let_go
-from dllm.memory import MOST, budget, fetch, row_bytes, store_away
+from dllm.arguments import whole
+from dllm.engine.answer import AnswerDraft, check_chat, draw_seed
+from dllm.engine.denoise import step
+from dllm.engine.failures import explained, is_out_of_memory, let_go
+from dllm.engine.infill import DocumentDraft, Draft, Request, of_rows
+from dllm.engine.memory import MOST, budget, fetch, row_bytes, store_away
+from dllm.engine.row import Row
+from dllm.engine.text_model import Engine
+from dllm.engine.tickets import Event, Sample, Seat, Ticket
 from dllm.params import SamplingParams, params_of
-from dllm.requests import AnswerDraft, check_chat, draw_seed
-from dllm.row import Row
-from dllm.tickets import Event, Sample, Seat, Ticket
 from dllm.trace import TraceStep
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from dllm.sampling import draw, probability
+from dllm.sampling.proposals import draw, probability
 
 if TYPE_CHECKING:
-    from dllm.row import Row
+    from dllm.engine.row import Row
     from dllm.views import StepView
 
 TRIES = 8

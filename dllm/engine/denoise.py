@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dllm.constrain import admit
+from dllm.engine.commit import admit
+from dllm.engine.failures import answered, asked
+from dllm.engine.forward import Question
+from dllm.engine.revise import cut, edited, revoke
+from dllm.engine.row import Row
 from dllm.errors import ConfigError, ModelError
-from dllm.failures import answered, asked
 from dllm.models.base import RowDenoiser
-from dllm.questions import Question
-from dllm.revise import cut, edited, revoke
-from dllm.row import Row
 from dllm.trace import TraceStep
 from dllm.views import StepView, block_end
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import torch
 
+from dllm.engine.forward import Question, answer, ask
+from dllm.engine.row import Row
 from dllm.errors import DllmError, MemoryLimitError, StepError
 from dllm.models.base import RowDenoiser
-from dllm.questions import Question, answer, ask
-from dllm.row import Row
 from dllm.views import StepView
 
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "could not create a primitive")

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from dllm.cache import Feed
-from dllm.constrain import allow
+from dllm.engine.commit import allow
+from dllm.engine.row import Row
 from dllm.errors import ConfigError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
-from dllm.row import Row
-from dllm.sampling import guide, probability, propose
+from dllm.sampling.proposals import guide, probability, propose
 from dllm.schedulers.base import State
 from dllm.views import CanvasView, Measures, StepView, live, seen_end
 

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dllm.document import Piece, expand, parse_parts, parse_template
-from dllm.engine import Engine
+from dllm.engine.answer import Answer, AnswerDraft, Document, Parts
+from dllm.engine.document import Piece, expand, parse_parts, parse_template
+from dllm.engine.row import Row
+from dllm.engine.text_model import Engine
 from dllm.errors import ConfigError, GrammarError, PromptError
 from dllm.outputs import Hole, RequestOutput, Stats
 from dllm.params import SamplingParams
-from dllm.requests import Answer, AnswerDraft, Document, Parts
-from dllm.row import Row
 
 LEAST = 1e-45
 """A probability of 0 is one below this, which is the least that float32 holds."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from dllm.engine.row import Row
 from dllm.models.base import RowDenoiser
-from dllm.row import Row
 
 MOST = 32
 """Rows denoised together unless a number is given. Blocks of 32 tokens make 1,024 tokens a forward of it, from where

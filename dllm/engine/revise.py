@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dllm.row import Row
+from dllm.engine.row import Row
 from dllm.views import StepView, among
 
 

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from dllm.cache import Cache
-from dllm.constrain import Constraint
+from dllm.engine.commit import Constraint
 from dllm.models.base import Blocks, RowKV
 from dllm.outputs import FinishReason
-from dllm.sampling import Shape
+from dllm.sampling.proposals import Shape
 from dllm.schedulers import Scheduler
 from dllm.schedulers.base import State
 from dllm.trace import Trace
 from dllm.views import CanvasView, block_end
 
 if TYPE_CHECKING:
-    from dllm.questions import Question
+    from dllm.engine.forward import Question
 
 StopCheck = Callable[[list[int]], int | None]
 """Given the settled answer ids, how many of them to keep if a stop string is complete, else None."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from dllm.batcher import Batcher, Check
-from dllm.check import one_of
-from dllm.engine import Engine
+from dllm.arguments import one_of
+from dllm.engine.batcher import Batcher, Check
+from dllm.engine.failures import let_go, original
+from dllm.engine.text_model import Engine
+from dllm.engine.tickets import Ticket
 from dllm.errors import ConfigError, DllmError, GrammarError, Interrupted, PromptError
-from dllm.failures import let_go, original
 from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import params_of
 from dllm.progress import progress_bar
-from dllm.tickets import Ticket
 
 OnError = Literal["raise", "return"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dllm.row import StopCheck
+from dllm.engine.row import StopCheck
 from dllm.tokenizer import Tokenizer
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dllm.engine.row import Row
 from dllm.errors import ConfigError, PromptError
 from dllm.models.base import RowDenoiser, Usual, block_rule
 from dllm.params import SamplingParams
-from dllm.row import Row
-from dllm.sampling import MEASURES
+from dllm.sampling.proposals import MEASURES
 from dllm.schedulers import Scheduler
 from dllm.tokenizer import Tokenizer
 from dllm.views import Setting
@@ -123,7 +123,7 @@ class Engine:
         """
         if params.grammar is None:
             return
-        from dllm.grammars.attach import attach
+        from dllm.grammars.explain.advice import attach
 
         attach(params.grammar, row, self.vocabulary, ends=ends, eos=self.model.eos_token_ids, advise=advise)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dllm.candidates import Draft, Request
+from dllm.engine.answer import Answer, Document
+from dllm.engine.infill import Draft, Request
+from dllm.engine.row import Row
 from dllm.errors import DllmError
 from dllm.outputs import RequestOutput
 from dllm.params import SamplingParams
-from dllm.requests import Answer, Document
-from dllm.row import Row
 from dllm.trace import TraceStep
 
 

@@ -21,7 +21,7 @@ from dllm.eval.jobs import Job, Loader, run_all
 from dllm.eval.judges import load_file
 from dllm.eval.records import Key, Line, Records, agree, alone, key_of, read
 from dllm.eval.variants import Variant, variants
-from dllm.folder import resolve_folder
+from dllm.hub import resolve_folder
 from dllm.llm import LLM
 
 RESULTS = "results.jsonl"

@@ -15,10 +15,10 @@ from typing import Any
 
 from dllm.errors import ConfigError, GrammarError, nearest
 from dllm.eval.items import Item
+from dllm.eval.metrics import wilson
 from dllm.eval.tables import markdown
-from dllm.eval.tiny_tasks import tiny_task
+from dllm.eval.tiny.items import tiny_task
 from dllm.grammars.grammar import Grammar
-from dllm.interval import wilson
 from dllm.llm import LLM
 from dllm.outputs import RequestOutput
 from dllm.params import SamplingParams

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dllm.check import in_range, whole
+from dllm.arguments import in_range, whole
 from dllm.errors import ConfigError, nearest
 from dllm.params import SamplingParams
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dllm.check import in_range, whole
+from dllm.arguments import in_range, whole
 from dllm.errors import ConfigError, nearest
 from dllm.eval.processes import Processes
 from dllm.llm import LLM

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dllm.check import whole
+from dllm.arguments import whole
+from dllm.engine.stopping import first_stop
 from dllm.errors import ConfigError, PromptError
 from dllm.eval.likelihood import Pair
-from dllm.stopping import first_stop
 from dllm.tokenizer import Tokenizer
 
 

@@ -24,11 +24,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dllm.engine import Engine
+from dllm.engine.text_model import Engine
 from dllm.errors import ModelError
 from dllm.models.base import RowInput
-from dllm.noise import uniform
-from dllm.sampling import Shape, guide, propose
+from dllm.sampling.noise import uniform
+from dllm.sampling.proposals import Shape, guide, propose
 
 COLUMNS_AT_ONCE = 2**28
 """Logits (float32, 1 GiB) that a forward may give out before it is split, whatever the batch size."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dllm import __version__
-from dllm.engine import Engine
+from dllm.engine.text_model import Engine
 from dllm.errors import ConfigError
 from dllm.eval.costs import Costs, total
 from dllm.eval.generation_kwargs import read_kwargs

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile
+from dllm.eval.metrics import Interval, aup, bootstrap_difference, bootstrap_ratio, percentile, wilson
 from dllm.eval.records import Identity, Line, identity_of
-from dllm.interval import Interval, wilson
 
 ALL = "all tasks"
 Groups = Mapping[str, Sequence[Line]]

@@ -10,9 +10,9 @@ from itertools import product
 from dllm.cache import as_cache
 from dllm.errors import ConfigError
 from dllm.eval.records import Identity
+from dllm.registry import arguments_of, written
 from dllm.schedulers import Scheduler, as_scheduler
 from dllm.schedulers.joined import Joined
-from dllm.spec import arguments_of, written
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 

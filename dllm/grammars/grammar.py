@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dllm.errors import GrammarError
-from dllm.grammars.caret import pointed
-from dllm.grammars.recogniser import Failure, Recogniser
+from dllm.grammars.explain.caret import pointed
+from dllm.grammars.explain.recogniser import Failure, Recogniser
 from dllm.grammars.rules import Rules
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Grammar:
         Raises:
             GrammarError: a mistake in the text, or something that cannot be honoured, by name.
         """
-        from dllm.grammars.lark_text import rules_from_lark
+        from dllm.grammars.frontends.lark import rules_from_lark
 
         return cls(rules_from_lark(text, start=start), "lark grammar")
 
@@ -51,29 +51,29 @@ class Grammar:
         Raises:
             GrammarError: a keyword that is not supported, by name.
         """
-        from dllm.grammars.json_schema.schema import rules_from_schema
+        from dllm.grammars.frontends.json_schema.schema import rules_from_schema
 
         return cls(rules_from_schema(schema, property_order=property_order), "JSON schema")
 
     @classmethod
     def from_regex(cls, pattern: str) -> Grammar:
         """Texts that a Python regular expression matches as a whole."""
-        from dllm.grammars.choices import rules_from_regex
+        from dllm.grammars.frontends.choices import rules_from_regex
 
         return cls(rules_from_regex(pattern), f"regex {pattern!r:.40}")
 
     @classmethod
     def from_choices(cls, choices: Sequence[str]) -> Grammar:
         """One of these texts."""
-        from dllm.grammars.choices import rules_from_choices
+        from dllm.grammars.frontends.choices import rules_from_choices
 
         return cls(rules_from_choices(list(choices)), "choices")
 
     @classmethod
     def builtin(cls, name: str) -> Grammar:
-        """One that comes with the package: `dllm.grammars.builtin.builtin_names()`."""
-        from dllm.grammars.builtin import builtin_text
-        from dllm.grammars.lark_text import rules_from_lark
+        """One that comes with the package: `dllm.grammars.frontends.builtin.builtin_names()`."""
+        from dllm.grammars.frontends.builtin import builtin_text
+        from dllm.grammars.frontends.lark import rules_from_lark
 
         return cls(rules_from_lark(builtin_text(name)), name)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dllm.errors import ModelError
 from dllm.models.adapters import LogitsAdapter
 from dllm.models.base import RowInput, RowKV, Usual
-from dllm.models.family import BorrowedFamily, Settings
+from dllm.models.families.family import BorrowedFamily, Settings
 
 _ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_autoset")
 """Keys of config.json that say how attention was computed in training, which is no matter here."""

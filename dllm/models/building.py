@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dllm.models.backbone import Backbone
 from dllm.models.borrowed import Borrowed
-from dllm.models.family import Family, Row, Settings
+from dllm.models.families.family import Family, Row, Settings
+from dllm.models.network.native import Backbone
 
 Network = Backbone | Borrowed
 

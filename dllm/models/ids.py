@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import ConfigError, ModelError
-from dllm.folder import read_json_if_present
-from dllm.models.family import Row, Settings
+from dllm.hub import read_json_if_present
+from dllm.models.families.family import Row, Settings
 from dllm.tokenizer.files import added_tokens, named_tokens
 
 

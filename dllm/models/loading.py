@@ -11,16 +11,16 @@ import torch
 from accelerate.big_modeling import dispatch_model, init_empty_weights
 from accelerate.utils.modeling import infer_auto_device_map, set_module_tensor_to_device
 
-from dllm.check import one_of, whole
+from dllm.arguments import one_of, whole
 from dllm.errors import ConfigError, ModelError
-from dllm.folder import read_json, resolve_folder
-from dllm.models.backbone import Backbone
+from dllm.hub import read_json, resolve_folder
+from dllm.models.building import Network, Parts, build, parts_of
 from dllm.models.checkpoint import Checkpoint, open_checkpoint
-from dllm.models.family import Family, Row, Settings
+from dllm.models.families.family import Family, Row, Settings
+from dllm.models.families.table import family_of
 from dllm.models.ids import resolve_ids
-from dllm.models.network import Network, Parts, build, parts_of
-from dllm.models.packed import Fused, Linear, can_pack
-from dllm.models.registry import family_of
+from dllm.models.network.native import Backbone
+from dllm.models.network.packed import Fused, Linear, can_pack
 from dllm.progress import progress_bar
 
 __all__ = ["load_model", "resolve_folder"]
@@ -57,8 +57,8 @@ def load_model(
         revision: branch, tag or commit of a Hub id.
         mask_token_id: overrides what the files say.
         block_length: likewise, the block that attention of a block-causal family goes by.
-        quantize: "int8" or "int4": the blocks' weights, each as it is read; see `dllm.models.quantized`. Not with
-            `device_map`. None: as they are.
+        quantize: "int8" or "int4": the blocks' weights, each as it is read; see `dllm.models.network.quantized`. Not
+            with `device_map`. None: as they are.
 
     Raises:
         ConfigError: an argument is not legal.
@@ -106,7 +106,7 @@ def _quantizer(network: Network, method: str | None) -> Callable[[str], None] | 
         return None
     if not isinstance(network, Backbone):
         raise ConfigError(f"quantize={method!r}: {network.family.name} is not a native family; leave quantize out")
-    from dllm.models.quantized import quantize_parameter
+    from dllm.models.network.quantized import quantize_parameter
 
     network.quantized = method
     return lambda name: quantize_parameter(network, name, method)

@@ -2,7 +2,7 @@
 
 Everything that schedulers ask of a distribution follows from these (`sampling.py`), so no softmax over the vocabulary
 is ever stored. On CUDA it is one kernel (`confidence_cuda.py`); elsewhere the logits are read in pieces that fit a
-CPU's cache. Both give the ids of a float64 reference; values agree with it to 1e-5 (tests/test_confidence.py).
+CPU's cache. Both give the ids of a float64 reference; values agree with it to 1e-5 (tests/sampling/test_peaks.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dllm import confidence_cuda
+from dllm.sampling import peaks_cuda as confidence_cuda
 
 GROUP = 256
 """Columns whose maximum is taken first: finding where it stands is dear, and one group of them is enough for that."""

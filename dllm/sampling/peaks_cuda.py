@@ -44,6 +44,6 @@ def peaks(logits: Tensor, banned: Tensor, entropy: bool) -> tuple[Tensor, Tensor
 
 @cache
 def _kernels() -> tuple[Any, Any, Any]:
-    from dllm import confidence_triton as kernels
+    from dllm.sampling import peaks_triton as kernels
 
     return kernels.piece, kernels.join, kernels.next_power

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dllm.confidence import Peaks, peaks
-from dllm.noise import gumbel
+from dllm.sampling.noise import gumbel
+from dllm.sampling.peaks import Peaks, peaks
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ To add one, copy `threshold.py`, change `select`, and import it below. One writt
 from __future__ import annotations
 
 from dllm.errors import ConfigError
+from dllm.registry import parse_spec
 from dllm.schedulers.adablock import AdaBlock
 from dllm.schedulers.base import Scheduler, register, schedulers
 from dllm.schedulers.credit import Credit
@@ -28,7 +29,6 @@ from dllm.schedulers.saber import Saber
 from dllm.schedulers.threshold import Threshold
 from dllm.schedulers.topk import TopK
 from dllm.schedulers.wino import Wino
-from dllm.spec import parse_spec
 from dllm.views import CanvasView, StepView
 
 

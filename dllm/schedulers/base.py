@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dllm.spec import Registry, spec_of
+from dllm.registry import Registry, spec_of
 from dllm.views import CanvasView, Setting, StepView
 
 State = Any
@@ -35,7 +35,7 @@ class Scheduler:
 
     Class attributes:
         reads_steps: whether `SamplingParams.steps` means anything to it.
-        measures: what it needs beside `confidence`: names of `dllm.sampling.MEASURES`.
+        measures: what it needs beside `confidence`: names of `dllm.sampling.proposals.MEASURES`.
         measures_shaped: measure after temperature, top_p and top_k instead of before.
     """
 

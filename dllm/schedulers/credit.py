@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from dllm.check import in_range
-from dllm.confidence import peaks
+from dllm.arguments import in_range
+from dllm.sampling.peaks import peaks
 from dllm.schedulers.base import Scheduler, register
 from dllm.views import CanvasView, Setting
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dllm.check import whole
+from dllm.arguments import whole
 from dllm.schedulers.base import Scheduler, register
 from dllm.views import CanvasView, StepView
 

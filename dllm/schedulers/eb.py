@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dllm.check import in_range, one_of
+from dllm.arguments import in_range, one_of
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import StepView
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dllm.check import in_range
+from dllm.arguments import in_range
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import StepView
 

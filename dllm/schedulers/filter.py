@@ -77,7 +77,7 @@ def load_filter(path: Path) -> Filter:
 
 def shipped_filter(folder: Path | None) -> Path | None:
     """The filter that comes with dllm for the model in `folder`, or None."""
-    from dllm.folder import TINY, resolve_folder
+    from dllm.hub import TINY, resolve_folder
 
     if folder is not None and folder.resolve() == resolve_folder(TINY).resolve():
         return SHIPPED / "tiny.safetensors"

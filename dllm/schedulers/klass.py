@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dllm.check import in_range, whole
+from dllm.arguments import in_range, whole
 from dllm.schedulers.base import Scheduler, register
 from dllm.views import CanvasView, StepView
 

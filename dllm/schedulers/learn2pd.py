@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dllm.check import in_range
+from dllm.arguments import in_range
 from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.schedulers.filter import Filter, load_filter, shipped_filter

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from dllm.check import one_of
+from dllm.arguments import one_of
 from dllm.schedulers.base import Scheduler, register
 from dllm.schedulers.budget import BlockBudget, check_budget, open_budget
 from dllm.views import CanvasView, StepView

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dllm.check import in_range, whole
+from dllm.arguments import in_range, whole
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import StepView
 

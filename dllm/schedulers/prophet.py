@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dllm.check import in_range, whole
+from dllm.arguments import in_range, whole
 from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import CanvasView, Setting, StepView

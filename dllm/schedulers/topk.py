@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from dllm.check import one_of, whole
+from dllm.arguments import one_of, whole
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import StepView
 

@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from dllm.check import one_of, whole
+from dllm.arguments import one_of, whole
 from dllm.errors import ConfigError
+from dllm.models.building import Network, build, parts_of
 from dllm.models.checkpoint import INDEX, SINGLE
-from dllm.models.examples import EXAMPLES
-from dllm.models.family import Row, Settings
+from dllm.models.families.family import Row, Settings
+from dllm.models.families.table import family_of
 from dllm.models.loading import DTYPES
-from dllm.models.network import Network, build, parts_of
-from dllm.models.registry import family_of
+from dllm.testing.configs import EXAMPLES
 
 
 def make_checkpoint(

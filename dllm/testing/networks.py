@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import torch
 
-from dllm.models.backbone import Backbone
-from dllm.models.dream import DREAM
-from dllm.models.examples import EXAMPLES
-from dllm.models.family import Family, Settings
-from dllm.models.llada import LLADA
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.dream import DREAM
+from dllm.models.families.family import Family, Settings
+from dllm.models.families.llada import LLADA
+from dllm.models.network.native import Backbone
+from dllm.models.network.spec import BackboneSpec
+from dllm.testing.configs import EXAMPLES
 
 MASK = 1
 """Any id would do."""

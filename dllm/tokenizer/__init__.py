@@ -9,7 +9,7 @@ from typing import Any
 import tokenizers
 
 from dllm.errors import ModelError
-from dllm.folder import TOKENIZER_FILES, resolve_folder
+from dllm.hub import TOKENIZER_FILES, resolve_folder
 from dllm.tokenizer.files import has_tokenizer
 from dllm.tokenizer.foreign import ForeignTokenizer
 from dllm.tokenizer.native import Message, Tokenizer

@@ -8,11 +8,13 @@ import torch
 from typer.testing import CliRunner
 
 from dllm import LLM, SamplingParams
-from dllm.bench import against_literal, growth, networks, page, report, split, tiny_speed
+from dllm.bench import against_literal, growth, networks, split, tiny_speed
+from dllm.bench import suite as report
 from dllm.bench.against_literal import Comparison, Request, compare, mixed
 from dllm.bench.clock import ratio, threads
 from dllm.bench.literal import Literal
 from dllm.cli.app import app
+from tools import performance_page as page
 
 SMALL = replace(networks.shape_a(600), hidden_size=64, intermediate_size=96, heads=2, kv_heads=2, head_dim=32, layers=2)
 

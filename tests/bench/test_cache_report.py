@@ -7,7 +7,7 @@ import pytest
 from dllm import LLM, ConfigError, SamplingParams
 from dllm.bench.cache_report import COLUMNS, _filled, cache_report
 from dllm.eval.items import Item, Task
-from dllm.eval.tiny_tasks import tiny_task
+from dllm.eval.tiny.items import tiny_task
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 from dllm import LLM, ConfigError, Hole, SamplingParams
 from dllm.cache import Cache, Feed, as_cache
 from dllm.schedulers import Scheduler
-from tests import plain_cache as plain
-from tests.checkpoints import GOLDEN
+from tests.references import plain_cache as plain
+from tests.support.checkpoints import GOLDEN
 
 NATIVE = ("llada", "dream")
 MODES = {

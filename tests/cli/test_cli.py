@@ -12,8 +12,8 @@ from dllm.cli import chat as chat_command
 from dllm.cli.inputs import unescape
 from dllm.cli.options import SamplingOptions
 from dllm.trace import Trace
-from tests import cli_support
-from tests.cli_support import EOS, LLADA, MASK, ROOT, SHORT, byte_tokenizer, python_m_dllm
+from tests.support import cli as cli_support
+from tests.support.cli import EOS, LLADA, MASK, ROOT, SHORT, byte_tokenizer, python_m_dllm
 
 # fixtures, by the names the tests ask for them
 dllm, model_folder = cli_support.dllm, cli_support.model_folder

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from dllm.cli.grammar_options import GrammarOptions
-from dllm.grammars.builtin import builtin_names
-from tests import cli_support
-from tests.cli_support import LLADA, SHORT
-from tests.test_cli_mistakes import assert_one_line
+from dllm.grammars.frontends.builtin import builtin_names
+from tests.cli.test_mistakes import assert_one_line
+from tests.support import cli as cli_support
+from tests.support.cli import LLADA, SHORT
 
 # fixtures, by the names the tests ask for them
 dllm, model_folder = cli_support.dllm, cli_support.model_folder

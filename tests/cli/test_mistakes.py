@@ -6,8 +6,8 @@ import pytest
 
 from dllm.cli.options import ModelOptions
 from dllm.errors import ModelError
-from tests import cli_support
-from tests.cli_support import LLADA, MASK, SHORT
+from tests.support import cli as cli_support
+from tests.support.cli import LLADA, MASK, SHORT
 
 # fixtures, by the names the tests ask for them
 dllm, model_folder = cli_support.dllm, cli_support.model_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import dllm.memory
+import dllm.engine.memory
 from dllm import (
     LLM,
     Batcher,
@@ -26,12 +26,12 @@ from dllm import (
     SamplingParams,
     StepError,
 )
-from dllm.row import Row
+from dllm.engine.row import Row
 from dllm.schedulers import as_scheduler
 from dllm.schedulers.threshold import Threshold
-from tests.fakes import MixDenoiser
+from tests.support.fakes import MixDenoiser
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 STATEFUL = "adablock(tau=0.01, delimiters='3 14 15 92 65 35 89')+credit+localleap(anchor=0.05)"
 SPECS = (
     STATEFUL,
@@ -582,27 +582,27 @@ def test_as_many_rows_as_fit_into_memory(native, monkeypatch):
     calls = spy(monkeypatch, native.model)
 
     def widest(free, **options):
-        monkeypatch.setattr(dllm.memory, "free_bytes", lambda device: free)
+        monkeypatch.setattr(dllm.engine.memory, "free_bytes", lambda device: free)
         calls.clear()
         native.generate([[1, 2, 3]] * 40, params, **options)
         return max(map(len, calls))
 
-    one = dllm.memory.row_bytes(native.model, _row(native, params))
+    one = dllm.engine.memory.row_bytes(native.model, _row(native, params))
     assert widest(None) == widest(1 << 40) == 32
-    assert widest(int(5.5 * one / dllm.memory.SHARE)) == 5
+    assert widest(int(5.5 * one / dllm.engine.memory.SHARE)) == 5
     assert widest(0) == 1, "a row alone always runs"
     assert widest(0, max_batch_size=7) == 7 and widest(1 << 40, max_batch_size=40) == 40
 
 
 def _row(llm, params):
-    from dllm.requests import AnswerDraft
+    from dllm.engine.answer import AnswerDraft
 
     return AnswerDraft.check(llm.engine, [1, 2, 3], params).request(0).row
 
 
 def test_what_a_row_takes_grows_with_what_it_keeps(native):
     def taken(**options):
-        return dllm.memory.row_bytes(native.model, _row(native, SamplingParams(**options)))
+        return dllm.engine.memory.row_bytes(native.model, _row(native, SamplingParams(**options)))
 
     plain = taken(max_new_tokens=32, cache="none")
     assert taken(max_new_tokens=32, cache="dual") > plain < taken(max_new_tokens=60, cache="none")
@@ -612,10 +612,10 @@ def test_what_a_row_takes_grows_with_what_it_keeps(native):
     assert taken(max_new_tokens=32, cache="dual") - plain == kept
     keys = native.model.new_kv(length)
     assert kept == keys.keys.nbytes + keys.values.nbytes
-    assert dllm.memory.row_bytes(MixDenoiser(), _row(native, SamplingParams(max_new_tokens=4))) is None
-    free = dllm.memory.free_bytes(torch.device("cpu"))
+    assert dllm.engine.memory.row_bytes(MixDenoiser(), _row(native, SamplingParams(max_new_tokens=4))) is None
+    free = dllm.engine.memory.free_bytes(torch.device("cpu"))
     assert free is None or free > 0
-    assert dllm.memory.free_bytes(torch.device("meta")) is None
+    assert dllm.engine.memory.free_bytes(torch.device("meta")) is None
 
 
 def test_wrong_arguments_are_named(native):

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from dllm import LLM, SamplingParams
-from tests.fakes import MixDenoiser
-from tests.plain_dream import PlainDream, cached_generate
+from tests.references.plain_dream import PlainDream, cached_generate
+from tests.support.fakes import MixDenoiser
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 NATIVE = ("llada", "llada_gqa_bias_tied", "dream")
 MIXED, CAUSAL = ("llada_moe",), ("sdar", "llada2_moe")
 SCHEDULERS = (

@@ -10,8 +10,8 @@ import torch
 
 from dllm import LLM, ConfigError, ModelError, SamplingParams, Trace
 from dllm.schedulers import Scheduler
-from tests import reference
-from tests.fakes import EOS, MASK, VOCAB, MixDenoiser, ScriptedDenoiser, wish
+from tests.references import literal as reference
+from tests.support.fakes import EOS, MASK, VOCAB, MixDenoiser, ScriptedDenoiser, wish
 
 RULES = {
     "llada": lambda: reference.llada,

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from dllm import LLM, SamplingParams
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 CACHES = ("none", "prefix", "dual")
 
 

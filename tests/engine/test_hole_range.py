@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-import dllm.denoise
+import dllm.engine.denoise
 from dllm import LLM, ConfigError, Grammar, GrammarError, Hole, PromptError, SamplingParams
-from dllm.document import CANDIDATES, expand, parse_template
-from dllm.grammars import attach as attach_module
-from tests.fakes import VOCAB, MixDenoiser, ScriptedDenoiser
-from tests.test_llm import letters
+from dllm.engine.document import CANDIDATES, expand, parse_template
+from dllm.grammars.explain import advice as attach_module
+from tests.engine.test_llm import letters
+from tests.support.fakes import VOCAB, MixDenoiser, ScriptedDenoiser
 
 PARAMS = SamplingParams(block_length=4, seed=3)
 
@@ -356,7 +356,7 @@ def test_time_that_candidates_share_passes_once(llm, monkeypatch, size):
         laps.append(float(next(now) ** 2))  # rounds of different lengths
         return laps[-1]
 
-    monkeypatch.setattr(dllm.denoise, "time", SimpleNamespace(perf_counter=perf_counter))
+    monkeypatch.setattr(dllm.engine.denoise, "time", SimpleNamespace(perf_counter=perf_counter))
     out = llm.infill("a<mask:1-5>", SamplingParams(scheduler="topk(1)"), max_batch_size=size)
     rounds = [end - began for began, end in zip(laps[::2], laps[1::2], strict=True)]
     assert len(rounds) == {1: 15, 3: 7, 32: 5}[size]

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
 from dllm import LLM, CapabilityError, ConfigError, Hole, ModelError, PromptError, SamplingParams
-from tests.fakes import EOS, MASK, MixDenoiser, ScriptedDenoiser, wish
+from tests.support.fakes import EOS, MASK, MixDenoiser, ScriptedDenoiser, wish
 
 
 def letters():
@@ -98,7 +98,7 @@ def test_no_eos_inside_a_hole():
 
 
 def test_a_literal_mask_can_be_written():
-    from dllm.document import parse_template
+    from dllm.engine.document import parse_template
 
     assert parse_template("a <<mask:3> b <mask:2>") == ["a <mask:3> b ", Hole(2)]
     assert parse_template("<mask:1><mask:2>") == [Hole(1), Hole(2)]
@@ -294,7 +294,7 @@ def test_caches_from_outside_are_checked():
         def feed(self, view, lookback):
             return None
 
-    llm = LLM(Path(__file__).parent / "golden" / "llada", dtype="float32", device="cpu")
+    llm = LLM(Path(__file__).parents[1] / "golden" / "llada", dtype="float32", device="cpu")
     for cache, words in ((Never(), "first feed"), (Nothing(), "must return a Feed")):
         with pytest.raises(ConfigError, match=words):
             llm.generate([1, 2], SamplingParams(max_new_tokens=4, cache=cache))

@@ -16,10 +16,10 @@ from dllm.eval.records import read
 from dllm.eval.reports import Report
 from dllm.eval.summary import ALL, areas, summarize
 from dllm.eval.tables import report
-from dllm.eval.tiny_tasks import tiny_task
+from dllm.eval.tiny.items import tiny_task
 from dllm.eval.variants import variants
-from tests import cli_support
-from tests.cli_support import python_m_dllm
+from tests.support import cli as cli_support
+from tests.support.cli import python_m_dllm
 
 dllm, model_folder = cli_support.dllm, cli_support.model_folder
 

@@ -13,11 +13,10 @@ from dllm import ConfigError, DllmError, Hole
 from dllm.eval.format import VERSION, fault, schema
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
-from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile
+from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile, wilson
 from dllm.eval.records import Records, alone, key_of, read
-from dllm.eval.tiny_tasks import tiny_task
+from dllm.eval.tiny.items import tiny_task
 from dllm.eval.variants import Variant, expand, variants
-from dllm.interval import wilson
 
 # judges
 
@@ -282,7 +281,7 @@ def test_a_hole_behind_a_less_than_sign_is_a_hole():
 
 
 def test_the_schema_in_the_docs_is_the_reader_s():
-    path = Path(__file__).parents[1] / "docs" / "results.schema.json"
+    path = Path(__file__).parents[2] / "docs" / "results.schema.json"
     assert json.loads(path.read_text()) == schema()
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from dllm import LLM, PromptError, SamplingParams
-from dllm.engine import Engine
+from dllm.engine.text_model import Engine
 from dllm.eval.likelihood import COLUMNS_AT_ONCE, Pair, Scorer, draw_masks, joined, windows
 from dllm.models.adapters import as_denoiser
-from tests.fakes import MixDenoiser, ScriptedDenoiser
+from tests.support.fakes import MixDenoiser, ScriptedDenoiser
 
 MASK, EOS = 6, 7
 CONTEXT = (1, 2, 3)

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from dllm import LLM, ConfigError, PromptError, SamplingParams
 from dllm.cli.app import app
 from dllm.cli.eval_lm import HowOptions
-from dllm.engine import Engine
+from dllm.engine.text_model import Engine
 from dllm.eval.generation_kwargs import read_kwargs
 from dllm.eval.harness_settings import Settings
 from dllm.eval.likelihood import Pair, Scorer, windows
-from tests.cli_support import ROOT
+from tests.support.cli import ROOT
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 os.environ.update(OFFLINE)

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from dllm.cli.app import app
 from dllm.errors import ConfigError
 from dllm.eval.format import schema
+from dllm.eval.parallelbench.planning import Wanted, plan_of
 from dllm.eval.parallelbench.presets import PRESETS
-from dllm.eval.parallelbench.run import Wanted, plan_of
 from dllm.eval.processes import Processes
 from dllm.eval.records import read
 from dllm.eval.together import share
@@ -97,7 +97,7 @@ def test_two_processes_share_a_run(tmp_path):
     whole, shared = tmp_path / "whole", tmp_path / "shared"
     run(*QUICK, "--out", str(whole))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "dllm"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [*launch, *QUICK, "--out", str(shared), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]

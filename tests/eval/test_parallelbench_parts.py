@@ -11,13 +11,13 @@ from dllm.errors import ConfigError, ModelError
 from dllm.eval.parallelbench import measures, scorers, theory, trial
 from dllm.eval.parallelbench.answers import digits, lenient_list, rows, strict_list
 from dllm.eval.parallelbench.curves import headlines, oracle, pbx, points
+from dllm.eval.parallelbench.ideal import NAMES, OPERATIONS, IdealDenoiser, question
 from dllm.eval.parallelbench.page import Page
 from dllm.eval.parallelbench.puzzles import dig, grids, solutions
 from dllm.eval.parallelbench.reference import read_curves
 from dllm.eval.parallelbench.synthetic import known, synthetic
 from dllm.eval.parallelbench.tasks import TASKS
 from dllm.eval.summary import ALL
-from dllm.models.ideal import NAMES, OPERATIONS, IdealDenoiser, question
 from dllm.schedulers import as_scheduler
 
 ABC = ["A", "B", "C"]

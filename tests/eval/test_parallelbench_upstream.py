@@ -8,11 +8,11 @@ from dllm.errors import ConfigError
 from dllm.eval.compare import compare, header
 from dllm.eval.parallelbench import measures
 from dllm.eval.parallelbench.page import Page
-from dllm.eval.parallelbench.run import Wanted, plan_of
+from dllm.eval.parallelbench.planning import Wanted, plan_of
 from dllm.eval.parallelbench.runs import read_runs
 from dllm.eval.parallelbench.tasks import TASKS
 from dllm.eval.parallelbench.upstream import upstream
-from dllm.folder import TINY, resolve_folder
+from dllm.hub import TINY, resolve_folder
 
 ASKED = [{"role": "user", "content": "Please."}]
 NAMES = ["Ann Lee", "Bo Ek", "Cy Day"]

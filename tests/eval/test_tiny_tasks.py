@@ -11,15 +11,17 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-import dllm.tiny
-from dllm.tiny import code, data, evaluate, latin, lists, records, tasks, words
-from dllm.tiny import tokenizer as bpe
-from dllm.tiny.example import Example, held_out
-from dllm.tiny.model import Shape, TinyModel, export, load
-from dllm.tiny.names import FREQUENT
-from dllm.tiny.train import rate
+import dllm
+from dllm.eval.tiny import code, latin, lists, tasks, words
+from dllm.eval.tiny import json_records as records
+from dllm.eval.tiny.example import Example, held_out
+from dllm.eval.tiny.names import FREQUENT
+from tools.train_tiny import data, evaluate
+from tools.train_tiny import tokenizer as bpe
+from tools.train_tiny.model import Shape, TinyModel, export, load
+from tools.train_tiny.train import rate
 
-FOLDER = Path(dllm.tiny.__file__).parent.parent / "models" / "tiny"
+FOLDER = Path(dllm.__file__).parent / "models" / "tiny"
 FREE = ("shuffle", "replace_random", "latin", "words", "python", "cpp")
 
 

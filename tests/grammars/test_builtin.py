@@ -11,11 +11,11 @@ import warnings
 import pytest
 
 from dllm.errors import GrammarError
-from dllm.grammars.builtin import builtin_names, builtin_text
-from dllm.grammars.lark_text import rules_from_lark
-from dllm.grammars.recogniser import Recogniser
-from tests import grammar_programs, grammar_texts
-from tests.grammar_sampler import Sampler
+from dllm.grammars.explain.recogniser import Recogniser
+from dllm.grammars.frontends.builtin import builtin_names, builtin_text
+from dllm.grammars.frontends.lark import rules_from_lark
+from tests.references.grammar_sampler import Sampler
+from tests.support import grammar_programs, grammar_texts
 
 WORDS = {"IDENT": ["a", "b", "foo", "x1", "std", "vector", "Node"], "NAME": ["a", "b", "t"]}
 RULES = {name: rules_from_lark(builtin_text(name)) for name in builtin_names()}

@@ -7,11 +7,11 @@ import pytest
 
 from dllm import LLM, Grammar, GrammarError, Hole, SamplingParams
 from dllm.grammars.canvas import MASK
-from dllm.grammars.caret import BEFORE, SHOWN, pointed
-from dllm.grammars.misfit import misfit
+from dllm.grammars.explain.caret import BEFORE, SHOWN, pointed
+from dllm.grammars.explain.misfit import misfit
 from dllm.grammars.tables.vocabulary import vocabulary
-from tests import cli_support
-from tests.test_cli_mistakes import assert_one_line
+from tests.cli.test_mistakes import assert_one_line
+from tests.support import cli as cli_support
 
 # fixtures, by the names the tests ask for them
 dllm, model_folder = cli_support.dllm, cli_support.model_folder

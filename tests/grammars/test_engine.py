@@ -1,6 +1,7 @@
 """The engine against enumeration: small random grammars, small vocabularies, every canvas or many of them.
 
-`tests.grammar_brute` says what holds, and shares no code with the engine. Worlds are drawn by seed: a failure names it.
+`tests.references.grammar_brute` says what holds, and shares no code with the engine. Worlds are drawn by seed: a
+failure names it.
 """
 
 import itertools
@@ -12,7 +13,7 @@ import torch
 
 from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas
-from dllm.grammars.lark_text import rules_from_lark
+from dllm.grammars.frontends.lark import rules_from_lark
 from dllm.grammars.search import constraint as constraint_module
 from dllm.grammars.search import masks as masks_module
 from dllm.grammars.search import repair as repair_module
@@ -20,11 +21,11 @@ from dllm.grammars.search import solve as solve_module
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.lattice import build
+from dllm.grammars.search.placement import END, Thread
 from dllm.grammars.search.solve import UndecidedError, solve
-from dllm.grammars.search.thread import END, Thread
 from dllm.grammars.tables.compiled import Compiled
 from dllm.grammars.tables.vocabulary import vocabulary
-from tests.grammar_brute import World, random_rules, random_tokens
+from tests.references.grammar_brute import World, random_rules, random_tokens
 
 OFFSET = 3
 

@@ -20,8 +20,8 @@ from dllm.errors import ConfigError, GrammarError, ModelError
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.outputs import RequestOutput
 from dllm.schedulers import Joined, Scheduler, as_scheduler, schedulers
-from tests.byte_bpe import SPECIAL, train
-from tests.fakes import MixDenoiser, ScriptedDenoiser
+from tests.support.byte_bpe import SPECIAL, train
+from tests.support.fakes import MixDenoiser, ScriptedDenoiser
 
 MASK, EOS, COLUMNS = SPECIAL["<|mask|>"], SPECIAL["<|endoftext|>"], 620
 SCHEMA = {

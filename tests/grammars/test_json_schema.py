@@ -11,13 +11,14 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from dllm.errors import GrammarError
-from dllm.grammars.json_schema.schema import rules_from_schema
-from dllm.grammars.recogniser import Recogniser
+from dllm.grammars.explain.recogniser import Recogniser
+from dllm.grammars.frontends.json_schema.schema import rules_from_schema
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.automata import dfa
-from tests import json_sampler, schema_suite
-from tests.json_sampler import TextSampler, spellings
-from tests.schema_cases import ORDER, SCHEMAS, required
+from tests.references import json_sampler
+from tests.references.json_sampler import TextSampler, spellings
+from tests.support import schema_suite
+from tests.support.schema_cases import ORDER, SCHEMAS, required
 
 MARK = json.loads(schema_suite.RATCHET.read_text())
 # schemas under which some valid values are rejected however they are spelled (order of keys, formats, dialects)
@@ -59,8 +60,8 @@ def test_official_suite(name):
     assert "UNLISTED" not in found["rejected"], (
         "a valid value is rejected for a reason that the docstring does not list"
     )
-    assert not schema_suite.worse(found, mark), "see `python -m tests.schema_suite`"
-    assert found == mark, "better than before: record it with `python -m tests.schema_suite --write`"
+    assert not schema_suite.worse(found, mark), "see `python -m tests.support.schema_suite`"
+    assert found == mark, "better than before: record it with `python -m tests.support.schema_suite --write`"
 
 
 @pytest.mark.parametrize("order", ["any", "schema"])

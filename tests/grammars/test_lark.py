@@ -3,10 +3,10 @@ import re
 import pytest
 
 from dllm.errors import GrammarError
-from dllm.grammars.lark_text import rules_from_lark
-from dllm.grammars.recogniser import Recogniser
-from tests.grammar_sampler import SlowScanner
-from tests.grammar_trees import longest
+from dllm.grammars.explain.recogniser import Recogniser
+from dllm.grammars.frontends.lark import rules_from_lark
+from tests.references.grammar_sampler import SlowScanner
+from tests.references.grammar_trees import longest
 
 
 def accepts(text, *examples, start="start"):

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from dllm import DllmError
 from dllm.errors import GrammarError
-from dllm.grammars.charsets import _CASED_END, ECMA_SPACE
-from dllm.grammars.choices import rules_from_choices, rules_from_regex
-from dllm.grammars.pattern import parse_pattern
+from dllm.grammars.frontends.charsets import _CASED_END, ECMA_SPACE
+from dllm.grammars.frontends.choices import rules_from_choices, rules_from_regex
+from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import MAX_CHAR, SURROGATES, Chars, nullable, ranges_of
-from tests.grammar_trees import longest, matches
+from tests.references.grammar_trees import longest, matches
 
 
 def texts(alphabet, length):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dllm.errors import GrammarError
+from dllm.grammars.explain.recogniser import Recogniser
+from dllm.grammars.frontends.lark import rules_from_lark
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.lark_text import rules_from_lark
-from dllm.grammars.recogniser import Recogniser
 from dllm.grammars.regex import EMPTY, NOTHING, alt, chars, literal, plus, repeat, seq
 from dllm.grammars.rules import Rules, Terminal
 from dllm.grammars.tables.cfg import cfg
@@ -16,7 +16,7 @@ from dllm.grammars.tables.scanner import Scanner, scanner
 from dllm.grammars.tables.steps import DEAD
 from dllm.grammars.tables.table import TokenTable, _groups
 from dllm.grammars.tables.vocabulary import UNUSABLE, vocabulary
-from tests.grammar_brute import ALPHABET, TOKENS, SlowGrammar, letters_of, random_rules
+from tests.references.grammar_brute import ALPHABET, TOKENS, SlowGrammar, letters_of, random_rules
 
 CODE = rules_from_lark(
     'start: (NAME | "if" | "int" | NUMBER | OP | "(" | ")" | STRING)*\nNAME: /[a-z_]+/\n'

@@ -18,9 +18,9 @@ from dllm.grammars.search import constraint as constraint_module
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.solve import UndecidedError
 from dllm.grammars.tables.vocabulary import vocabulary
-from tests.byte_bpe import SPECIAL, train
-from tests.fakes import MixDenoiser
-from tests.grammar_programs import CPP as PROGRAMS
+from tests.support.byte_bpe import SPECIAL, train
+from tests.support.fakes import MixDenoiser
+from tests.support.grammar_programs import CPP as PROGRAMS
 
 BYTES = tuple(bytes([byte]) for byte in range(256))
 JSON, CODE, CLOSED = Grammar.builtin("json"), Grammar.builtin("cpp"), Grammar.builtin("cpp_closed")

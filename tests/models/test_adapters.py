@@ -14,7 +14,7 @@ from dllm.models.adapters import LogitsAdapter, as_denoiser
 from dllm.models.base import Denoiser, RowDenoiser, RowInput
 from dllm.models.loading import load_model
 
-LLADA = Path(__file__).parent / "golden" / "llada"
+LLADA = Path(__file__).parents[1] / "golden" / "llada"
 V = 11
 
 

@@ -18,10 +18,10 @@ from transformers import (
 
 from dllm import LLM, CapabilityError, ConfigError, Grammar, Hole, SamplingParams, load_model
 from dllm.models.base import Blocks, RowInput
-from dllm.models.making import make_checkpoint
+from dllm.testing.checkpoints import make_checkpoint
 from dllm.views import block_end
-from tests import plain_blocks
-from tests.checkpoints import GOLDEN, LLADA
+from tests.references import plain_blocks
+from tests.support.checkpoints import GOLDEN, LLADA
 
 CAUSAL = ("sdar", "llada2_moe", "sdar-moe", "fast-dllm-v2", "a2d-qwen3-bd3lm")
 BLOCK = {"llada2_moe": 8, "fast-dllm-v2": 16, "a2d-qwen3-bd3lm": 8, "sdar-moe": 8, "sdar": 4}

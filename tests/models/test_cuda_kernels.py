@@ -14,14 +14,14 @@ from dllm.models.base import RowInput
 pytest.importorskip("triton")
 if torch.cuda.is_available():
     pytest.skip("here the kernels are compiled: see scripts/gpu_check.py", allow_module_level=True)
-from dllm import confidence_cuda
-from dllm.confidence import peaks
-from dllm.models.cuda import graphs
-from dllm.models.cuda.forward import Shape
-from dllm.models.cuda.graphs import Runner, bucket_of
-from dllm.models.cuda.plan import plan, rounded
+from dllm.models.network.cuda import graphs
+from dllm.models.network.cuda.forward import Shape
+from dllm.models.network.cuda.graphs import Runner, bucket_of
+from dllm.models.network.cuda.plan import plan, rounded
+from dllm.sampling import peaks_cuda as confidence_cuda
+from dllm.sampling.peaks import peaks
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 
 
@@ -29,7 +29,7 @@ def test_every_kernel_compiles_for_a_card():
     """In a process of its own: here Triton interprets."""
     plain = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     result = subprocess.run(
-        [sys.executable, "-m", "tests.compile_kernels"],
+        [sys.executable, "-m", "tests.support.compile_kernels"],
         cwd=ROOT,
         env=plain,
         capture_output=True,
@@ -110,8 +110,8 @@ def test_a_plan_for_a_graph_adds_filler_that_nobody_reads():
 
 
 def hidden_of_bucket(runner, model, rows):
-    from dllm.models.cuda.forward import run
-    from dllm.models.cuda.plan import Store
+    from dllm.models.network.cuda.forward import run
+    from dllm.models.network.cuda.plan import Store
 
     stores = [Store(row.kv.keys, row.kv.values, True, row.kv.length) for row in rows]
     laid = plan(rows, stores, model.lookback, bucket=True)

@@ -11,11 +11,11 @@ from dllm import LLM, ConfigError, ModelError, SamplingParams, load_model
 from dllm.cache import caches
 from dllm.errors import PromptError
 from dllm.models.base import KV, SHADOWS
-from dllm.models.examples import EXAMPLES
-from dllm.models.making import make_checkpoint
-from dllm.models.registry import TABLE
+from dllm.models.families.table import TABLE
 from dllm.schedulers import schedulers
-from tests import plain_moe
+from dllm.testing.checkpoints import make_checkpoint
+from dllm.testing.configs import EXAMPLES
+from tests.references import plain_moe
 
 IDS = random.Random(0).choices(range(250), k=19)
 MIXED = {

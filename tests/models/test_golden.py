@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dllm.errors import ModelError
-from dllm.models.backbone import Backbone
 from dllm.models.base import KV, POSITIONS, SHADOWS, RowDenoiser, RowInput
 from dllm.models.loading import load_model
-from dllm.models.ragged import pack
+from dllm.models.network.native import Backbone
+from dllm.models.network.ragged import pack
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDERS = ("llada", "llada_gqa_bias_tied", "dream", "llada_moe", "llada2_moe", "sdar", "a2d_qwen3")
 STORED = {"dream": "logits_shifted", "sdar": "logits_block4", "llada2_moe": "logits_block8"}
 """Names of the reference's logits, where they are not just `logits`."""

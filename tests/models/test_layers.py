@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.models.layers import RMSNorm, Rope, attend, rotate, silu
+from dllm.models.network.layers import RMSNorm, Rope, attend, rotate, silu
 
 
 @pytest.mark.parametrize("eps", [1e-5, 1e-6])

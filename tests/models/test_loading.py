@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from dllm.errors import ConfigError, ModelError
 from dllm.models.loading import load_model
-from tests.checkpoints import DREAM, EMBEDDING, HEAD, IDS, LLADA, TIED, copy, shard
+from tests.support.checkpoints import DREAM, EMBEDDING, HEAD, IDS, LLADA, TIED, copy, shard
 
 
 @pytest.mark.parametrize("source", [LLADA, TIED, DREAM])

@@ -9,11 +9,11 @@ import huggingface_hub
 import pytest
 import torch
 
-import dllm.folder as folder_module
+import dllm.hub as folder_module
 from dllm.errors import ConfigError, DllmError, ModelError
 from dllm.models import loading
 from dllm.models.loading import load_model, resolve_folder
-from tests.checkpoints import LLADA, copy
+from tests.support.checkpoints import LLADA, copy
 
 
 @pytest.mark.parametrize(

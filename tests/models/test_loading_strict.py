@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from dllm.errors import ModelError
 from dllm.models.checkpoint import open_checkpoint
 from dllm.models.loading import load_model
-from tests.checkpoints import DREAM, HEAD, LLADA, NORM, copy, shard
+from tests.support.checkpoints import DREAM, HEAD, LLADA, NORM, copy, shard
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_all_named(tmp_path):

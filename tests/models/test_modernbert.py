@@ -11,11 +11,11 @@ from dllm import LLM, CapabilityError, ConfigError, ModelError, SamplingParams, 
 from dllm.cache import resolve_cache
 from dllm.models.base import RowDenoiser, RowInput
 from dllm.models.borrowed import Borrowed
-from dllm.models.family import Settings
-from dllm.models.making import make_checkpoint
-from dllm.models.modernbert import MODERNBERT
-from tests.checkpoints import copy, shard
-from tests.cli_support import python_m_dllm
+from dllm.models.families.family import Settings
+from dllm.models.families.modernbert import MODERNBERT
+from dllm.testing.checkpoints import make_checkpoint
+from tests.support.checkpoints import copy, shard
+from tests.support.cli import python_m_dllm
 
 V, WINDOW, MASK, END = 300, 8, 298, 299
 TOLERANCE = {"atol": 1e-5, "rtol": 0}

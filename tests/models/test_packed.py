@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dllm import load_model
-from dllm.models.packed import Fused, Linear, can_pack, packs
+from dllm.models.network.packed import Fused, Linear, can_pack, packs
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 NATIVE = ("llada", "llada_gqa_bias_tied", "dream")
 IDS = torch.arange(24)[None]
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from dllm import LLM, ConfigError, SamplingParams, load_model
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 PROMPTS = ([5, 9, 3, 77, 12], [8, 1, 30, 41, 7, 22, 90])
 PARAMS = SamplingParams(max_new_tokens=12, block_length=4, scheduler="topk(1)", cache="dual", ignore_eos=True)
 
@@ -22,7 +22,7 @@ def network(name):
 def worker(rank, port, name, results):
     from torch.distributed.device_mesh import init_device_mesh
 
-    from dllm.models.parallel import tensor_parallel
+    from dllm.models.network.parallel import tensor_parallel
 
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
@@ -61,7 +61,7 @@ def unused_port():
 
 
 def test_what_cannot_be_split_is_refused():
-    from dllm.models.parallel import tensor_parallel
+    from dllm.models.network.parallel import tensor_parallel
 
     class Mesh:
         def __init__(self, count):

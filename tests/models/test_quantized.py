@@ -15,17 +15,17 @@ from typer.testing import CliRunner
 from dllm import LLM, SamplingParams, load_model
 from dllm.cli.app import app
 from dllm.errors import ConfigError, DllmError, ModelError
-from dllm.models import cuda
 from dllm.models.base import RowInput
-from dllm.models.packed import Linear, can_join, can_pack
-from dllm.models.parallel import tensor_parallel
-from tests.checkpoints import LLADA
-from tests.checkpoints import copy as copied
+from dllm.models.network import cuda
+from dllm.models.network.packed import Linear, can_join, can_pack
+from dllm.models.network.parallel import tensor_parallel
+from tests.support.checkpoints import LLADA
+from tests.support.checkpoints import copy as copied
 
 pytest.importorskip("torchao")
-quantized = pytest.importorskip("dllm.models.quantized")
+quantized = pytest.importorskip("dllm.models.network.quantized")
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDERS = ("llada", "llada_gqa_bias_tied", "dream", "llada_moe", "llada2_moe", "sdar", "a2d_qwen3")
 METHODS = ("int8", "int4")
 IDS = torch.arange(24)[None]
@@ -267,7 +267,7 @@ def test_without_torchao(monkeypatch):
         "    try: load_model('tiny', quantize='int8')\n"
         "    except DllmError as error: print(error)\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert len(lines) == 2 and all("pip install 'dllm[quantize]'" in line for line in lines)
@@ -276,7 +276,7 @@ def test_without_torchao(monkeypatch):
 
 def test_torchao_is_imported_for_quantized_models_only():
     code = "import sys, dllm; dllm.LLM('tiny'); print('torchao' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert run.stdout.strip() == "False", run.stderr
 
 

@@ -6,11 +6,11 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from dllm import LLM, ConfigError, ModelError, PromptError, SamplingParams, load_model
-from dllm.models.examples import EXAMPLES
-from dllm.models.making import make_checkpoint
-from dllm.models.registry import FAMILIES, TABLE
-from tests.checkpoints import copy
-from tests.cli_support import python_m_dllm
+from dllm.models.families.table import FAMILIES, TABLE
+from dllm.testing.checkpoints import make_checkpoint
+from dllm.testing.configs import EXAMPLES
+from tests.support.checkpoints import copy
+from tests.support.cli import python_m_dllm
 
 NAMES = ("illada", "dream-reasoner")
 JUDGES = {"illada": (LlamaConfig, LlamaForCausalLM), "dream-reasoner": (Qwen3Config, Qwen3ForCausalLM)}

@@ -8,8 +8,8 @@ from dllm import LLM, ConfigError, Hole, ModelError, PromptError, SamplingParams
 from dllm.cache import Cache, Feed, as_cache
 from dllm.cache import register as register_cache
 from dllm.schedulers import Scheduler, as_scheduler, register
-from tests.checkpoints import LLADA, TIED, copy
-from tests.fakes import EOS, MASK, MixDenoiser, ScriptedDenoiser, wish
+from tests.support.checkpoints import LLADA, TIED, copy
+from tests.support.fakes import EOS, MASK, MixDenoiser, ScriptedDenoiser, wish
 
 
 class Plain(Scheduler):

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.checkpoints import GOLDEN
-from tests.plain_dream import PlainDream
+from tests.references.plain_dream import PlainDream
+from tests.support.checkpoints import GOLDEN
 
 _TOP = {"wte": "model.embed_tokens", "ln_f": "model.norm", "ff_out": "lm_head"}
 _LAYER = {

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from dllm.noise import gumbel, uniform
+from dllm.sampling.noise import gumbel, uniform
 
 
 def test_numbers_are_uniform():

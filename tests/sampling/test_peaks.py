@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
-from dllm.confidence import GROUP, SMALL, peaks
-from dllm.questions import together
+from dllm.engine.forward import together
+from dllm.sampling.peaks import GROUP, SMALL, peaks
 
 WIDTHS = (1, 2, 37, GROUP, GROUP + 1, SMALL, SMALL + 1, 5000, 20 * GROUP, 32_000)
 

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from dllm.noise import uniform
-from dllm.sampling import Shape, guide, propose
+from dllm.sampling.noise import uniform
+from dllm.sampling.proposals import Shape, guide, propose
 
 V = 40
 MEASURES = ("entropy", "margin")

@@ -7,8 +7,8 @@ import torch
 
 from dllm import LLM, ConfigError, SamplingParams
 from dllm.schedulers import AdaBlock, Credit, Joined, Saber, Scheduler, as_scheduler
-from tests.fakes import EOS, VOCAB, MixDenoiser, ScriptedDenoiser, wish
-from tests.test_scheduler_methods import model_of
+from tests.schedulers.test_methods import model_of
+from tests.support.fakes import EOS, VOCAB, MixDenoiser, ScriptedDenoiser, wish
 
 PROMPTS = ([3], [1, 2, 3, 4, 5], [9, 8, 7])
 
@@ -225,6 +225,6 @@ def test_wide_eyes_and_caches(spec, cache):
     """Methods that look beyond the block see what the cache feeds, and nothing breaks."""
     from pathlib import Path
 
-    llm = LLM(Path(__file__).parent / "golden" / "dream", dtype="float32", device="cpu")
+    llm = LLM(Path(__file__).parents[1] / "golden" / "dream", dtype="float32", device="cpu")
     out = llm.generate([5, 6, 7], SamplingParams(max_new_tokens=14, block_length=4, scheduler=spec, cache=cache))
     assert llm.model.mask_token_id not in out.token_ids and len(out.token_ids) <= 14

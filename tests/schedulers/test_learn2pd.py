@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from dllm import LLM, ConfigError, SamplingParams
-from dllm.filter_training import FitOptions, Records, collect, fit, report
-from dllm.filter_training.fit import split
-from dllm.filter_training.prompts import read_prompts, tiny_prompts
+from dllm.eval.filter_training import FitOptions, Records, collect, fit, report
+from dllm.eval.filter_training.fit import split
+from dllm.eval.filter_training.prompts import read_prompts, tiny_prompts
 from dllm.schedulers.filter import Filter, load_filter
-from tests import reference_methods as ref
-from tests.fakes import EOS, MASK, VOCAB, MixDenoiser, ScriptedDenoiser
-from tests.test_scheduler_methods import check, model_of
+from tests.references import methods as ref
+from tests.schedulers.test_methods import check, model_of
+from tests.support.fakes import EOS, MASK, VOCAB, MixDenoiser, ScriptedDenoiser
 
 
 def random_filter(width, seed=0, scale=2.0):

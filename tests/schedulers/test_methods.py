@@ -5,8 +5,8 @@ import random
 import pytest
 
 from dllm import LLM, SamplingParams
-from tests import reference_methods as ref
-from tests.fakes import EOS, VOCAB, MixDenoiser
+from tests.references import methods as ref
+from tests.support.fakes import EOS, VOCAB, MixDenoiser
 
 DELIMITERS = tuple(range(0, VOCAB - 2, 3))
 ADA = "delimiters='" + " ".join(map(str, DELIMITERS)) + "'"

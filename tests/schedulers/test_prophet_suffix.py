@@ -6,9 +6,9 @@ import torch
 from dllm import LLM, ConfigError, SamplingParams
 from dllm.schedulers import Scheduler, as_scheduler
 from dllm.tokenizer import as_tokenizer
-from tests import cli_support
-from tests.cli_support import EOS, MASK, byte_tokenizer
-from tests.fakes import ScriptedDenoiser
+from tests.support import cli as cli_support
+from tests.support.cli import EOS, MASK, byte_tokenizer
+from tests.support.fakes import ScriptedDenoiser
 
 model_folder = cli_support.model_folder
 

@@ -8,10 +8,10 @@ import torch
 
 from dllm import LLM, CapabilityError, SamplingParams, load_model
 from dllm.models.base import RowInput
-from dllm.models.layers import rotate
-from tests.fakes import MixDenoiser
+from dllm.models.network.layers import rotate
+from tests.support.fakes import MixDenoiser
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 NATIVE = ("llada", "llada_gqa_bias_tied", "dream")
 
 

@@ -1,4 +1,4 @@
-"""The grammar engine against enumeration, for as long as you like: `python -m tests.slow_grammar_brute --minutes 10`.
+"""The grammar engine against enumeration, for as long as you like: `python -m tests.slow.grammar_brute --minutes 10`.
 
 The checks are those of `test_grammar_engine`, on random grammars, vocabularies and canvases of other seeds. It stops at
 the first difference with an assertion that names the seed.
@@ -10,7 +10,7 @@ import argparse
 import random
 import time
 
-from tests.test_grammar_engine import (
+from tests.grammars.test_engine import (
     check_commits,
     check_completability,
     check_joint_commits,

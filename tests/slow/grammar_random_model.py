@@ -2,8 +2,8 @@
 
 Run by hand:
 
-    python -m tests.slow_grammar_random_model --runs 2000 --seed 0 --vocabulary tiny
-    python -m tests.slow_grammar_random_model --runs 200 --seed 0 --vocabulary qwen --qwen PATH/TO/qwen.tiktoken
+    python -m tests.slow.grammar_random_model --runs 2000 --seed 0 --vocabulary tiny
+    python -m tests.slow.grammar_random_model --runs 200 --seed 0 --vocabulary qwen --qwen PATH/TO/qwen.tiktoken
 
 (`qwen.tiktoken` comes with the PyPI package dashscope.) Judges: `json.loads` and `jsonschema`; tree-sitter-cpp, without
 an error or a missing node; `g++ -fsyntax-only` for the closed programs; for SMILES, rules that share nothing with the
@@ -33,13 +33,13 @@ from torch import Tensor
 from dllm import LLM, DllmError, Grammar, Hole, SamplingParams
 from dllm.outputs import RequestOutput
 from dllm.tokenizer import Tokenizer
-from tests.grammar_sampler import Sampler
-from tests.grammar_texts import JSON as JSON_TEXTS
-from tests.grammar_texts import SMILES as SMILES_TEXTS
-from tests.json_sampler import TextSampler
-from tests.schema_cases import SCHEMAS
-from tests.test_grammar_builtin import RULES, WORDS, cpp_fault, json_fault, smiles_fault
-from tests.test_json_schema import validator
+from tests.grammars.test_builtin import RULES, WORDS, cpp_fault, json_fault, smiles_fault
+from tests.grammars.test_json_schema import validator
+from tests.references.grammar_sampler import Sampler
+from tests.references.json_sampler import TextSampler
+from tests.support.grammar_texts import JSON as JSON_TEXTS
+from tests.support.grammar_texts import SMILES as SMILES_TEXTS
+from tests.support.schema_cases import SCHEMAS
 
 TABLE = 256
 """Rows of noise that a model's answers are drawn from."""
@@ -48,7 +48,7 @@ SCHEDULERS = (
     *("threshold(0.02)", "eb(9)", "topk(3, by=random)"),
 )
 CHOSEN = ("tree", "expression", "age", "short", "pattern", "date-time", "tuple", "five keys", "any of", "linked list")
-"""Of `tests.schema_cases`."""
+"""Of `tests.support.schema_cases`."""
 
 
 # --- a model and its vocabulary ---------------------------------------------------------------------------------------

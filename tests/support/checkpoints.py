@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 LLADA, TIED, DREAM = GOLDEN / "llada", GOLDEN / "llada_gqa_bias_tied", GOLDEN / "dream"
 IDS = torch.arange(20)[None]
 HEAD, EMBEDDING = "model.transformer.ff_out.weight", "model.transformer.wte.weight"

@@ -16,7 +16,7 @@ from dllm import LLM
 from dllm.cli.app import app
 from dllm.cli.options import ModelOptions
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LLADA = ROOT / "tests" / "golden" / "llada"
 MASK, EOS = 246, 241
 SHORT = ("-n", "8", "--block-length", "4")

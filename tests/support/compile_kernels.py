@@ -4,9 +4,9 @@ from triton import compile as build
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from dllm import confidence_triton
-from dllm.models.cuda import kernels
-from dllm.models.cuda.forward import HEADS, KEYS, STAGES, WARPS
+from dllm.models.network.cuda import kernels
+from dllm.models.network.cuda.forward import HEADS, KEYS, STAGES, WARPS
+from dllm.sampling import peaks_triton as confidence_triton
 
 CARD = GPUTarget("cuda", 90, 32)
 COUNTS = dict.fromkeys(("tokens", "rows", "layer", "heads", "kv_heads", "share", "shares"), "i32")

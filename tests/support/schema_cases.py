@@ -1,4 +1,4 @@
-"""Schemas of many kinds, as people write them, for `tests/test_json_schema.py`."""
+"""Schemas of many kinds, as people write them, for `tests/grammars/test_json_schema.py`."""
 
 from typing import Any
 

@@ -1,6 +1,7 @@
 """The official JSON-Schema-Test-Suite (draft 2020-12), judged by our grammars, and the ratchet of what they achieve.
 
-`python -m tests.schema_suite` prints each rejection and refusal; with `--write` it records the counts as the new mark.
+`python -m tests.support.schema_suite` prints each rejection and refusal; with `--write` it records them as the new
+mark.
 """
 
 import json
@@ -12,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import GrammarError
-from dllm.grammars.json_schema.schema import rules_from_schema
-from dllm.grammars.recogniser import Recogniser
-from tests.json_sampler import spellings
+from dllm.grammars.explain.recogniser import Recogniser
+from dllm.grammars.frontends.json_schema.schema import rules_from_schema
+from tests.references.json_sampler import spellings
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 RATCHET = DATA / "json_schema_ratchet.json"
 SUITE: dict[str, list[dict[str, Any]]] = json.loads((DATA / "json_schema_suite" / "draft2020-12.json").read_text())
 
@@ -45,7 +46,7 @@ def judged(name: str) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]
 
 
 def reason(name: str, schema: Any, data: Any) -> str:
-    """Which of the listed reasons (`dllm.grammars.json_schema.schema`) explains that valid `data` is rejected."""
+    """Which of the reasons listed in `frontends/json_schema/schema.py` explains that valid `data` is rejected."""
     text = json.dumps(data)
     if isinstance(data, dict) and data == schema.get("const") and [*data] != [*schema["const"]]:
         return "order"

@@ -9,10 +9,10 @@ import tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from dllm.errors import ModelError, PromptError
-from dllm.models.dream import DREAM
-from dllm.models.llada import LLADA
+from dllm.models.families.dream import DREAM
+from dllm.models.families.llada import LLADA
 from dllm.tokenizer import Tokenizer, as_tokenizer, tokenizer_of
-from tests.byte_bpe import SPECIAL, train
+from tests.support.byte_bpe import SPECIAL, train
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from dllm.errors import ModelError, PromptError
 from dllm.tokenizer import Tokenizer, as_tokenizer
 from dllm.tokenizer.token_bytes import byte_alphabet, byte_level, sentencepiece
-from tests.byte_bpe import SPECIAL, TEXTS, train
+from tests.support.byte_bpe import SPECIAL, TEXTS, train
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from dllm import LLM, RequestOutput, SamplingParams, Stats, Trace, TraceStep
-from dllm.gpu_check import batching, golden_logits, golden_text, roofline, shapes
-from dllm.gpu_check.margins import first_wrong, parting
-from dllm.gpu_check.precision import exact_float32
-from dllm.gpu_check.report import Check, collect, table
-from dllm.gpu_check.step_time import KINDS, Cell, as_table, measure_steps, summary
-from tests.fakes import MASK, ScriptedDenoiser, wish
+from dllm.testing import networks as shapes
+from tests.support.fakes import MASK, ScriptedDenoiser, wish
+from tools.gpu_check import batching, golden_logits, golden_text, roofline
+from tools.gpu_check.checks import Check, collect, table
+from tools.gpu_check.margins import first_wrong, parting
+from tools.gpu_check.precision import exact_float32
+from tools.gpu_check.step_time import KINDS, Cell, as_table, measure_steps, summary
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 CPU = torch.device("cpu")
 
@@ -135,7 +136,7 @@ def test_what_is_not_measured_says_why(monkeypatch):
     network = small_network()
     late = measured(network, deadline=time.monotonic() - 1)
     assert all(cell.milliseconds is None and "out of time" in cell.note for cell in late)
-    monkeypatch.setattr("dllm.gpu_check.step_time._free_bytes", lambda device: 1e3)
+    monkeypatch.setattr("tools.gpu_check.step_time._free_bytes", lambda device: 1e3)
     full = measured(network)
     assert all("GiB" in cell.note for cell in full) and summary(full).passed
     assert "out of time" in as_table(late)

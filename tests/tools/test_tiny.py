@@ -5,12 +5,13 @@ import torch
 from tokenizers import Tokenizer
 
 from dllm import LLM, Hole, SamplingParams
-from dllm.folder import resolve_folder
-from dllm.tiny import evaluate, tasks
-from dllm.tiny.data import Encoder, collate
-from dllm.tiny.engine import engine_decoder
-from dllm.tiny.evaluate import Rule
-from dllm.tiny.model import load
+from dllm.eval.tiny import tasks
+from dllm.hub import resolve_folder
+from tools.train_tiny import evaluate
+from tools.train_tiny.data import Encoder, collate
+from tools.train_tiny.evaluate import Rule
+from tools.train_tiny.model import load
+from tools.train_tiny.through_engine import engine_decoder
 
 N = 24
 

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from dllm import LLM, RequestOutput, SamplingParams
-from dllm.gpu_check.margins import parting
-from dllm.gpu_check.precision import exact_float32
-from dllm.gpu_check.report import Check
 from dllm.models.base import RowInput
+from tools.gpu_check.checks import Check
+from tools.gpu_check.margins import parting
+from tools.gpu_check.precision import exact_float32
 
 ROWS, PROMPT, NEW = 4, 10, 16
 

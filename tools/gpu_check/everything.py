@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 
-from dllm.gpu_check import batching, generation, golden_logits, golden_text, kernels, other_families, shapes
-from dllm.gpu_check.generation import Speed, measure_speeds
-from dllm.gpu_check.report import Check, collect, first_line
-from dllm.gpu_check.roofline import Machine, measure
-from dllm.gpu_check.step_time import Cell, as_table, measure_steps, summary
-from dllm.models.dream import DREAM
-from dllm.models.family import Family
-from dllm.models.llada import LLADA
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.dream import DREAM
+from dllm.models.families.family import Family
+from dllm.models.families.llada import LLADA
+from dllm.models.network.spec import BackboneSpec
+from dllm.testing import networks as shapes
+from tools.gpu_check import batching, generation, golden_logits, golden_text, kernels, other_families
+from tools.gpu_check.checks import Check, collect, first_line
+from tools.gpu_check.generation import Speed, measure_speeds
+from tools.gpu_check.roofline import Machine, measure
+from tools.gpu_check.step_time import Cell, as_table, measure_steps, summary
 
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "tokenizers", "numpy")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from dllm import LLM, SamplingParams
-from dllm.gpu_check.report import first_line, table
-from dllm.models.backbone import Backbone
+from dllm.models.network.native import Backbone
+from tools.gpu_check.checks import first_line, table
 
 PER_FORWARD = (1.0, 2.5, 4.0)
 

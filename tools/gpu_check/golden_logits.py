@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dllm.gpu_check.precision import exact_float32
-from dllm.gpu_check.report import Check
 from dllm.models.loading import load_model
+from tools.gpu_check.checks import Check
+from tools.gpu_check.precision import exact_float32
 
 FOLDERS = ("llada", "llada_gqa_bias_tied", "dream")
 ATOL, RTOL = 5e-5, 1e-4

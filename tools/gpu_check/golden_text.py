@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dllm import LLM, RequestOutput, SamplingParams
-from dllm.gpu_check.margins import first_wrong
-from dllm.gpu_check.precision import exact_float32
-from dllm.gpu_check.report import Check
+from tools.gpu_check.checks import Check
+from tools.gpu_check.margins import first_wrong
+from tools.gpu_check.precision import exact_float32
 
 NEW, PROMPT = 16, 10
 TIE = 1e-5

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from dllm import load_model
-from dllm.confidence import peaks
-from dllm.gpu_check.precision import exact_float32
-from dllm.gpu_check.report import Check
-from dllm.models.backbone import Backbone
 from dllm.models.base import RowInput
+from dllm.models.network.native import Backbone
+from dllm.sampling.peaks import peaks
+from tools.gpu_check.checks import Check
+from tools.gpu_check.precision import exact_float32
 
 VOCABULARIES = (700, 32_000, 126_464, 152_064)
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.15}

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from dllm import LLM, SamplingParams
-from dllm.gpu_check.golden_logits import ATOL, RTOL
-from dllm.gpu_check.precision import exact_float32
-from dllm.gpu_check.report import Check
 from dllm.models.loading import load_model
+from tools.gpu_check.checks import Check
+from tools.gpu_check.golden_logits import ATOL, RTOL
+from tools.gpu_check.precision import exact_float32
 
 FOLDERS = {"llada_moe": None, "llada2_moe": 8, "sdar": 4, "a2d_qwen3": None}
 """Golden -> the block that attention goes by."""

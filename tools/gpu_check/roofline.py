@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from dllm.gpu_check.timing import milliseconds
-from dllm.models.spec import BackboneSpec
+from dllm.models.network.spec import BackboneSpec
+from tools.gpu_check.timing import milliseconds
 
 WEIGHT_BYTES = 2
 """Weights, keys and values in bfloat16."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import torch
 
-from dllm.gpu_check.report import Check, first_line, table
-from dllm.gpu_check.roofline import WEIGHT_BYTES, Machine, Step, floor_ms, kv_bytes_per_token
-from dllm.gpu_check.shapes import MASK
-from dllm.gpu_check.timing import milliseconds
-from dllm.models.backbone import Backbone
 from dllm.models.base import RowInput
-from dllm.models.spec import BackboneSpec
+from dllm.models.network.native import Backbone
+from dllm.models.network.spec import BackboneSpec
+from dllm.testing.networks import MASK
+from tools.gpu_check.checks import Check, first_line, table
+from tools.gpu_check.roofline import WEIGHT_BYTES, Machine, Step, floor_ms, kv_bytes_per_token
+from tools.gpu_check.timing import milliseconds
 
 MEMORY_SHARE = 0.9
 CELL_SECONDS = 1.5

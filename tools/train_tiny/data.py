@@ -10,9 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from dllm.tiny import tasks
-from dllm.tiny.example import Example
-from dllm.tiny.tokenizer import END, MASK, chat
+from dllm.eval.tiny import tasks
+from dllm.eval.tiny.example import Example
+from tools.train_tiny.tokenizer import END, MASK, chat
 
 LONGEST = 128
 BLOCK = 32

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dllm.interval import wilson
-from dllm.tiny import tasks
-from dllm.tiny.data import Encoder, Sequence, collate
-from dllm.tiny.example import Example
-from dllm.tiny.model import TinyModel
+from dllm.eval.metrics import wilson
+from dllm.eval.tiny import tasks
+from dllm.eval.tiny.example import Example
+from tools.train_tiny.data import Encoder, Sequence, collate
+from tools.train_tiny.model import TinyModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,12 @@ import torch
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
+from dllm.eval.tiny import tasks
 from dllm.llm import LLM
-from dllm.tiny import evaluate, tasks
-from dllm.tiny.data import Encoder
-from dllm.tiny.engine import engine_decoder
-from dllm.tiny.evaluate import Rule, Score
+from tools.train_tiny import evaluate
+from tools.train_tiny.data import Encoder
+from tools.train_tiny.evaluate import Rule, Score
+from tools.train_tiny.through_engine import engine_decoder
 
 RULES = (Rule(k=1), Rule(k=2), Rule(k=4), Rule(k=8), Rule(k=0), Rule(threshold=0.9), Rule(k=1, order="random"))
 

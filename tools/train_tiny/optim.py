@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from dllm.tiny.model import TinyModel
+from tools.train_tiny.model import TinyModel
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from itertools import groupby
 
-from dllm.document import Part
+from dllm.engine.document import Part
 from dllm.llm import LLM
 from dllm.outputs import Hole
 from dllm.params import SamplingParams
-from dllm.tiny.data import Sequence
-from dllm.tiny.evaluate import Decoder, Filled, Rule
+from tools.train_tiny.data import Sequence
+from tools.train_tiny.evaluate import Decoder, Filled, Rule
 
 
 def engine_decoder(llm: LLM, end: int, *, cache: str = "none") -> Decoder:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from dllm.tiny import records, tasks, words
-from dllm.tiny.names import FREQUENT
+from dllm.eval.tiny import json_records as records
+from dllm.eval.tiny import tasks, words
+from dllm.eval.tiny.names import FREQUENT
 
 START, END, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"
 HEADER, HEADER_END, TURN_END = "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"

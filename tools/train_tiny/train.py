@@ -24,10 +24,11 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch.multiprocessing.spawn import spawn
 
-from dllm.tiny import data, evaluate, tasks
-from dllm.tiny.data import Batch, Encoder
-from dllm.tiny.model import Shape, TinyModel, export, load
-from dllm.tiny.optim import Optimizer
+from dllm.eval.tiny import tasks
+from tools.train_tiny import data, evaluate
+from tools.train_tiny.data import Batch, Encoder
+from tools.train_tiny.model import Shape, TinyModel, export, load
+from tools.train_tiny.optim import Optimizer
 
 POOL = 24
 SMALL_START = 0.12

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.engine import Engine
+from dllm.engine.text_model import Engine
 from dllm.llm import LLM
 from dllm.models.base import RowDenoiser, RowInput
 from dllm.params import SamplingParams
-from dllm.sampling import Shape, propose
+from dllm.sampling.proposals import Shape, propose
 
 Advance = Callable[[int], None]
 """Told how many prompts are done."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dllm.errors import ConfigError
-from dllm.filter_training.collect import Records
+from dllm.eval.filter_training.collect import Records
 from dllm.schedulers.filter import NAMES, Filter
 
 SHARES = (0.8, 0.9)

@@ -34,7 +34,7 @@ def read_prompts(path: Path, data: str) -> list[str]:
 
 def tiny_prompts(count: int, seed: int) -> list[str]:
     """`count` questions of the embedded model's training split, of all tasks that have an answer."""
-    from dllm.tiny import tasks
+    from dllm.eval.tiny import tasks
 
     rng = random.Random(f"filter/{seed}")
     names = [name for name in tasks.TASKS if not name.startswith("fill_")]

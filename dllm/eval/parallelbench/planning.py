@@ -15,7 +15,7 @@ from dllm.eval.parallelbench.synthetic import Form, known, synthetic
 from dllm.eval.parallelbench.tasks import check_tasks
 from dllm.eval.parallelbench.trial import ideal_llm
 from dllm.eval.parallelbench.upstream import MissingError, upstream
-from dllm.folder import TINY
+from dllm.hub import TINY
 
 SUITES = ("synthetic", "v1", "v2")
 IDEAL = "ideal"

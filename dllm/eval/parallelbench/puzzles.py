@@ -8,7 +8,7 @@ from functools import cache
 
 from dllm.eval.items import Item
 from dllm.eval.parallelbench import scorers
-from dllm.tiny.latin import SQUARES
+from dllm.eval.tiny.latin import SQUARES
 
 SIZE, HOLES = 4, 8
 SYMBOLS = ("ABCD", "WXYZ", "1234", "5678", "KLMN", "PQRS")

@@ -1,7 +1,7 @@
 """A suite of our own: the tasks that can be made by a program, in any number, from a seed.
 
 Its questions are worded for the model that is asked: for any chat model in words of our own, with one example as a
-turn; for `tiny` as it was trained to read them; for `ideal` as in `dllm.models.ideal`.
+turn; for `tiny` as it was trained to read them; for `ideal` as in `dllm.eval.parallelbench.ideal`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dllm.errors import ConfigError
 from dllm.eval.items import Item, Task
 from dllm.eval.parallelbench import scorers
 from dllm.eval.parallelbench.answers import lenient_list, strict_list
+from dllm.eval.parallelbench.ideal import NAMES, OPERATIONS, question
 from dllm.eval.parallelbench.puzzles import latin_item, sudoku_item
 from dllm.eval.parallelbench.sentences import words_item
 from dllm.eval.parallelbench.tasks import LISTS, TASKS
-from dllm.eval.tiny_tasks import tiny_task
-from dllm.models.ideal import NAMES, OPERATIONS, question
-from dllm.tiny.example import listing
+from dllm.eval.tiny.example import listing
+from dllm.eval.tiny.items import tiny_task
 
 Form = Literal["chat", "tiny", "ideal"]
 LENGTHS = (3, 4, 5, 6)

@@ -2,7 +2,7 @@
 
 A decoder commits k_1, k_2, ... positions at a time, each drawn from its own conditional. Shuffle and replace-random
 have many right answers, all equally likely, and their positions depend on each other; so some of what is committed
-together does not go together. With the conditionals of `dllm.models.ideal` nothing else goes wrong.
+together does not go together. With the conditionals of `dllm.eval.parallelbench.ideal` nothing else goes wrong.
 
 - shuffle: with m positions left, each of the m names left has probability 1/m at each of them;
 - replace-random: with m positions left and the new name not seen yet, it has 1/m at each of them, and the name that the

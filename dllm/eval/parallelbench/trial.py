@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from dllm.eval.parallelbench import theory
+from dllm.eval.parallelbench.ideal import NAMES, OPERATIONS, IdealDenoiser, question
 from dllm.llm import LLM
-from dllm.models.ideal import NAMES, OPERATIONS, IdealDenoiser, question
 from dllm.params import SamplingParams
 from dllm.schedulers import Scheduler, as_scheduler
 

@@ -11,8 +11,8 @@ import random
 import re
 from dataclasses import dataclass
 
-from dllm.tiny import loops, parts
-from dllm.tiny.example import Example, listing, pick
+from dllm.eval.tiny import loops, parts
+from dllm.eval.tiny.example import Example, listing, pick
 
 _KEEP = frozenset(
     listing("""

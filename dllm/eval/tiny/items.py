@@ -9,18 +9,18 @@ from tokenizers import Tokenizer
 from dllm.errors import ConfigError, nearest
 from dllm.eval.items import Item, Task
 from dllm.eval.judges import Judge
-from dllm.folder import TINY, resolve_folder
+from dllm.eval.tiny import tasks
+from dllm.eval.tiny.example import Example
+from dllm.hub import TINY, resolve_folder
 from dllm.outputs import Hole
-from dllm.tiny import tasks
-from dllm.tiny.data import Encoder
-from dllm.tiny.example import Example
+from tools.train_tiny.data import Encoder
 
 CANVAS = {"latin": 32, "words": 32, "repeat": 128, "python": 128, "cpp": 128}
 """Masks behind a prompt, where 64 do not fit; a task has one canvas, so that it tells nothing of the answer."""
 
 
 def tiny_task(name: str, count: int, seed: int) -> Task:
-    """`count` items of a task of `dllm.tiny.tasks`; a function of its arguments, the first items of a longer one.
+    """`count` items of a task of `dllm.eval.tiny.tasks`; a function of its arguments, the first items of a longer one.
 
     Raises:
         ConfigError: no such task.

@@ -6,8 +6,8 @@ import json
 import random
 from collections.abc import Callable
 
-from dllm.tiny.example import Example, listing, pick
-from dllm.tiny.names import first_name, invented_name
+from dllm.eval.tiny.example import Example, listing, pick
+from dllm.eval.tiny.names import first_name, invented_name
 
 Value = str | int | float
 _CITIES = listing(

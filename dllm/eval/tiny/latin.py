@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from itertools import permutations
 
-from dllm.tiny.example import Example, pick
+from dllm.eval.tiny.example import Example, pick
 
 FORMS = ("Complete the Latin square.", "Fill in the Latin square.", "Solve the Latin square.")
 _ROWS = ["".join(row) for row in permutations("1234")]

@@ -10,8 +10,8 @@ import json
 import random
 from collections import Counter
 
-from dllm.tiny.example import Example, pick
-from dllm.tiny.names import close_list, first_name, name_list
+from dllm.eval.tiny.example import Example, pick
+from dllm.eval.tiny.names import close_list, first_name, name_list
 
 MIXED = 0.06
 """Share of the lists that hold rarer names, which the tokenizer spells in pieces."""

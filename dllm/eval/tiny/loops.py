@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from dllm.tiny.example import listing
-from dllm.tiny.operation import INTS, LOCALS, STRING, VECTOR, Operation, Param, integers, names
+from dllm.eval.tiny.example import listing
+from dllm.eval.tiny.operation import INTS, LOCALS, STRING, VECTOR, Operation, Param, integers, names
 
 LOOPS = listing("i j")
 LISTS = listing("v xs items values data nums")

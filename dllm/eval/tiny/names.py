@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from dllm.tiny.example import listing
+from dllm.eval.tiny.example import listing
 
 FREQUENT: tuple[str, ...] = listing("""
     James John Robert Michael Mary William David Richard Charles Joseph Thomas Patricia Christopher Linda

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from dllm.tiny.example import listing
+from dllm.eval.tiny.example import listing
 
 Param = tuple[str, str]
 INTS = listing("a b x y n m p q u w k")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 
-from dllm.tiny import loops
-from dllm.tiny.operation import INTS, Operation, integers, names
+from dllm.eval.tiny import loops
+from dllm.eval.tiny.operation import INTS, Operation, integers, names
 
 
 def _two(rng: random.Random, py: bool, a: str, b: str) -> tuple[str, str, str]:

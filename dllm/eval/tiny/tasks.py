@@ -11,8 +11,9 @@ import random
 import re
 from collections.abc import Callable
 
-from dllm.tiny import code, latin, lists, records, words
-from dllm.tiny.example import Example, held_out
+from dllm.eval.tiny import code, latin, lists, words
+from dllm.eval.tiny import json_records as records
+from dllm.eval.tiny.example import Example, held_out
 
 WEIGHTS: dict[str, float] = {
     "copy": 3.0,

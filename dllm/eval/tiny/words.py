@@ -15,7 +15,7 @@ import json
 import random
 import re
 
-from dllm.tiny.example import Example, listing, pick
+from dllm.eval.tiny.example import Example, listing, pick
 
 FORMS = (
     "Write a sentence with all the words.",

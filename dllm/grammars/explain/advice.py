@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from dllm.engine.row import Row
 from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas, Gap
+from dllm.grammars.explain.misfit import FREE, calm, misfit, possible
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.misfit import FREE, calm, misfit, possible
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.solve import UndecidedError, solve
 from dllm.grammars.tables.compiled import Compiled
 from dllm.grammars.tables.vocabulary import Vocabulary
-from dllm.row import Row
 
 LONGEST = 4096
 """Tokens up to which is looked for how much room a text of the grammar needs."""

@@ -21,7 +21,7 @@ from itertools import groupby
 import numpy as np
 
 from dllm.grammars.canvas import MASK, Canvas
-from dllm.grammars.caret import placed, pointed
+from dllm.grammars.explain.caret import placed, pointed
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import FEW, View, build

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dllm.errors import GrammarError
-from dllm.grammars.pattern import parse_pattern
+from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import EMPTY, Alt, Chars, Minus, Regex, Repeat, Seq, alt, literal, nullable
 from dllm.grammars.rules import Rules, Terminal
 

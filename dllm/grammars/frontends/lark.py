@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from dllm.errors import GrammarError, nearest
-from dllm.grammars.pattern import parse_pattern
+from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import nullable
 from dllm.grammars.rules import Rules, Terminal
 

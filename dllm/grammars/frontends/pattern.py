@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from dllm.errors import GrammarError
-from dllm.grammars.charsets import ECMA_LINE_ENDS, category, folded, spans_of
+from dllm.grammars.frontends.charsets import ECMA_LINE_ENDS, category, folded, spans_of
 from dllm.grammars.regex import (
     ANY,
     EMPTY,

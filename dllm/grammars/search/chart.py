@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from dllm.grammars.search import spans as kernels
-from dllm.grammars.search.reasons import SILENT, UNIT, reasons
+from dllm.grammars.search.loops import chart as kernels
+from dllm.grammars.search.loops.reasons import SILENT, UNIT, reasons
 from dllm.grammars.tables.cfg import Cfg
 from dllm.grammars.tables.flat import Ints, Words, starts
 

@@ -18,10 +18,10 @@ from torch import Tensor
 from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.masks import Possible
+from dllm.grammars.search.placement import END, NO_LIMIT, ROOM, Thread, Ways
 from dllm.grammars.search.refusals import Refusals
 from dllm.grammars.search.repair import adapted
 from dllm.grammars.search.solve import UndecidedError, solve
-from dllm.grammars.search.thread import END, NO_LIMIT, ROOM, Thread, Ways
 from dllm.grammars.tables.compiled import Compiled
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dllm.grammars.canvas import Canvas, Gap
 from dllm.grammars.search.chart import Lattice
-from dllm.grammars.search.weave import weave
+from dllm.grammars.search.loops.lattice import weave
 from dllm.grammars.tables.flat import Ints
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.table import TokenTable
@@ -48,7 +48,7 @@ class Layout:
 
     Attributes:
         ways, begins, finals: of all nodes that were made; the ways of node x are at `begins[x]`, as
-            `dllm.grammars.search.nodes` says. Those that a text can come by are in the lattice.
+            `dllm.grammars.search.loops.nodes` says. Those that a text can come by are in the lattice.
         number: of a node in the lattice, or DEAD.
         places: `[n + 1, S]`, position and scanner state -> node before it (at the end: behind the last token), or DEAD.
         middles: `[n]`, start of a closed gap -> the node inside of it, behind at least one label; else DEAD.

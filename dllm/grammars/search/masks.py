@@ -17,10 +17,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dllm.grammars.canvas import Canvas, Gap
-from dllm.grammars.search.bits import add_to, meets, packed
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import Layout, build
-from dllm.grammars.search.nodes import SILENT, kind_of, label_of, nothing, target_of
+from dllm.grammars.search.loops.bits import add_to, meets, packed
+from dllm.grammars.search.loops.nodes import SILENT, kind_of, label_of, nothing, target_of
 from dllm.grammars.search.strides import Strides
 from dllm.grammars.tables.compiled import Compiled
 from dllm.grammars.tables.flat import Bools

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dllm.grammars.canvas import MASK, Canvas, Gap
-from dllm.grammars.search import laying
-from dllm.grammars.search.laying import lay, read
+from dllm.grammars.search.loops import placement as laying
+from dllm.grammars.search.loops.placement import lay, read
 from dllm.grammars.tables.flat import Ints
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.table import TokenTable

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import Frame, View, build
-from dllm.grammars.search.thread import Thread
+from dllm.grammars.search.placement import Thread
 from dllm.grammars.tables.compiled import Compiled
 
 NEAR = 6

@@ -1,7 +1,7 @@
 """A sentence that was found with gaps closed, laid on its canvas: which gaps does it fit, and which not?
 
-What is given is followed exactly, and gaps are leapt over (`dllm.grammars.search.drafting`); then each gap by itself
-is laid token by token, between the pairs on either side of it. Gaps where that fails are loose.
+What is given is followed exactly, and gaps are leapt over (`dllm.grammars.search.loops.sketch`); then each gap by
+itself is laid token by token, between the pairs on either side of it. Gaps where that fails are loose.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dllm.grammars.canvas import Canvas
-from dllm.grammars.search.drafting import drafted
-from dllm.grammars.search.thread import Thread
+from dllm.grammars.search.loops.sketch import drafted
+from dllm.grammars.search.placement import Thread
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.table import TokenTable
 

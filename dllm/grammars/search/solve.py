@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.search.chart import Chart
-from dllm.grammars.search.draft import draft
 from dllm.grammars.search.lattice import View, build
+from dllm.grammars.search.placement import NO_LIMIT, ROOM, Thread, Ways
 from dllm.grammars.search.repair import repaired
-from dllm.grammars.search.thread import NO_LIMIT, ROOM, Thread, Ways
+from dllm.grammars.search.sketch import draft
 from dllm.grammars.tables.compiled import Compiled
 
 FEW_MASKS = 40

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.search.bits import add, meets, packed
+from dllm.grammars.search.loops.bits import add, meets, packed
 from dllm.grammars.tables.flat import Bools, Words
 from dllm.grammars.tables.steps import DEAD
 from dllm.grammars.tables.table import TokenTable

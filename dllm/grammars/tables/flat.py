@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int32]
 Words = NDArray[np.uint64]
-"""Sets of small numbers as bits: see `dllm.grammars.search.bits`."""
+"""Sets of small numbers as bits: see `dllm.grammars.search.loops.bits`."""
 Row = tuple[int, ...]
 
 

@@ -99,12 +99,12 @@ class Reach:
 
     @property
     def for_leaping(self) -> tuple[NDArray[np.generic], ...]:
-        """What `dllm.grammars.search.drafting` takes, in its order."""
+        """What `dllm.grammars.search.loops.sketch` takes, in its order."""
         return (*self._sets, self.first, self.any, self.step_label, self.step_landed, self.step_at)
 
     @property
     def for_weaving(self) -> tuple[NDArray[np.generic], ...]:
-        """What `dllm.grammars.search.weave` takes, in its order."""
+        """What `dllm.grammars.search.loops.lattice` takes, in its order."""
         return (*self.for_leaping, self.after, self.plain)
 
     @classmethod

@@ -104,12 +104,12 @@ class TokenTable:
 
     @property
     def for_laying(self) -> tuple[NDArray[np.integer], ...]:
-        """What `dllm.grammars.search.laying` takes, in its order."""
+        """What `dllm.grammars.search.loops.placement` takes, in its order."""
         return self.class_of, self.at, self.emitted, self.state, self.labels, self.labels_at
 
     @property
     def for_weaving(self) -> tuple[NDArray[np.integer], ...]:
-        """What `dllm.grammars.search.weave` takes, in its order."""
+        """What `dllm.grammars.search.loops.lattice` takes, in its order."""
         return (*self.for_laying, self.parent, *self.onward)
 
     @cached_property

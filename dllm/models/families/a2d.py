@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dllm.models.family import BlockCausal, Family, Settings
-from dllm.models.qwen import CHATML, NO_THINKING, SYSTEM, dimensions, tensor_name
-from dllm.models.sdar import qwen3
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.family import BlockCausal, Family, Settings
+from dllm.models.families.qwen import CHATML, NO_THINKING, SYSTEM, dimensions, tensor_name
+from dllm.models.families.sdar import qwen3
+from dllm.models.network.spec import BackboneSpec
 
 
 def _qwen2(settings: Settings) -> BackboneSpec:

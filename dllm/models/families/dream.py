@@ -6,9 +6,9 @@ the row of p - 1 and the first position from its own. Rotary tables are cast to 
 
 from __future__ import annotations
 
-from dllm.models.family import Family, Settings
-from dllm.models.qwen import CHATML, SYSTEM, dimensions, plain_heads, tensor_name
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.family import Family, Settings
+from dllm.models.families.qwen import CHATML, SYSTEM, dimensions, plain_heads, tensor_name
+from dllm.models.network.spec import BackboneSpec
 
 
 def _spec(settings: Settings) -> BackboneSpec:

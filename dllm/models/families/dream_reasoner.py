@@ -5,9 +5,9 @@ It shares its `model_type` with Dream, and neither Dream's shift nor its full at
 
 from __future__ import annotations
 
-from dllm.models.family import BlockCausal, Family
-from dllm.models.qwen import CHATML, tensor_name
-from dllm.models.sdar import qwen3
+from dllm.models.families.family import BlockCausal, Family
+from dllm.models.families.qwen import CHATML, tensor_name
+from dllm.models.families.sdar import qwen3
 
 DREAM_REASONER = Family(
     name="DreamReasoner",

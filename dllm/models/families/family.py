@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import ModelError
-from dllm.models.spec import BackboneSpec
+from dllm.models.network.spec import BackboneSpec
 
 _REQUIRED = object()
 

@@ -6,9 +6,9 @@ see the block: the published sampler takes it alone, and then denoises eight pos
 
 from __future__ import annotations
 
-from dllm.models.family import BlockCausal, Family, Settings
-from dllm.models.qwen import CHATML, SYSTEM, dimensions, tensor_name
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.family import BlockCausal, Family, Settings
+from dllm.models.families.qwen import CHATML, SYSTEM, dimensions, tensor_name
+from dllm.models.network.spec import BackboneSpec
 
 
 def _spec(settings: Settings) -> BackboneSpec:

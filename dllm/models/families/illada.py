@@ -6,9 +6,9 @@ checkpoint that stores it as well must store the embedding.
 
 from __future__ import annotations
 
-from dllm.models.family import Family, Settings
-from dllm.models.qwen import dimensions, plain_heads, tensor_name
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.family import Family, Settings
+from dllm.models.families.qwen import dimensions, plain_heads, tensor_name
+from dllm.models.network.spec import BackboneSpec
 
 
 def _spec(settings: Settings) -> BackboneSpec:

@@ -5,8 +5,8 @@ Full bidirectional attention, row i of the logits predicts position i, rotary po
 
 from __future__ import annotations
 
-from dllm.models.family import Family, Settings
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.family import Family, Settings
+from dllm.models.network.spec import BackboneSpec
 
 _TOP = {"embed": "wte", "norm": "ln_f", "head": "ff_out"}
 _BLOCK = {

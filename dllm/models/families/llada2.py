@@ -6,10 +6,10 @@ configs name neither the mask's id nor the length of a block.
 
 from __future__ import annotations
 
-from dllm.models.family import BlockCausal, Family, Settings
-from dllm.models.llada_moe import ROLES
-from dllm.models.qwen import dimensions, expert_name
-from dllm.models.spec import BackboneSpec, MoESpec
+from dllm.models.families.family import BlockCausal, Family, Settings
+from dllm.models.families.llada_moe import ROLES
+from dllm.models.families.qwen import dimensions, expert_name
+from dllm.models.network.spec import BackboneSpec, MoESpec
 
 _TOP = {"embed": "model.word_embeddings", "norm": "model.norm", "head": "lm_head"}
 _BLOCK = {

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dllm.models.family import Family, Settings
-from dllm.models.qwen import dimensions, plain_heads, tensor_name
-from dllm.models.spec import BackboneSpec, MoESpec
+from dllm.models.families.family import Family, Settings
+from dllm.models.families.qwen import dimensions, plain_heads, tensor_name
+from dllm.models.network.spec import BackboneSpec, MoESpec
 
 ROLES = (
     "{% if messages[0]['role'] != 'system' %}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dllm.models.family import BorrowedFamily, Settings
+from dllm.models.families.family import BorrowedFamily, Settings
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dllm.models.family import Settings
+from dllm.models.families.family import Settings
 
 _TOP = {"embed": "model.embed_tokens", "norm": "model.norm", "head": "lm_head"}
 _BLOCK = {

@@ -6,9 +6,9 @@ predicts position i.
 
 from __future__ import annotations
 
-from dllm.models.family import BlockCausal, Family, Settings
-from dllm.models.qwen import CHATML, dimensions, tensor_name
-from dllm.models.spec import BackboneSpec, MoESpec
+from dllm.models.families.family import BlockCausal, Family, Settings
+from dllm.models.families.qwen import CHATML, dimensions, tensor_name
+from dllm.models.network.spec import BackboneSpec, MoESpec
 
 
 def qwen3(settings: Settings) -> BackboneSpec:

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 from dllm.errors import ModelError, nearest
-from dllm.models.a2d import A2D_LLAMA, A2D_QWEN2, A2D_QWEN3
-from dllm.models.dream import DREAM
-from dllm.models.dream_reasoner import DREAM_REASONER
-from dllm.models.family import Row, Settings
-from dllm.models.fast_dllm_v2 import FAST_DLLM_V2
-from dllm.models.illada import ILLADA
-from dllm.models.llada import LLADA
-from dllm.models.llada2 import LLADA2
-from dllm.models.llada_moe import LLADA_MOE
-from dllm.models.modernbert import MODERNBERT
-from dllm.models.sdar import SDAR
+from dllm.models.families.a2d import A2D_LLAMA, A2D_QWEN2, A2D_QWEN3
+from dllm.models.families.dream import DREAM
+from dllm.models.families.dream_reasoner import DREAM_REASONER
+from dllm.models.families.family import Row, Settings
+from dllm.models.families.fast_dllm_v2 import FAST_DLLM_V2
+from dllm.models.families.illada import ILLADA
+from dllm.models.families.llada import LLADA
+from dllm.models.families.llada2 import LLADA2
+from dllm.models.families.llada_moe import LLADA_MOE
+from dllm.models.families.modernbert import MODERNBERT
+from dllm.models.families.sdar import SDAR
 
 TABLE: tuple[Row, ...] = (
     *(LLADA, LLADA_MOE, LLADA2, DREAM, SDAR, FAST_DLLM_V2, A2D_QWEN3, A2D_QWEN2, A2D_LLAMA),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dllm.models.layers import Attention, RMSNorm, SwiGLU
-from dllm.models.moe import Mixture
-from dllm.models.ragged import RaggedBatch
-from dllm.models.spec import BackboneSpec
+from dllm.models.network.layers import Attention, RMSNorm, SwiGLU
+from dllm.models.network.moe import Mixture
+from dllm.models.network.ragged import RaggedBatch
+from dllm.models.network.spec import BackboneSpec
 
 
 class Block(nn.Module):

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dllm.models.packed import Fused, Linear
-from dllm.models.ragged import Group, RaggedBatch, Shadow
-from dllm.models.spec import BackboneSpec
+from dllm.models.network.packed import Fused, Linear
+from dllm.models.network.ragged import Group, RaggedBatch, Shadow
+from dllm.models.network.spec import BackboneSpec
 
 QUERY_ROWS = 16
 """Queries of an attention call are padded to a multiple of this; see `attend`."""

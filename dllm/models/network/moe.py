@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dllm.models.layers import SwiGLU
-from dllm.models.packed import Fused, Linear
-from dllm.models.ragged import GEMM_ROWS
-from dllm.models.spec import MoESpec
+from dllm.models.network.layers import SwiGLU
+from dllm.models.network.packed import Fused, Linear
+from dllm.models.network.ragged import GEMM_ROWS
+from dllm.models.network.spec import MoESpec
 
 _TINY = 1e-20
 """Keeps a sum of weights from being zero, as published."""

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from dllm.errors import ModelError
-from dllm.models import cuda
 from dllm.models.base import KV, POSITIONS, SHADOWS, Blocks, RowInput, RowKV, Usual
-from dllm.models.block import Block
-from dllm.models.family import Family
-from dllm.models.layers import RMSNorm, Rope
-from dllm.models.packed import Fused, Linear
-from dllm.models.ragged import RaggedBatch, pack
-from dllm.models.spec import BackboneSpec
+from dllm.models.families.family import Family
+from dllm.models.network import cuda
+from dllm.models.network.block import Block
+from dllm.models.network.layers import RMSNorm, Rope
+from dllm.models.network.packed import Fused, Linear
+from dllm.models.network.ragged import RaggedBatch, pack
+from dllm.models.network.spec import BackboneSpec
 
 if TYPE_CHECKING:
-    from dllm.models.cuda.graphs import Runner
+    from dllm.models.network.cuda.graphs import Runner
 
 
 class Backbone(nn.Module):
@@ -37,7 +37,7 @@ class Backbone(nn.Module):
         lookback: 1 where the raw row i predicts position i + 1, else 0; the shift happens inside.
         capabilities: {POSITIONS, KV, SHADOWS}.
         quantized: "int8", "int4", or None where the blocks' weights are in the network's dtype.
-        kernels: whether forwards on CUDA go through `dllm.models.cuda`; False runs the plain modules.
+        kernels: whether forwards on CUDA go through `dllm.models.network.cuda`; False runs the plain modules.
         family, folder: where the weights came from, for messages.
         block_rule: how a canvas falls into blocks, None where attention is full.
         usual: what the family's published sampler comes to.

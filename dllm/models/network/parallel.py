@@ -9,7 +9,7 @@ from torch.distributed.tensor import Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from dllm.errors import ConfigError
-from dllm.models.backbone import Backbone
+from dllm.models.network.native import Backbone
 
 COLUMNS = ("attention.q", "attention.k", "attention.v", "mlp.gate", "mlp.up")
 ROWS = ("attention.o", "mlp.down")

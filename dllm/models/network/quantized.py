@@ -25,10 +25,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dllm.errors import ConfigError, ModelError
-from dllm.models.packed import Linear, can_pack
+from dllm.models.network.packed import Linear, can_pack
 
 if TYPE_CHECKING:
-    from dllm.models.backbone import Backbone
+    from dllm.models.network.native import Backbone
 
 
 @contextmanager

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from dllm.errors import GrammarError, nearest
-from dllm.grammars.json_schema.formats import FORMATS
-from dllm.grammars.json_schema.forms import Form, NumberForm, StringForm, meet_all
-from dllm.grammars.json_schema.numbers import Bound
-from dllm.grammars.json_schema.strings import common
-from dllm.grammars.pattern import parse_pattern
+from dllm.grammars.frontends.json_schema.formats import FORMATS
+from dllm.grammars.frontends.json_schema.forms import Form, NumberForm, StringForm, meet_all
+from dllm.grammars.frontends.json_schema.numbers import Bound
+from dllm.grammars.frontends.json_schema.strings import common
+from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import Alt, And, Chars, Regex, Repeat, Seq
 
 MAX_COUNT = 256

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dllm.errors import GrammarError
-from dllm.grammars.json_schema.checks import MAX_COUNT, checked, counts, shown, too_many, wrong
-from dllm.grammars.json_schema.forms import ArrayForm, Form, ObjectForm, Wanted
-from dllm.grammars.json_schema.references import inside
+from dllm.grammars.frontends.json_schema.checks import MAX_COUNT, checked, counts, shown, too_many, wrong
+from dllm.grammars.frontends.json_schema.forms import ArrayForm, Form, ObjectForm, Wanted
+from dllm.grammars.frontends.json_schema.references import inside
 
 Read = Callable[[Any, str], Wanted]
 """A schema and its place -> the demand it makes."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-from dllm.grammars.json_schema.formats import FORMATS
-from dllm.grammars.json_schema.numbers import Bound, inclusive
+from dllm.grammars.frontends.json_schema.formats import FORMATS
+from dllm.grammars.frontends.json_schema.numbers import Bound, inclusive
 from dllm.grammars.regex import ANY, And, Regex, repeat
 from dllm.grammars.tables.automata import Dfa, dfa
 from dllm.grammars.tables.steps import DEAD

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dllm.errors import GrammarError, nearest
-from dllm.grammars.json_schema.checks import (
+from dllm.grammars.frontends.json_schema.checks import (
     TYPES,
     checked,
     numbers,
@@ -17,8 +17,8 @@ from dllm.grammars.json_schema.checks import (
     telling,
     wrong,
 )
-from dllm.grammars.json_schema.containers import arrays, objects
-from dllm.grammars.json_schema.forms import (
+from dllm.grammars.frontends.json_schema.containers import arrays, objects
+from dllm.grammars.frontends.json_schema.forms import (
     ANYTHING,
     NEVER,
     ArrayForm,
@@ -31,7 +31,7 @@ from dllm.grammars.json_schema.forms import (
     has_text,
     meet_all,
 )
-from dllm.grammars.json_schema.references import References, inside
+from dllm.grammars.frontends.json_schema.references import References, inside
 
 MAX_CASES = 20_000
 _ARRAY_OF_ITEMS = "give the schemas of the first items as prefixItems, that of the others as items"

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dllm.errors import GrammarError
-from dllm.grammars.json_schema.forms import ArrayForm, Form, NumberForm, ObjectForm, StringForm, Wanted, WordForm
-from dllm.grammars.json_schema.keywords import Keywords
-from dllm.grammars.json_schema.lexemes import lexeme
-from dllm.grammars.json_schema.strings import any_but, as_json, quoted_text
-from dllm.grammars.json_schema.tidy import tidied
+from dllm.grammars.frontends.json_schema.forms import (
+    ArrayForm,
+    Form,
+    NumberForm,
+    ObjectForm,
+    StringForm,
+    Wanted,
+    WordForm,
+)
+from dllm.grammars.frontends.json_schema.keywords import Keywords
+from dllm.grammars.frontends.json_schema.lexemes import lexeme
+from dllm.grammars.frontends.json_schema.strings import any_but, as_json, quoted_text
+from dllm.grammars.frontends.json_schema.tidy import tidied
 from dllm.grammars.regex import Regex, chars, literal, plus
 from dllm.grammars.rules import Rules, Terminal
 

@@ -47,8 +47,8 @@ import json
 from typing import Any
 
 from dllm.errors import GrammarError, nearest
-from dllm.grammars.json_schema.keywords import Keywords
-from dllm.grammars.json_schema.productions import Productions
+from dllm.grammars.frontends.json_schema.keywords import Keywords
+from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Rules
 
 _ORDERS = ("any", "schema")

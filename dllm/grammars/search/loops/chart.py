@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dllm.grammars.search.bits import ONE, add, lowest
+from dllm.grammars.search.loops.bits import ONE, add, lowest
 
 
 @njit(cache=True)

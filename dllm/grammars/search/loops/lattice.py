@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dllm.grammars.search.bits import add, add_to, holds
-from dllm.grammars.search.nodes import (
+from dllm.grammars.search.loops.bits import add, add_to, holds
+from dllm.grammars.search.loops.nodes import (
     INSERTED,
     append,
     chain,

@@ -8,7 +8,7 @@ from numba import njit
 from dllm.grammars.tables.flat import place
 
 CALM, PLAIN, NOISY, EXACT = 0, 1, 2, 3
-"""Which states are followed inside a gap: see `dllm.grammars.search.thread.Ways`."""
+"""Which states are followed inside a gap: see `dllm.grammars.search.placement.Ways`."""
 BEYOND = 40
 """Positions that are followed behind the first where the text can end."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dllm.grammars.search.bits import ONE, lowest
+from dllm.grammars.search.loops.bits import ONE, lowest
 
 UNIT, EDGE, SILENT = -1, -2, -3
 """In a reason: one symbol over the same nodes; an edge, by its label; the same symbol from a node reached silently."""

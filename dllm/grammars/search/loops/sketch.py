@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dllm.grammars.search.bits import add, common, holds
-from dllm.grammars.search.laying import classes_of, ends_here, given, labels_left, same
+from dllm.grammars.search.loops.bits import add, common, holds
+from dllm.grammars.search.loops.placement import classes_of, ends_here, given, labels_left, same
 from dllm.grammars.tables.flat import place
 from dllm.grammars.tables.steps import DEAD
 

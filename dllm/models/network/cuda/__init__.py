@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dllm.confidence_cuda import has_triton
 from dllm.models.base import RowInput
+from dllm.sampling.peaks_cuda import has_triton
 
 if TYPE_CHECKING:
-    from dllm.models.backbone import Backbone
-    from dllm.models.cuda.graphs import Runner
+    from dllm.models.network.cuda.graphs import Runner
+    from dllm.models.network.native import Backbone
 
 
 def usable(network: Backbone, rows: Sequence[RowInput]) -> bool:
@@ -38,6 +38,6 @@ def usable(network: Backbone, rows: Sequence[RowInput]) -> bool:
 
 def new_runner() -> Runner:
     """Imported here, since what is below needs Triton."""
-    from dllm.models.cuda.graphs import Runner
+    from dllm.models.network.cuda.graphs import Runner
 
     return Runner()

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.models.block import Block
-from dllm.models.cuda import kernels
-from dllm.models.cuda.kernels import power
-from dllm.models.cuda.plan import Store
-from dllm.models.layers import Attention, RMSNorm, SwiGLU
-from dllm.models.spec import BackboneSpec
+from dllm.models.network.block import Block
+from dllm.models.network.cuda import kernels
+from dllm.models.network.cuda.kernels import power
+from dllm.models.network.cuda.plan import Store
+from dllm.models.network.layers import Attention, RMSNorm, SwiGLU
+from dllm.models.network.spec import BackboneSpec
 
 if TYPE_CHECKING:
-    from dllm.models.backbone import Backbone
+    from dllm.models.network.native import Backbone
 
 KEYS, WARPS, STAGES = 64, 4, 2
 """Of a tile of attention over a block's few queries: keys read at once, warps, and tiles in flight."""

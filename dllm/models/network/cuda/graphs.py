@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from dllm.models.base import RowInput
-from dllm.models.cuda.forward import LONG, Angles, Shape, run
-from dllm.models.cuda.plan import Store, plan
+from dllm.models.network.cuda.forward import LONG, Angles, Shape, run
+from dllm.models.network.cuda.plan import Store, plan
 
 if TYPE_CHECKING:
-    from dllm.models.backbone import Backbone
+    from dllm.models.network.native import Backbone
 
 LARGEST = 1024
 """Most tokens of a forward that is replayed; larger ones keep the card busy while they are being launched."""

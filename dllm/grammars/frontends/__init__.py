@@ -1,0 +1,1 @@
+"""Front ends: from what people write (Lark, a pattern, choices, a JSON Schema) to `dllm.grammars.rules`."""
