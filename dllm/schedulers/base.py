@@ -3,22 +3,13 @@
 "Scheduler" never means request batching here; that is the batcher. A scheduler is a stateless object: whatever a row
 must remember is created by `init`, handed to each hook and returned by it.
 
-A method overrides the hooks it needs and no others. In the order in which a step calls them:
-
-    plant      tokens of its own on the canvas                                           (before the first forward)
-    wants      positions to have predicted beside the block's masks                      (before the forward)
-    shadows    committed positions to predict once more as if masked                     (before the forward)
-    transform  changes the logits that proposals and confidences come from               (credit)
-    block_end  where the block that has just been opened ends                            (block policies)
-    finishes   whether to commit every mask at once and be done                          (stop rules)
-    select     which positions to commit                                                 (selectors)
-    remask     which committed positions to mask again                                   (revokers)
-    cut        where the canvas may end                                                  (stop rules)
+A method overrides the hooks it needs and no others. `HOOKS` lists them all, in the order in which they are called.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +19,45 @@ from dllm.views import CanvasView, Setting, StepView
 
 State = Any
 """Whatever a scheduler wants to remember of a row. Treat it as immutable: return a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A method of `Scheduler` that a subclass may override.
+
+    Attributes:
+        when: at which point of a row's life, or of a step, it is called.
+        does: what it says or does, as in "this scheduler ...".
+        gives: what it returns, in a word each; a last "state" is the row's new state.
+        joined: what `a+b` makes of it. "each": every part's own, which the others do not see; "one": only one part may
+            have it; "union": of the positions; "chain": each part gets what the one before returned; "any": what any of
+            them says; "least": the least that is not None.
+    """
+
+    name: str
+    when: str
+    does: str
+    gives: tuple[str, ...]
+    joined: Literal["each", "one", "union", "chain", "any", "least"]
+
+
+HOOKS = (
+    Hook("bind", "before any row", "makes itself ready for a model and a tokenizer", ("scheduler",), "each"),
+    Hook("plant", "at a row's beginning", "puts tokens of its own on the canvas", ("positions", "ids"), "one"),
+    Hook("init", "at a row's beginning", "begins what it remembers of the row", ("state",), "each"),
+    Hook("wants", "before the forward", "has more predicted than the block's masks", ("positions",), "union"),
+    Hook("shadows", "before the forward", "has committed tokens predicted as if masked", ("positions",), "union"),
+    Hook("transform", "after the forward", "changes the logits that proposals come from", ("logits", "state"), "chain"),
+    Hook("block_end", "at a block's first step", "chooses where blocks end", ("position",), "one"),
+    Hook("open_block", "at a block's first step", "begins a block", ("state",), "each"),
+    Hook("finishes", "with the proposals", "commits every mask at once and is done", ("bool", "state"), "any"),
+    Hook("select", "with the proposals", "chooses which positions to commit", ("mask", "state"), "any"),
+    Hook("edit", "before the commit", "replaces tokens", ("mask", "bool", "state"), "one"),
+    Hook("remask", "after the commit", "masks tokens again", ("positions", "state"), "one"),
+    Hook("remasked", "after the commit", "is told what was masked again", ("state",), "each"),
+    Hook("cut", "at the end of a step", "ends the canvas", ("length",), "least"),
+)
+"""Every hook, in the order in which a row meets them."""
 
 
 class Scheduler:
@@ -133,7 +163,7 @@ class Scheduler:
         return None
 
     def supplies(self, hook: str) -> bool:
-        """Whether this scheduler has a `hook` of its own."""
+        """Whether this scheduler has a `hook` of its own, one of `HOOKS`."""
         return getattr(type(self), hook) is not getattr(Scheduler, hook)
 
     def __str__(self) -> str:
