@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -123,9 +124,16 @@ class Engine:
         """
         if params.grammar is None:
             return
-        from dllm.grammars.explain.advice import attach
+        from dllm.grammars.attach import attach
+        from dllm.grammars.canvas import MASK
 
-        attach(params.grammar, row, self.vocabulary, ends=ends, eos=self.model.eos_token_ids, advise=advise)
+        vocabulary, start = self.vocabulary, row.prompt_length
+        began = time.perf_counter()
+        ids = row.canvas.masked_fill(row.masked, MASK)[start:].tolist()
+        row.constraint = attach(
+            params.grammar, vocabulary, ids, start, ends=ends, eos=self.model.eos_token_ids, advise=advise
+        )
+        row.constraint_seconds += time.perf_counter() - began
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
