@@ -107,7 +107,7 @@ class Setup:
 
         began, start = time.perf_counter(), row.view.prompt_length
         ids = row.canvas.masked_fill(row.masked, MASK)[start:].tolist()
-        eos, vocabulary = self.setup.engine.model.eos_token_ids, self.setup.engine.vocabulary
+        eos, vocabulary = self.engine.model.eos_token_ids, self.engine.vocabulary
         row.constraint = attach(self.params.grammar, vocabulary, ids, start, ends=ends, eos=eos, advise=advise)
         row.spend(grammar_seconds=time.perf_counter() - began)
 

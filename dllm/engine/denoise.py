@@ -87,8 +87,13 @@ def _advance(row: Row, view: StepView) -> TraceStep:
         revoked = torch.cat([positions[torch.isin(positions, view.positions[replaced])], revoked])
     cut(row, view, chosen)
     _close(row)
-    columns = (tuple(column.tolist()) for column in (positions, token_ids, confidences, revoked))
-    return TraceStep(*columns, length=len(row.canvas))
+    return TraceStep(
+        positions=tuple(positions.tolist()),
+        token_ids=tuple(token_ids.tolist()),
+        confidences=tuple(confidences.tolist()),
+        revoked=tuple(revoked.tolist()),
+        length=len(row.canvas),
+    )
 
 
 def _settle_block(row: Row, view: StepView) -> StepView:
