@@ -27,11 +27,12 @@ class Hook:
 
     Attributes:
         when: at which point of a row's life, or of a step, it is called.
-        does: what it says or does, as in "this scheduler ...".
+        does: what it does, as in "this scheduler ...".
         gives: what it returns, in a word each; a last "state" is the row's new state.
         joined: what `a+b` makes of it. "each": every part's own, which the others do not see; "one": only one part may
             have it; "union": of the positions; "chain": each part gets what the one before returned; "any": what any of
             them says; "least": the least that is not None.
+        copy: a scheduler that has it, by its file in `dllm/schedulers/`.
     """
 
     name: str
@@ -39,24 +40,27 @@ class Hook:
     does: str
     gives: tuple[str, ...]
     joined: Literal["each", "one", "union", "chain", "any", "least"]
+    copy: str
 
 
-HOOKS = (
-    Hook("bind", "before any row", "makes itself ready for a model and a tokenizer", ("scheduler",), "each"),
-    Hook("plant", "at a row's beginning", "puts tokens of its own on the canvas", ("positions", "ids"), "one"),
-    Hook("init", "at a row's beginning", "begins what it remembers of the row", ("state",), "each"),
-    Hook("wants", "before the forward", "has more predicted than the block's masks", ("positions",), "union"),
-    Hook("shadows", "before the forward", "has committed tokens predicted as if masked", ("positions",), "union"),
-    Hook("transform", "after the forward", "changes the logits that proposals come from", ("logits", "state"), "chain"),
-    Hook("block_end", "at a block's first step", "chooses where blocks end", ("position",), "one"),
-    Hook("open_block", "at a block's first step", "begins a block", ("state",), "each"),
-    Hook("finishes", "with the proposals", "commits every mask at once and is done", ("bool", "state"), "any"),
-    Hook("select", "with the proposals", "chooses which positions to commit", ("mask", "state"), "any"),
-    Hook("edit", "before the commit", "replaces tokens", ("mask", "bool", "state"), "one"),
-    Hook("remask", "after the commit", "masks tokens again", ("positions", "state"), "one"),
-    Hook("remasked", "after the commit", "is told what was masked again", ("state",), "each"),
-    Hook("cut", "at the end of a step", "ends the canvas", ("length",), "least"),
+# fmt: off
+HOOKS = (  # a table is read across
+    Hook("bind", "before any row", "makes itself ready for a model and a tokenizer", ("scheduler",), "each", "adablock"),
+    Hook("plant", "row begins", "puts tokens of its own on the canvas", ("positions", "ids"), "one", "prophet"),
+    Hook("init", "row begins", "begins what it remembers of the row", ("state",), "each", "saber"),
+    Hook("wants", "before forward", "has more predicted than the block's masks", ("positions",), "union", "prophet"),
+    Hook("shadows", "before forward", "has committed tokens predicted as if masked", ("positions",), "union", "wino"),
+    Hook("transform", "after forward", "changes the logits that proposals come from", ("logits", "state"), "chain", "credit"),
+    Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
+    Hook("open_block", "block begins", "begins a block", ("state",), "each", "saber"),
+    Hook("finishes", "choosing", "commits every mask at once and is done", ("bool", "state"), "any", "prophet"),
+    Hook("select", "choosing", "chooses which positions to commit", ("mask", "state"), "any", "threshold"),
+    Hook("edit", "before commit", "replaces tokens", ("mask", "bool", "state"), "one", "edit"),
+    Hook("remask", "after commit", "masks tokens again", ("positions", "state"), "one", "saber"),
+    Hook("remasked", "after commit", "is told what was masked again", ("state",), "each", "credit"),
+    Hook("cut", "step ends", "ends the canvas", ("length",), "least", "eotp"),
 )
+# fmt: on
 """Every hook, in the order in which a row meets them."""
 
 
