@@ -45,12 +45,12 @@ class Hook:
 
 # fmt: off
 HOOKS = (  # a table is read across
-    Hook("bind", "before any row", "makes itself ready for a model and a tokenizer", ("scheduler",), "each", "adablock"),
+    Hook("bind", "before any row", "makes itself ready for a model and tokenizer", ("scheduler",), "each", "adablock"),
     Hook("plant", "row begins", "puts tokens of its own on the canvas", ("positions", "ids"), "one", "prophet"),
     Hook("init", "row begins", "begins what it remembers of the row", ("state",), "each", "saber"),
     Hook("wants", "before forward", "has more predicted than the block's masks", ("positions",), "union", "prophet"),
     Hook("shadows", "before forward", "has committed tokens predicted as if masked", ("positions",), "union", "wino"),
-    Hook("transform", "after forward", "changes the logits that proposals come from", ("logits", "state"), "chain", "credit"),
+    Hook("transform", "after forward", "changes the logits to propose from", ("logits", "state"), "chain", "credit"),
     Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
     Hook("open_block", "block begins", "begins a block", ("state",), "each", "saber"),
     Hook("finishes", "choosing", "commits every mask at once and is done", ("bool", "state"), "any", "prophet"),
