@@ -10,7 +10,7 @@ import torch
 
 from dllm.engine.row import Row
 from dllm.errors import ConfigError, PromptError
-from dllm.models.base import RowDenoiser, Usual, block_rule
+from dllm.models.base import RowDenoiser, block_rule, usual_of
 from dllm.params import SamplingParams
 from dllm.sampling.proposals import MEASURES
 from dllm.schedulers import Scheduler
@@ -53,7 +53,7 @@ class Engine:
             # a hole is inside a document, where an end-of-text token can only be noise
             holes[list(model.eos_token_ids)] = True
         self.rule = block_rule(model)
-        self._usual = getattr(model, "usual", Usual())
+        self._usual = usual_of(model)
         self._bound: dict[Scheduler, Scheduler] = {}
         self._settled: dict[int, tuple[SamplingParams, SamplingParams]] = {}
         self.banned, self.banned_in_holes = banned.to(model.device), holes.to(model.device)
