@@ -17,6 +17,7 @@ from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError, DllmError, PromptError
 from dllm.hub import resolve_folder
 from dllm.models.adapters import as_denoiser
+from dllm.models.base import usual_of
 from dllm.models.loading import load_model
 from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
@@ -83,12 +84,11 @@ class LLM:
                     "dtype, device, device_map, revision and quantize apply to folders and Hub ids; move the object"
                 )
             self.model = as_denoiser(model, mask_token_id=mask_token_id)
-        family = getattr(self.model, "family", None)
-        template, variables = (family.chat_template, family.template_variables) if family else (None, {})
-        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, template)
-        if self.tokenizer is not None and variables:
+        usual = usual_of(self.model)
+        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, usual.chat_template)
+        if self.tokenizer is not None and usual.template_variables:
             self.tokenizer = copy.copy(self.tokenizer)  # it may be another model's too
-            self.tokenizer.template_variables = {**variables, **self.tokenizer.template_variables}
+            self.tokenizer.template_variables = {**usual.template_variables, **self.tokenizer.template_variables}
         if self.model.mask_token_id is None and self.tokenizer is not None:
             named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))
             self.model = as_denoiser(self.model, mask_token_id=named)

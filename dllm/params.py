@@ -132,12 +132,8 @@ class SamplingParams:
 
     def settled(self, usual: Usual) -> SamplingParams:
         """With a model's usual block length and scheduler where none was asked for."""
-        better = {one.name: getattr(usual, one.name) for one in fields(usual)}
-        changes = {
-            name: value
-            for name, value in better.items()
-            if isinstance(getattr(self, name), Unasked) and getattr(self, name) != value
-        }
+        unasked = [one.name for one in fields(self) if isinstance(getattr(self, one.name), Unasked)]
+        changes = {name: getattr(usual, name) for name in unasked if getattr(usual, name) != getattr(self, name)}
         return replace(self, **changes) if changes else self
 
     @cached_property

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from dllm.engine.row import Row
-from dllm.models.base import RowDenoiser
+from dllm.models.base import RowDenoiser, TellsRowBytes
 
 MOST = 32
 """Rows denoised together unless a number is given. Blocks of 32 tokens make 1,024 tokens a forward of it, from where
@@ -23,16 +23,15 @@ float64 ones of the draw."""
 def row_bytes(model: RowDenoiser, row: Row) -> int | None:
     """Bytes that a row takes on the model's device at most, or None where the model cannot tell.
 
-    A model tells by `row_bytes(length, stores)`: of a canvas of `length` tokens, its K/V if it `stores` them, and what
-    a forward over all of it holds beside the logits.
+    What the model tells (`TellsRowBytes`), and the logits.
     """
-    tell = getattr(model, "row_bytes", None)
-    if tell is None:
+    if not isinstance(model, TellsRowBytes):
         return None
     spec, view = row.spec, row.view
     lanes = 2 if spec.cfg_scale > 0 else 1
     wanted = view.total if spec.scheduler.supplies("wants") else min(view.total, view.block_length)
-    return int(lanes * tell(len(row.canvas), spec.cache.stores) + (lanes + COPIES) * 4 * wanted * model.vocab_size)
+    held = lanes * model.row_bytes(len(row.canvas), spec.cache.stores)
+    return int(held + (lanes + COPIES) * 4 * wanted * model.vocab_size)
 
 
 def budget(device: torch.device) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import torch
 
 from dllm.errors import ConfigError, PromptError
-from dllm.models.base import RowDenoiser, Usual, block_rule
+from dllm.models.base import RowDenoiser, block_rule, usual_of
 from dllm.params import SamplingParams
 from dllm.sampling.proposals import MEASURES
 from dllm.schedulers import Scheduler
@@ -80,8 +80,7 @@ class TextModel:
             # a hole is inside a document, where an end-of-text token can only be noise
             holes[list(model.eos_token_ids)] = True
         self.rule = block_rule(model)
-        usual: Usual = getattr(model, "usual", Usual())
-        setting = Setting(model=model, tokenizer=tokenizer)
+        usual, setting = usual_of(model), Setting(model=model, tokenizer=tokenizer)
         # no bound methods: they would hold this object, and with it the weights, until a collection of cycles
         self.bind: Callable[[Scheduler], Scheduler] = _Recent(lambda scheduler: _ready(scheduler, setting))
         """The scheduler made ready for this model and tokenizer; the work is done once for equal ones."""
