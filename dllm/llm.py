@@ -21,16 +21,13 @@ from dllm.models.base import usual_of
 from dllm.models.loading import load_model
 from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.tokenizer import as_tokenizer, tokenizer_of
+from dllm.tokenizer import Message, as_tokenizer, tokenizer_of
 
 if TYPE_CHECKING:
     from dllm.grammars.tables.vocabulary import Vocabulary
 
 Prompt = str | Sequence[int]
 Params = SamplingParams | Sequence[SamplingParams] | None
-Message = Mapping[str, Any]
-
-
 _HINT = " (of an array: .tolist())"
 
 

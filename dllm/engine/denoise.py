@@ -3,7 +3,7 @@
 One round = one forward over a ragged set of rows, each at its own block and step. In the order of the code below:
 
     ask      `forward.ask_all`: what the cache feeds, what the scheduler wants predicted
-    forward  `forward.answer_all`: one call of the network for all rows; predictions and proposals
+    forward  `forward.predict_all`: one call of the network for all rows; predictions and proposals
     choose   the block's end settled, then the scheduler's stop rule or its selection
     admit    of what was chosen, what the constraint lets stand
     commit   masks filled and tokens replaced, up to an EOS; then what the scheduler takes back
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from dllm.engine.commit import admit, cut, edit, revoke
-from dllm.engine.forward import answer_all, ask_all
+from dllm.engine.forward import ask_all, predict_all
 from dllm.engine.row import Row
 from dllm.errors import ConfigError, ModelError
 from dllm.models.base import RowDenoiser
@@ -48,7 +48,7 @@ def step(
     """
     began = time.perf_counter()
     asking, failed = ask_all(rows, model, max_refreshes)
-    views = answer_all(asking, model)
+    views = predict_all(asking, model)
     changes = [_changed(row, view) for row, view in zip(asking, views, strict=True)]
     seconds = time.perf_counter() - began
     done = [(row, _record(row, change, seconds)) for row, change in zip(asking, changes, strict=True)]

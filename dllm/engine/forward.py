@@ -1,10 +1,10 @@
 """From rows to predictions: the first half of a round.
 
-    ask_all:    each row opens a block, its cache chooses what to feed, its scheduler what else to predict
-    answer_all: one forward for all; guidance, the constraint's bans, the scheduler's transform; proposals of rows that
-                are alike taken together; one transfer to the CPU; a step view each
+    ask_all:     each row opens a block, its cache chooses what to feed, its scheduler what else to predict
+    predict_all: one forward for all; guidance, the constraint's bans, the scheduler's transform; proposals of rows that
+                 are alike taken together; one transfer to the CPU; a step view each
 
-Whatever a row's own part raises fails that row alone. Until its answer is complete, no row has changed.
+Whatever a row's own part raises fails that row alone. Until all predictions are complete, no row has changed.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def ask_all(
     return asking, failed
 
 
-def answer_all(rows: Sequence[Row], model: RowDenoiser) -> list[StepView | Exception]:
-    """`answer`; where it raises, each row is answered alone, and those that still raise come with their error.
+def predict_all(rows: Sequence[Row], model: RowDenoiser) -> list[StepView | Exception]:
+    """`predict`; where it raises, each row is asked about alone, and those that still raise come with their error.
 
     Raises:
         Exception: memory ran out; no row has changed.
@@ -56,7 +56,7 @@ def answer_all(rows: Sequence[Row], model: RowDenoiser) -> list[StepView | Excep
     if not rows:
         return []
     try:
-        return [*answer(rows, model)]
+        return [*predict(rows, model)]
     except Exception as error:
         if is_out_of_memory(error):
             raise
@@ -76,7 +76,7 @@ def answer_all(rows: Sequence[Row], model: RowDenoiser) -> list[StepView | Excep
 
 def _alone(row: Row, model: RowDenoiser) -> StepView | Exception:
     try:
-        return answer([row], model)[0]
+        return predict([row], model)[0]
     except Exception as error:
         return error
 
@@ -177,7 +177,7 @@ class Prediction:
         return tuple(sorted(set(self.row.spec.scheduler.measures) - {"confidence"}))
 
     def view(self) -> StepView:
-        """The answer, its small tensors on the CPU."""
+        """The row after its forward, its small tensors on the CPU."""
         wanted, before = self.question.wanted, self.question.view
         return StepView.of(
             before,
@@ -192,14 +192,14 @@ class Prediction:
         )
 
 
-def answer(rows: Sequence[Row], model: RowDenoiser) -> list[StepView]:
+def predict(rows: Sequence[Row], model: RowDenoiser) -> list[StepView]:
     """One forward for all; a step view each, its tensors on the CPU after one transfer, its logits where they were.
 
     What this raises leaves the rows as they were, so that the same can be asked again.
     """
     inputs = [_inputs(row, model) for row in rows]
     outputs = iter(model.forward_rows([lane for own in inputs for lane in own]))
-    predictions = [_predicted(row, [next(outputs) for _ in own]) for row, own in zip(rows, inputs, strict=True)]
+    predictions = [_prediction(row, [next(outputs) for _ in own]) for row, own in zip(rows, inputs, strict=True)]
     _propose(predictions)
     memos = [_memo(one) if one.row.spec.cache.stores else None for one in predictions]
     for prediction, memo in zip(predictions, memos, strict=True):
@@ -225,11 +225,11 @@ def _inputs(row: Row, model: RowDenoiser) -> list[RowInput]:
 
 
 def _asked(row: Row) -> Question:
-    assert row.question is not None, "a row asks before it is answered"
+    assert row.question is not None, "a row asks before there is a prediction"
     return row.question
 
 
-def _predicted(row: Row, lanes: Sequence[Tensor]) -> Prediction:
+def _prediction(row: Row, lanes: Sequence[Tensor]) -> Prediction:
     """The row's logits, guided, and the scores that proposals are drawn from."""
     question = _asked(row)
     found = lanes[0] if len(lanes) == 1 else guide(lanes[0], lanes[1], row.spec.cfg_scale)

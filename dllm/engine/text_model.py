@@ -19,7 +19,7 @@ from dllm.views import Setting
 if TYPE_CHECKING:
     from dllm.grammars.tables.vocabulary import Vocabulary
 
-KEPT = 64
+REMEMBERED = 64
 """Schedulers, and parameters, that a model keeps ready."""
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class HasTextModel(Protocol):
 
 
 class _Recent(Generic[T]):
-    """What was made last for each of `KEPT` equal arguments; for one that cannot be hashed it is made anew."""
+    """What was made last for each of `REMEMBERED` equal arguments; for one that cannot be hashed it is made anew."""
 
     def __init__(self, make: Callable[[T], T]) -> None:
         self._make = make
@@ -46,7 +46,7 @@ class _Recent(Generic[T]):
             return self._make(given)
         if found is None:
             found = self._made[given] = self._make(given)
-            while len(self._made) > KEPT:
+            while len(self._made) > REMEMBERED:
                 self._made.pop(next(iter(self._made)))
         return found
 
