@@ -8,7 +8,7 @@ from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.formats import FORMATS
 from dllm.grammars.frontends.json_schema.forms import NumberForm, StringForm, WordForm, has_text
 from dllm.grammars.frontends.json_schema.numbers import NUMBER, decimals, value_text, wholes
-from dllm.grammars.frontends.json_schema.strings import STRING, WITHOUT_ESCAPES, as_json, quoted, quoted_text
+from dllm.grammars.frontends.json_schema.spelling import STRING, WITHOUT_ESCAPES, as_json, quoted, quoted_text
 from dllm.grammars.regex import Regex, alt, literal, repeat
 
 ESCAPES_UP_TO = 4

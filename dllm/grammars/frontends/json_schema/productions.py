@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema.demands import Keywords
 from dllm.grammars.frontends.json_schema.forms import (
     ArrayForm,
     Form,
@@ -12,9 +13,8 @@ from dllm.grammars.frontends.json_schema.forms import (
     Wanted,
     WordForm,
 )
-from dllm.grammars.frontends.json_schema.keywords import Keywords
 from dllm.grammars.frontends.json_schema.lexemes import lexeme
-from dllm.grammars.frontends.json_schema.strings import any_but, as_json, quoted_text
+from dllm.grammars.frontends.json_schema.spelling import any_but, as_json, quoted_text
 from dllm.grammars.frontends.json_schema.tidy import tidied
 from dllm.grammars.regex import Regex, chars, literal, plus
 from dllm.grammars.rules import Rules, Terminal

@@ -47,7 +47,7 @@ import json
 from typing import Any
 
 from dllm.errors import GrammarError, nearest
-from dllm.grammars.frontends.json_schema.keywords import Keywords
+from dllm.grammars.frontends.json_schema.demands import Keywords
 from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Rules
 

@@ -9,7 +9,7 @@ from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema.formats import FORMATS
 from dllm.grammars.frontends.json_schema.forms import Form, NumberForm, StringForm, meet_all
 from dllm.grammars.frontends.json_schema.numbers import Bound
-from dllm.grammars.frontends.json_schema.strings import common
+from dllm.grammars.frontends.json_schema.spelling import common
 from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import Alt, And, Chars, Regex, Repeat, Seq
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.checks import MAX_COUNT, checked, counts, shown, too_many, wrong
 from dllm.grammars.frontends.json_schema.forms import ArrayForm, Form, ObjectForm, Wanted
+from dllm.grammars.frontends.json_schema.reading import MAX_COUNT, checked, counts, shown, too_many, wrong
 from dllm.grammars.frontends.json_schema.references import inside
 
 Read = Callable[[Any, str], Wanted]

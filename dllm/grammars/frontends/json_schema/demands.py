@@ -8,16 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dllm.errors import GrammarError, nearest
-from dllm.grammars.frontends.json_schema.checks import (
-    TYPES,
-    checked,
-    numbers,
-    shown,
-    strings,
-    telling,
-    wrong,
-)
-from dllm.grammars.frontends.json_schema.containers import arrays, objects
+from dllm.grammars.frontends.json_schema.arrays import arrays, objects
 from dllm.grammars.frontends.json_schema.forms import (
     ANYTHING,
     NEVER,
@@ -30,6 +21,15 @@ from dllm.grammars.frontends.json_schema.forms import (
     WordForm,
     has_text,
     meet_all,
+)
+from dllm.grammars.frontends.json_schema.reading import (
+    TYPES,
+    checked,
+    numbers,
+    shown,
+    strings,
+    telling,
+    wrong,
 )
 from dllm.grammars.frontends.json_schema.references import References, inside
 
