@@ -1,0 +1,186 @@
+r"""Strings: their keywords, what a schema asks of one, and their lexemes. All is said of the meant text.
+
+A text whose value is valid is rejected where
+
+- *escape*: a printable ASCII character other than `"`, `\` and `/` is written as an escape (`\u0041`); or a string with
+  a length bound above 4 has `\uXXXX` at all; or there is half a surrogate pair;
+- *pattern*: ECMA-262 and Python do not both match the text (`\d`, `\w`, `\s` outside ASCII, `$` before a line end);
+- *format*: it is asserted, which by default it is not; leap seconds, quoted local parts and address literals in e-mail
+  addresses are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Self
+
+from dllm.grammars.frontends.json_schema.formats import FORMATS
+from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, fits, lower, narrowed
+from dllm.grammars.frontends.json_schema.productions import Body, Productions, choice
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
+from dllm.grammars.frontends.json_schema.spelling import (
+    STRING,
+    WITHOUT_ESCAPES,
+    as_json,
+    common,
+    quoted,
+    quoted_text,
+)
+from dllm.grammars.frontends.pattern import parse_pattern
+from dllm.grammars.regex import ANY, Alt, And, Chars, Regex, Repeat, Seq, alt, repeat
+from dllm.grammars.tables.automata import Dfa, dfa
+from dllm.grammars.tables.steps import DEAD
+
+ESCAPES_UP_TO = 4
+"""Above this bound of a length, `\\uXXXX` is left out, which spares 15 of 24 states for each character."""
+
+
+@dataclass(frozen=True, slots=True)
+class StringForm(Form):
+    """Strings.
+
+    Attributes:
+        patterns: the text is in all of them.
+        low, high: bounds of its length in characters.
+        texts: if not None, one of these; they already satisfy all else.
+    """
+
+    TYPES: ClassVar = ("string",)
+    patterns: tuple[Regex, ...] = ()
+    low: int = 0
+    high: int | None = None
+    texts: tuple[str, ...] | None = None
+
+    @classmethod
+    def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
+        found = tuple(dict.fromkeys(value for value in values if isinstance(value, str)))
+        return [cls(texts=found)] if found else []
+
+    def meet(self, other: Self) -> Self | None:
+        low, high = max(self.low, other.low), lower(self.high, other.high)
+        form = type(self)(tuple(dict.fromkeys(self.patterns + other.patterns)), low, high)
+        if self.texts is None and other.texts is None:
+            return form if fits(low, high) else None
+        texts = self.texts if self.texts is not None else other.texts or ()
+        if other.texts is not None:
+            texts = tuple(text for text in texts if text in other.texts)
+        texts = tuple(text for text in texts if form._allows(text))
+        return type(self)(texts=texts) if texts else None
+
+    def _allows(self, text: str) -> bool:
+        fitting = self.low <= len(text) and (self.high is None or len(text) <= self.high)
+        return fitting and all(_matches(tree, text) for tree in self.patterns)
+
+    def possible(self, context: Context) -> bool:
+        return self._has_text()
+
+    def _has_text(self) -> bool:
+        if not self.patterns or (self == StringForm(self.patterns[:1]) and self.patterns[0] in FORMATS.values()):
+            return True
+        machine = _machine(StringForm(self.patterns)._tree())
+        after: dict[int, set[int]] = {}
+        states, length = {0}, 0
+        while states:  # where texts of this length lead; from every state some text is accepted
+            if length >= self.low and (self.high is None or any(machine.accepts[state] for state in states)):
+                return self.high is not None or any(machine.accepts)
+            if length == self.high:
+                return False
+            for state in states - after.keys():
+                after[state] = _after_character(machine, state)
+            states, length = set().union(*(after[state] for state in states)), length + 1
+        return False
+
+    def _tree(self) -> Regex:
+        """The texts that satisfy patterns and bounds."""
+        trees = list(self.patterns)
+        if self.low or self.high is not None or not trees:
+            trees.append(repeat(ANY, self.low, self.high))
+        found = trees[0]
+        for tree in trees[1:]:
+            found = And(found, tree)
+        return found
+
+    def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        return [(grammar.terminal(*self._lexeme()),)]
+
+    def _lexeme(self) -> tuple[str, Regex]:
+        """A name for messages, and the spellings."""
+        if self.texts is not None:
+            return choice(map(as_json, self.texts)), alt(*map(quoted_text, self.texts))
+        if self == StringForm():
+            return "STRING", STRING
+        name = next((name for name, tree in FORMATS.items() if (tree,) == self.patterns), "string")
+        short = max(self.low, self.high or 0) <= ESCAPES_UP_TO
+        plain = replace(self, patterns=(*self.patterns, repeat(WITHOUT_ESCAPES)))
+        return name.upper().replace("-", "_"), quoted(self._tree(), escapes=short or not plain._has_text())
+
+
+@lru_cache(maxsize=256)
+def _machine(tree: Regex) -> Dfa:
+    return dfa([tree])
+
+
+def _matches(tree: Regex, text: str) -> bool:
+    """Whether `text` is in `tree`. Texts that no UTF-8 can hold are in none."""
+    return bool(_machine(tree).matches(text.encode(errors="surrogatepass")))
+
+
+def _after_character(machine: Dfa, state: int) -> set[int]:
+    """The states after one more character."""
+    found: set[int] = set()
+    for byte in range(256):
+        ends = {int(machine.table[state, byte])}
+        for _ in range((byte >= 0xC0) + (byte >= 0xE0) + (byte >= 0xF0)):
+            ends = {int(end) for one in ends if one != DEAD for end in machine.table[one, 0x80:0xC0]}
+        found |= ends
+    return found - {DEAD}
+
+
+def _pattern(schema: Schema, found: Forms) -> Forms:
+    pattern = schema.value("pattern", str, "a regular expression")
+    what = f"JSON schema at {schema.place}: pattern"
+    # validators read patterns as ECMA-262 or as Python does: what both let through is valid for all of them
+    ecma = parse_pattern(pattern, ecma=True, search=True, what=what)
+    python = parse_pattern(pattern, ecma=False, search=True, what=what)
+    return _matching(schema, found, _in_both(ecma, python))
+
+
+def _in_both(left: Regex, right: Regex) -> Regex:
+    """Texts of both. Trees of one shape, as one pattern gives, are met set by set: far cheaper than an intersection.
+
+    That keeps only texts that go the same way through both trees, which is no more than both allow.
+    """
+    if left == right:
+        return left
+    match left, right:
+        case Chars(one), Chars(other):
+            return Chars(common(one, other))
+        case Seq(one), Seq(other) if len(one) == len(other):
+            return Seq(tuple(map(_in_both, one, other)))
+        case Alt(one), Alt(other) if len(one) == len(other):
+            return Alt(tuple(map(_in_both, one, other)))
+        case Repeat(one, low, high), Repeat(other) if (low, high) == (right.low, right.high):
+            return Repeat(_in_both(one, other), low, high)
+    return And(left, right)
+
+
+def _format(schema: Schema, found: Forms) -> Forms:
+    name = schema.told["format"]
+    if not isinstance(name, str) or name not in FORMATS:
+        legal = ", ".join(FORMATS)
+        raise schema.wrong("format", f"one of {legal} (no other is supported: say it with pattern)")
+    return _matching(schema, found, FORMATS[name])
+
+
+def _matching(schema: Schema, found: Forms, tree: Regex) -> Forms:
+    return found if schema.context.wide else narrowed(found, StringForm((tree,)))
+
+
+KEYWORDS = {
+    "minLength": Keyword(lambda schema, found: narrowed(found, StringForm(low=schema.count("minLength")))),
+    "maxLength": Keyword(lambda schema, found: narrowed(found, StringForm(high=schema.count("maxLength")))),
+    "pattern": Keyword(_pattern),
+    "format": Keyword(_format),
+}
