@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, narrowed
@@ -40,6 +40,7 @@ _NATURAL = alt(chars("0"), seq(chars("", ("1", "9")), repeat(_DIGIT)))
 _SHORT = alt(chars("0"), seq(chars("", ("1", "9")), repeat(_DIGIT, 0, EXACT_DIGITS - 1)))
 _FRACTION = seq(literal("."), plus(_DIGIT))
 _MINUS = literal("-")
+_N = TypeVar("_N", int, Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +228,7 @@ def _wholes(low: int | None, high: int | None, step: int = 1) -> Regex:
         short = _SHORT if found == _NATURAL else And(found, _SHORT)
         return alt(found, seq(short, _ZEROS))
 
-    ways: list[Regex] = []
-    if high is None or high >= 0:
-        ways.append(magnitudes(max(low or 0, 0), high))
-    if low is None or low <= 0:
-        ways.append(seq(_MINUS, magnitudes(max(-(high or 0), 0), None if low is None else -low)))
-    return alt(*ways)
+    return _signed(low, high, 0, magnitudes)
 
 
 def _decimals(low: Decimal | None, high: Decimal | None) -> Regex:
@@ -242,11 +238,15 @@ def _decimals(low: Decimal | None, high: Decimal | None) -> Regex:
         above = _decimal_at_least(least)
         return above if most is None else And(above, _decimal_at_most(most))
 
-    zero = Decimal(0)
+    return _signed(low, high, Decimal(0), magnitudes)
+
+
+def _signed(low: _N | None, high: _N | None, zero: _N, magnitudes: Callable[[_N, _N | None], Regex]) -> Regex:
+    """Numbers within inclusive bounds, where `magnitudes` has those from 0 on without their sign."""
     ways: list[Regex] = []
-    if high is None or high >= 0:
+    if high is None or high >= zero:
         ways.append(magnitudes(max(low or zero, zero), high))
-    if low is None or low <= 0:
+    if low is None or low <= zero:
         ways.append(seq(_MINUS, magnitudes(max(-(high or zero), zero), None if low is None else -low)))
     return alt(*ways)
 
