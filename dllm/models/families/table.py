@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dllm.errors import ModelError, nearest
 from dllm.models.families.a2d import A2D_LLAMA, A2D_QWEN2, A2D_QWEN3
+from dllm.models.families.config import ConfigReader
 from dllm.models.families.dream import DREAM
 from dllm.models.families.dream_reasoner import DREAM_REASONER
-from dllm.models.families.family import Row, Settings
+from dllm.models.families.family import AnyFamily
 from dllm.models.families.fast_dllm_v2 import FAST_DLLM_V2
 from dllm.models.families.illada import ILLADA
 from dllm.models.families.llada import LLADA
@@ -18,27 +19,27 @@ from dllm.models.families.llada_moe import LLADA_MOE
 from dllm.models.families.modernbert import MODERNBERT
 from dllm.models.families.sdar import SDAR
 
-TABLE: tuple[Row, ...] = (
+TABLE: tuple[AnyFamily, ...] = (
     *(LLADA, LLADA_MOE, LLADA2, DREAM, SDAR, FAST_DLLM_V2, A2D_QWEN3, A2D_QWEN2, A2D_LLAMA),
     *(ILLADA, DREAM_REASONER, MODERNBERT),
 )
-FAMILIES: dict[str, Row] = {name: family for family in TABLE for name in family.architectures}
+FAMILIES: dict[str, AnyFamily] = {name: family for family in TABLE for name in family.architectures}
 
 
-def family_of(settings: Settings) -> Row:
+def family_of(config: ConfigReader) -> AnyFamily:
     """The family of a checkpoint.
 
     Raises:
         ModelError: `architectures` is missing or names none that is known.
     """
-    architectures = settings.get("architectures")
+    architectures = config.get("architectures")
     if not isinstance(architectures, list) or not architectures or not isinstance(architectures[0], str):
-        raise ModelError(f"{settings.source}: 'architectures' is {architectures!r}; it must be like ['LLaDAModelLM']")
+        raise ModelError(f"{config.source}: 'architectures' is {architectures!r}; it must be like ['LLaDAModelLM']")
     name = architectures[0]
     if name not in FAMILIES:
-        never = "Code that comes with a checkpoint is never run. " if "auto_map" in settings.values else ""
+        never = "Code that comes with a checkpoint is never run. " if "auto_map" in config.values else ""
         raise ModelError(
-            f"{settings.source}: architecture {name!r} is not one of {', '.join(FAMILIES)}.{nearest(name, FAMILIES)} "
+            f"{config.source}: architecture {name!r} is not one of {', '.join(FAMILIES)}.{nearest(name, FAMILIES)} "
             f"{never}Any other model can be passed as an object with logits(), see dllm.models.base.Denoiser"
         )
     return FAMILIES[name]
