@@ -42,7 +42,7 @@ def load_model(
     block_length: int | None = None,
     quantize: str | None = None,
 ) -> Network:
-    """Load a checkpoint into the native modules, or into transformers' own where the family's row says so.
+    """Load a checkpoint into the native modules, or into transformers' own where the family says so.
 
     Tensors are read one at a time, so memory peaks at the weights plus one tensor. Loading is strict: a tensor that is
     missing, left over, stored twice or of another shape is an error.

@@ -47,7 +47,7 @@ class BlockCausal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What every row of the table of families says.
+    """What every family says.
 
     Attributes:
         name: for messages.
@@ -93,7 +93,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family(Published):
-    """A row whose network is the native one.
+    """A family whose network is the native one.
 
     Attributes:
         spec: reads the config; refuses what is not implemented.
@@ -117,7 +117,7 @@ class Family(Published):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BorrowedFamily(Published):
-    """A row whose network is transformers' own class of the architecture's name; see `dllm.models.borrowed`.
+    """A family whose network is transformers' own class of the architecture's name; see `dllm.models.borrowed`.
 
     Row i of its logits must predict position i, under full attention.
 

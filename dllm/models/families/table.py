@@ -5,24 +5,28 @@
 
 from __future__ import annotations
 
-from dllm.errors import ModelError, nearest
-from dllm.models.families.a2d import A2D_LLAMA, A2D_QWEN2, A2D_QWEN3
-from dllm.models.families.config import ConfigReader
-from dllm.models.families.dream import DREAM
-from dllm.models.families.dream_reasoner import DREAM_REASONER
-from dllm.models.families.family import AnyFamily
-from dllm.models.families.fast_dllm_v2 import FAST_DLLM_V2
-from dllm.models.families.illada import ILLADA
-from dllm.models.families.llada import LLADA
-from dllm.models.families.llada2 import LLADA2
-from dllm.models.families.llada_moe import LLADA_MOE
-from dllm.models.families.modernbert import MODERNBERT
-from dllm.models.families.sdar import SDAR
+from importlib import import_module
 
-TABLE: tuple[AnyFamily, ...] = (
-    *(LLADA, LLADA_MOE, LLADA2, DREAM, SDAR, FAST_DLLM_V2, A2D_QWEN3, A2D_QWEN2, A2D_LLAMA),
-    *(ILLADA, DREAM_REASONER, MODERNBERT),
+from dllm.errors import ModelError, nearest
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import AnyFamily
+
+FILES = (
+    *("llada", "llada_moe", "llada2", "dream", "sdar", "fast_dllm_v2", "a2d"),
+    *("illada", "dream_reasoner", "modernbert"),
 )
+"""The family files of this folder. What each declares is in the table, in this order, which messages follow."""
+
+
+def _declared() -> tuple[AnyFamily, ...]:
+    found: list[AnyFamily] = []
+    for file in FILES:
+        module = import_module(f"dllm.models.families.{file}")
+        found += [one for one in vars(module).values() if isinstance(one, AnyFamily) and one not in found]
+    return tuple(found)
+
+
+TABLE = _declared()
 FAMILIES: dict[str, AnyFamily] = {name: family for family in TABLE for name in family.architectures}
 
 
