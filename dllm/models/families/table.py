@@ -11,7 +11,7 @@ from dllm.errors import ModelError, nearest
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import AnyFamily
 
-FILES = (
+FAMILY_FILES = (
     *("llada", "llada_moe", "llada2", "dream", "sdar", "fast_dllm_v2", "a2d"),
     *("illada", "dream_reasoner", "modernbert"),
 )
@@ -20,7 +20,7 @@ FILES = (
 
 def _declared() -> tuple[AnyFamily, ...]:
     found: list[AnyFamily] = []
-    for file in FILES:
+    for file in FAMILY_FILES:
         module = import_module(f"dllm.models.families.{file}")
         found += [one for one in vars(module).values() if isinstance(one, AnyFamily) and one not in found]
     return tuple(found)

@@ -37,8 +37,8 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """What one forward does.
+class RaggedTable:
+    """The rows of one forward.
 
     Attributes:
         table: the integers above, int64 on the CPU.
@@ -72,7 +72,7 @@ def rounded(count: int) -> int:
 
 def lay_out(
     rows: Sequence[RowInput], stores: Sequence[Store], lookback: int, *, bucket: bool, long: int | None = None
-) -> Layout:
+) -> RaggedTable:
     """Lay out `rows` (at least one), each with a store.
 
     Args:
@@ -109,7 +109,7 @@ def lay_out(
     wanted = sum(len(source) for source in sources)
     filler = torch.zeros(-wanted % HEAD_ROWS, dtype=torch.long)
     table = torch.cat([flat.flatten(), facts.flatten(), *sources, filler])
-    return Layout(
+    return RaggedTable(
         table=table,
         tokens=tokens,
         rows=size,
