@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
-from dllm.arguments import in_range, whole
+from dllm.arguments import in_range, refuse_unknown, whole
 from dllm.cache import Cache, as_cache
 from dllm.errors import ConfigError
 from dllm.grammars.grammar import Grammar
@@ -30,6 +31,25 @@ class _UnaskedStr(Unasked, str):
 BLOCK_LENGTH, SCHEDULER = _UnaskedInt(Usual().block_length), _UnaskedStr(Usual().scheduler)
 
 
+T = TypeVar("T")
+
+
+def _by_name(cls: type[T]) -> type[T]:
+    """The dataclass with a `ConfigError` for values without a name, and for names that only other programs have."""
+    init = cls.__init__
+
+    @wraps(init)
+    def checked(self: T, *args: Any, **values: Any) -> None:
+        if args:
+            raise ConfigError(f"{cls.__name__} takes its values by name, as in {cls.__name__}(max_new_tokens=64)")
+        refuse_unknown(cls.__name__, values, inspect.signature(cls).parameters)
+        init(self, **values)
+
+    type.__setattr__(cls, "__init__", checked)
+    return cls
+
+
+@_by_name
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
     """How to denoise one request. Frozen: share it between requests freely.
@@ -130,6 +150,13 @@ class SamplingParams:
         values = [getattr(self, one.name) for one in fields(self)]
         return tuple((value, isinstance(value, Unasked)) for value in values)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, as JSON takes it: components as their specs, a grammar as its name."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        plain = (int, float, str, type(None))
+        shown = {name: value if isinstance(value, plain) else str(value) for name, value in values.items()}
+        return {**shown, "stop": list(self.stop)}
+
     def settled(self, usual: Usual) -> SamplingParams:
         """With a model's usual block length and scheduler where none was asked for."""
         unasked = [one.name for one in fields(self) if isinstance(getattr(self, one.name), Unasked)]
@@ -153,7 +180,7 @@ def params_of(params: Any, count: int) -> list[SamplingParams]:
     if isinstance(shared, SamplingParams):
         return [shared] * count
     if not isinstance(shared, Sequence) or not all(isinstance(one, SamplingParams) for one in shared):
-        raise ConfigError(f"params={shared!r} must be a SamplingParams or a list of them")
+        raise ConfigError(f"params={shared!r:.80} must be a SamplingParams or a list of them")
     if len(shared) != count:
         raise ConfigError(f"params has {len(shared)} entries for {count} prompts; give one for all, or one a prompt")
     return list(shared)

@@ -20,11 +20,13 @@ from dllm.engine.document import Hole, Piece, is_ids
 from dllm.engine.row import Row, RowSpec, StopCheck
 from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError, PromptError
+from dllm.models.base import name_of
 from dllm.outputs import FinishReason, RequestOutput
 from dllm.params import SamplingParams
 from dllm.sampling.proposals import Shape
 from dllm.schedulers import Scheduler
 from dllm.tokenizer import Tokenizer
+from dllm.trace import Trace
 from dllm.views import CanvasView
 
 
@@ -87,7 +89,15 @@ class Setup:
             eos_token_ids=eos_token_ids,
             stored=torch.full_like(canvas, -1),
         )
-        return Row(spec, view)
+        trace = Trace(
+            prompt_length=prompt_length,
+            mask_token_id=engine.mask_token_id,
+            model=name_of(engine.model),
+            params=params.to_dict(),
+        )
+        row = Row(spec, view, trace=trace)
+        row.trace.canvas = row.canvas.tolist()  # with what the scheduler has planted
+        return row
 
     def hold(self, row: Row, *, ends: bool, advise: bool = True) -> None:
         """Hold a row to the grammar asked for, if any.
@@ -199,7 +209,7 @@ class Answer:
             prompt_token_ids=self.prompt,
             finish_reason=self.row.finish_reason or "length",
             stats=replace(self.row.stats, tokens=len(ids) - planted),
-            trace=self.row.trace,
+            trace=self.setup.engine.with_texts(self.row.trace),
             seed=self.row.view.seed,
         )
 
@@ -267,7 +277,7 @@ class Document:
             prompt_token_ids=self.given,
             finish_reason=self.row.finish_reason or "length",
             stats=replace(self.row.stats, tokens=self.row.view.total),
-            trace=self.row.trace,
+            trace=self.setup.engine.with_texts(self.row.trace),
             holes=holes,
             seed=self.row.view.seed,
         )

@@ -118,6 +118,8 @@ def _choice(row: Row, view: StepView) -> tuple[Tensor, bool]:
             done, row.state = scheduler.finishes(view, row.state)
             if done:
                 return left, True
+    if not bool(view.active.any()):  # the row lingers on a block without masks: there is nothing to choose among
+        return view.active, False
     answer = scheduler.select(view, row.state)
     mask = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else None
     # a scheduler may come from outside, and a 0/1 mask would index, not choose
@@ -156,8 +158,9 @@ def _close(row: Row) -> None:
             row.cut(view.prompt_length + keep)
             row.finish_reason = "stop"
     if row.finish_reason is None and row.full:
-        answer = view.canvas[: spec.keep]
-        ended = len(answer) == len(view.canvas) and int(answer[-1]) in view.eos_token_ids
+        # an end has cut the canvas, committed or foreseen by the scheduler, or stands at the very last position
+        ended = len(view.canvas) < (spec.keep or 0)
+        ended = ended or (len(view.canvas) == spec.keep and int(view.canvas[-1]) in view.eos_token_ids)
         row.finish_reason = "stop" if ended else spec.when_full
     if row.finish_reason is not None:
         row.lanes = []

@@ -67,6 +67,8 @@ class Grammar:
         """One of these texts."""
         from dllm.grammars.frontends.choices import rules_from_choices
 
+        if isinstance(choices, str):
+            raise GrammarError(f"choices={choices!r:.60} must be a list of texts; for one text write [{choices!r:.40}]")
         return cls(rules_from_choices(list(choices)), "choices")
 
     @classmethod
@@ -125,6 +127,9 @@ class Grammar:
 
 
 def _encoded(text: str) -> bytes:
+    if not isinstance(text, str):
+        hint = "; decode it first" if isinstance(text, bytes) else ""
+        raise GrammarError(f"a grammar is about texts, not {type(text).__name__} ({text!r:.40}){hint}")
     try:
         return text.encode()
     except UnicodeEncodeError as error:
