@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
-from dllm.errors import ConfigError, nearest
+from dllm.errors import ArgumentError, ConfigError, nearest
 
 
 def whole(field: str, value: Any, low: int, high: int | None = None, *, optional: bool = False) -> Any:
@@ -76,7 +76,7 @@ FOREIGN = {
 
 
 def refuse_unknown(where: str, given: Iterable[str], legal: Iterable[str], elsewhere: Iterable[str] = ()) -> None:
-    """Raise ConfigError for names that `where` does not know, with the right spelling.
+    """Raise ArgumentError for names that `where` does not know, with the right spelling.
 
     Args:
         legal: the names it knows.
@@ -90,10 +90,10 @@ def refuse_unknown(where: str, given: Iterable[str], legal: Iterable[str], elsew
         if name in elsewhere or (meant is not None and meant not in legal and elsewhere):
             written = meant or name
             written += "" if "=" in written else "=..."
-            raise ConfigError(
+            raise ArgumentError(
                 f"{where} has no argument {name!r}: what concerns sampling goes into the parameters, as in "
                 f"{where}(..., SamplingParams({written}))"
             )
         if meant is not None:
-            raise ConfigError(f"{where} has no argument {name!r}; here it is {meant}")
-        raise ConfigError(f"{where} has no argument {name!r}.{nearest(name, legal)} Known: {', '.join(legal)}")
+            raise ArgumentError(f"{where} has no argument {name!r}; here it is {meant}")
+        raise ArgumentError(f"{where} has no argument {name!r}.{nearest(name, legal)} Known: {', '.join(legal)}")

@@ -35,15 +35,13 @@ T = TypeVar("T")
 
 
 def _by_name(cls: type[T]) -> type[T]:
-    """The dataclass with a `ConfigError` for values without a name, and for names that only other programs have."""
+    """The dataclass with a `ConfigError` for names that it does not have; those of other programs are translated."""
     init = cls.__init__
 
     @wraps(init)
     def checked(self: T, *args: Any, **values: Any) -> None:
-        if args:
-            raise ConfigError(f"{cls.__name__} takes its values by name, as in {cls.__name__}(max_new_tokens=64)")
         refuse_unknown(cls.__name__, values, inspect.signature(cls).parameters)
-        init(self, **values)
+        init(self, *args, **values)
 
     type.__setattr__(cls, "__init__", checked)
     return cls
