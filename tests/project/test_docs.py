@@ -23,7 +23,7 @@ def test_python(block, tmp_path):
     run = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert run.returncode == 0, run.stderr
     # what a print is said to show (a comment behind it) is what it shows
-    said = re.findall(r"^print\(.*\)\s+# (.+)$", block, re.M)
+    said = re.findall(r"^print\(.*\)[ \t]+# (.+)$", block, re.M)
     for line in said:
         assert line in run.stdout, f"{line!r} not in {run.stdout!r}"
 
