@@ -31,7 +31,7 @@ from dllm import Grammar, GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.masks import Possible
-from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import Vocabulary, vocabulary, vocabulary_of
 from dllm.hub import TINY, resolve_folder
 from dllm.tokenizer import Tokenizer
@@ -79,7 +79,7 @@ def cut(ids: Sequence[int], pattern: Pattern, rng: random.Random) -> list[int]:
     return found
 
 
-def masks(compiled: Compiled, canvas: Canvas, count: int, rng: random.Random) -> None:
+def masks(compiled: CompiledGrammar, canvas: Canvas, count: int, rng: random.Random) -> None:
     """Those of `count` masked positions."""
     possible = Possible(compiled, canvas)
     masked = [at for at, token in enumerate(canvas.ids) if token == MASK]
@@ -95,7 +95,7 @@ def timed(work: Callable[[], object]) -> tuple[float, object]:
     return 1000 * (time.perf_counter() - began), found
 
 
-def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) -> list[list[float]]:
+def measure(compiled: CompiledGrammar, ids: list[int], pattern: Pattern, count: int) -> list[list[float]]:
     """Cold check, cold masks, next check, next masks: times of `count` canvases; then those that were not found out."""
     columns: list[list[float]] = [[], [], [], [], []]
     for seed in range(count):
@@ -121,7 +121,7 @@ def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) ->
     return columns
 
 
-def blockwise(compiled: Compiled, ids: list[int]) -> tuple[float, float, float]:
+def blockwise(compiled: CompiledGrammar, ids: list[int]) -> tuple[float, float, float]:
     """Mean and largest milliseconds of a commit, and mean milliseconds of the masks of a step of 8 commits."""
     room = len(ids) + 8
     state = GrammarConstraint.start(compiled, Canvas((MASK,) * room, ends=True), 0, (len(compiled.table.group_of) - 1,))
@@ -171,7 +171,7 @@ def main() -> None:
     words, encode = load(given.vocabulary)
     idle = peak()
     schema = json.loads((TEXTS / "order.schema.json").read_text())
-    small = Compiled.make(Grammar.from_choices(["a b"]).rules, words)  # compiles the loops, or loads them
+    small = CompiledGrammar.make(Grammar.from_choices(["a b"]).rules, words)  # compiles the loops, or loads them
     measure(small, encode(b"a b"), 0.5, 20)
     jobs = [
         ("cpp", Grammar.builtin("cpp"), [text for text in given.texts if text.endswith(".cpp")]),

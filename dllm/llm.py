@@ -5,55 +5,29 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import torch
 
-from dllm.engine.answer import AnswerDraft, check_chat
-from dllm.engine.document import Part, is_ids
+from dllm.engine.answer import AnswerDraft
+from dllm.engine.document import Hole, Part, is_ids
 from dllm.engine.infill import DocumentDraft
-from dllm.engine.run import OnError, run, stream
-from dllm.engine.text_model import Engine
+from dllm.engine.run import Either, OnError, Raising, Returning, run, stream
+from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError, DllmError, PromptError
+from dllm.hub import resolve_folder
 from dllm.models.adapters import as_denoiser
-from dllm.models.loading import load_model, resolve_folder
-from dllm.outputs import Hole, RequestOutput, StepEvent
+from dllm.models.base import usual_of
+from dllm.models.loading import load_model
+from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.tokenizer import as_tokenizer, tokenizer_of
+from dllm.tokenizer import Message, as_tokenizer, tokenizer_of
 
 if TYPE_CHECKING:
     from dllm.grammars.tables.vocabulary import Vocabulary
 
 Prompt = str | Sequence[int]
 Params = SamplingParams | Sequence[SamplingParams] | None
-Message = Mapping[str, Any]
-
-
-class Common(TypedDict, total=False):
-    """Keywords that `generate`, `chat` and `infill` share."""
-
-    max_batch_size: int | None
-    progress: bool | None
-
-
-class Options(Common, total=False):
-    """With these an error is raised."""
-
-    on_error: Literal["raise"]
-
-
-class Returning(Common):
-    """With these an error is returned in the place of the output."""
-
-    on_error: Required[Literal["return"]]
-
-
-class Either(Common, total=False):
-    """Where types cannot tell one document from a list of them."""
-
-    on_error: OnError
-
-
 _HINT = " (of an array: .tolist())"
 
 
@@ -107,16 +81,15 @@ class LLM:
                     "dtype, device, device_map, revision and quantize apply to folders and Hub ids; move the object"
                 )
             self.model = as_denoiser(model, mask_token_id=mask_token_id)
-        family = getattr(self.model, "family", None)
-        template, variables = (family.chat_template, family.template_variables) if family else (None, {})
-        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, template)
-        if self.tokenizer is not None and variables:
+        usual = usual_of(self.model)
+        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, usual.chat_template)
+        if self.tokenizer is not None and usual.template_variables:
             self.tokenizer = copy.copy(self.tokenizer)  # it may be another model's too
-            self.tokenizer.template_variables = {**variables, **self.tokenizer.template_variables}
+            self.tokenizer.template_variables = {**usual.template_variables, **self.tokenizer.template_variables}
         if self.model.mask_token_id is None and self.tokenizer is not None:
             named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))
             self.model = as_denoiser(self.model, mask_token_id=named)
-        self.engine = Engine(self.model, self.tokenizer)
+        self.engine = TextModel(self.model, self.tokenizer)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -126,11 +99,11 @@ class LLM:
     # a str is also a Sequence[str]: the first overload wins, here as at run time
     @overload
     def generate(  # type: ignore[overload-overlap]
-        self, prompts: str | list[int], params: Params = ..., **options: Unpack[Options]
+        self, prompts: str | list[int], params: Params = ..., **options: Unpack[Raising]
     ) -> RequestOutput: ...
     @overload
     def generate(
-        self, prompts: Sequence[Prompt], params: Params = ..., **options: Unpack[Options]
+        self, prompts: Sequence[Prompt], params: Params = ..., **options: Unpack[Raising]
     ) -> list[RequestOutput]: ...
     @overload
     def generate(  # type: ignore[overload-overlap]
@@ -169,14 +142,14 @@ class LLM:
         """
         single = isinstance(prompts, str) or is_ids(prompts)
         batch = [prompts] if single else _as_list(prompts, "prompts")
-        outputs = run(self.engine, AnswerDraft.check, batch, params, max_batch_size, progress, on_error)
+        outputs = run(self.engine, AnswerDraft.of, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     @overload
-    def chat(self, messages: Sequence[Message], params: Params = ..., **options: Unpack[Options]) -> RequestOutput: ...
+    def chat(self, messages: Sequence[Message], params: Params = ..., **options: Unpack[Raising]) -> RequestOutput: ...
     @overload
     def chat(
-        self, messages: Sequence[Sequence[Message]], params: Params = ..., **options: Unpack[Options]
+        self, messages: Sequence[Sequence[Message]], params: Params = ..., **options: Unpack[Raising]
     ) -> list[RequestOutput]: ...
     @overload
     def chat(
@@ -203,11 +176,11 @@ class LLM:
             raise PromptError("messages is empty; give at least one {'role': 'user', 'content': ...}")
         single = isinstance(messages[0], Mapping)
         batch = [messages] if single else list(messages)
-        outputs = run(self.engine, check_chat, batch, params, max_batch_size, progress, on_error)
+        outputs = run(self.engine, AnswerDraft.of_chat, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     @overload
-    def infill(self, document: str, params: Params = ..., **options: Unpack[Options]) -> RequestOutput: ...
+    def infill(self, document: str, params: Params = ..., **options: Unpack[Raising]) -> RequestOutput: ...
     @overload
     def infill(
         self, document: str, params: Params = ..., **options: Unpack[Returning]
@@ -242,16 +215,16 @@ class LLM:
         """
         single = _is_document(document)
         batch = [document] if single else _as_list(document, "documents")
-        outputs = run(self.engine, DocumentDraft.check, batch, params, max_batch_size, progress, on_error)
+        outputs = run(self.engine, DocumentDraft.of, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     def stream(self, prompt: Prompt, params: SamplingParams | None = None) -> Iterator[StepEvent]:
         """Continue one prompt, yielding what each step changed; the last event holds the output."""
-        return stream(self.engine, AnswerDraft.check, prompt, params)
+        return stream(self.engine, AnswerDraft.of, prompt, params)
 
     def stream_chat(self, messages: Sequence[Message], params: SamplingParams | None = None) -> Iterator[StepEvent]:
         """`chat`, step by step."""
-        return stream(self.engine, check_chat, messages, params)
+        return stream(self.engine, AnswerDraft.of_chat, messages, params)
 
     def stream_infill(
         self, document: str | Sequence[Part], params: SamplingParams | None = None
@@ -261,7 +234,7 @@ class LLM:
         Raises:
             ConfigError: several widths would have to be tried for a hole; a stream follows one canvas.
         """
-        return stream(self.engine, DocumentDraft.check, document, params)
+        return stream(self.engine, DocumentDraft.of, document, params)
 
 
 def _as_list(items: Any, what: str) -> list[Any]:

@@ -15,20 +15,27 @@ from dllm.models.base import Usual
 from dllm.schedulers import Scheduler, as_scheduler
 
 
-class _Length(int):
-    """The block length of requests that name none."""
+class Unasked:
+    """Marks a default: nobody has asked for the value, so a model may have a better one (`SamplingParams.settled`)."""
 
 
-class _Spec(str):
-    """The scheduler of requests that name none."""
+class _UnaskedInt(Unasked, int):
+    pass
 
 
-BLOCK_LENGTH, SCHEDULER = _Length(Usual().block_length), _Spec(Usual().scheduler)
+class _UnaskedStr(Unasked, str):
+    pass
+
+
+BLOCK_LENGTH, SCHEDULER = _UnaskedInt(Usual().block_length), _UnaskedStr(Usual().scheduler)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
     """How to denoise one request. Frozen: share it between requests freely.
+
+    The defaults of `block_length` and `scheduler` are marked as `Unasked`: a model that is used to something else gets
+    that. So they differ from the same value when it is written down, in comparisons too.
 
     Attributes:
         max_new_tokens: masks put behind the prompt; need not be a multiple of `block_length`.
@@ -77,7 +84,7 @@ class SamplingParams:
             "seed": whole("seed", self.seed, 0, optional=True),
             "n": whole("n", self.n, 1, 100_000),
         }
-        if not isinstance(self.block_length, _Length):
+        if not isinstance(self.block_length, Unasked):
             checked["block_length"] = whole("block_length", self.block_length, 1)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -111,7 +118,7 @@ class SamplingParams:
         _ = self.caching  # reads the spec now, so that a mistake is named here and not at the first request
 
     def __eq__(self, other: object) -> bool:
-        """Field by field; what nobody asked for differs from the same value asked for, as models may settle it."""
+        """Field by field; what nobody asked for differs from the same value asked for."""
         if not isinstance(other, SamplingParams):
             return NotImplemented
         return self._fields() == other._fields()
@@ -120,16 +127,13 @@ class SamplingParams:
         return hash(self._fields())
 
     def _fields(self) -> tuple[Any, ...]:
-        left = (isinstance(self.block_length, _Length), isinstance(self.scheduler, _Spec))
-        return (*left, *(getattr(self, one.name) for one in fields(self)))
+        values = [getattr(self, one.name) for one in fields(self)]
+        return tuple((value, isinstance(value, Unasked)) for value in values)
 
     def settled(self, usual: Usual) -> SamplingParams:
         """With a model's usual block length and scheduler where none was asked for."""
-        changes: dict[str, Any] = {}
-        if isinstance(self.block_length, _Length) and usual.block_length != self.block_length:
-            changes["block_length"] = usual.block_length
-        if isinstance(self.scheduler, _Spec) and usual.scheduler != self.scheduler:
-            changes["scheduler"] = usual.scheduler
+        unasked = [one.name for one in fields(self) if isinstance(getattr(self, one.name), Unasked)]
+        changes = {name: getattr(usual, name) for name in unasked if getattr(usual, name) != getattr(self, name)}
         return replace(self, **changes) if changes else self
 
     @cached_property

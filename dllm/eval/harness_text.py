@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dllm.arguments import whole
-from dllm.engine.stopping import first_stop
+from dllm.engine.answer import first_stop
 from dllm.errors import ConfigError, PromptError
 from dllm.eval.likelihood import Pair
 from dllm.tokenizer import Tokenizer

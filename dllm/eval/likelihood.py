@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dllm.engine.text_model import Engine
+from dllm.engine.text_model import TextModel
 from dllm.errors import ModelError
 from dllm.models.base import RowInput
 from dllm.sampling.noise import uniform
@@ -103,7 +103,7 @@ class Scorer:
     """
 
     def __init__(
-        self, engine: Engine, *, samples: int = 128, batch: int = 32, cfg_scale: float = 0.0, seed: int = 0
+        self, engine: TextModel, *, samples: int = 128, batch: int = 32, cfg_scale: float = 0.0, seed: int = 0
     ) -> None:
         self.engine = engine
         self.samples, self.batch, self.cfg_scale, self.seed = samples, batch, cfg_scale, seed

@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dllm import __version__
-from dllm.engine.text_model import Engine
+from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError
 from dllm.eval.costs import Costs, total
 from dllm.eval.generation_kwargs import read_kwargs
@@ -78,7 +78,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         self.batch_size = self.settings.batch_size
         self.max_length = longest_canvas(self.settings.max_length, self.llm.model.max_length)
         self._scorer = Scorer(
-            Engine(self.llm.model, self.tokenizer),
+            TextModel(self.llm.model, self.tokenizer),
             samples=self.settings.mc_num,
             batch=self.settings.mc_batch or self.batch_size,
             cfg_scale=self.settings.cfg_scale,

@@ -13,7 +13,7 @@ from dllm.grammars.explain.recogniser import Failure, Recogniser
 from dllm.grammars.rules import Rules
 
 if TYPE_CHECKING:
-    from dllm.grammars.tables.compiled import Compiled
+    from dllm.grammars.tables.compiled import CompiledGrammar
     from dllm.grammars.tables.vocabulary import Vocabulary
 
 
@@ -27,7 +27,7 @@ class Grammar:
 
     def __init__(self, rules: Rules, name: str = "grammar") -> None:
         self.rules, self.name = rules, name
-        self._compiled: dict[str, Compiled] = {}
+        self._compiled: dict[str, CompiledGrammar] = {}
 
     @classmethod
     def from_lark(cls, text: str, *, start: str = "start") -> Grammar:
@@ -114,13 +114,13 @@ class Grammar:
         """The first thing wrong with a text, or None if it belongs to the grammar."""
         return self._recogniser.failure(data)
 
-    def compile(self, vocabulary: Vocabulary) -> Compiled:
+    def compile(self, vocabulary: Vocabulary) -> CompiledGrammar:
         """The grammar made ready for a vocabulary; kept for the next time."""
         found = self._compiled.get(vocabulary.digest)
         if found is None:
-            from dllm.grammars.tables.compiled import Compiled
+            from dllm.grammars.tables.compiled import CompiledGrammar
 
-            found = self._compiled[vocabulary.digest] = Compiled.make(self.rules, vocabulary, self.digest)
+            found = self._compiled[vocabulary.digest] = CompiledGrammar.make(self.rules, vocabulary, self.digest)
         return found
 
 

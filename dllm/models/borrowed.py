@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dllm.errors import ModelError
 from dllm.models.adapters import LogitsAdapter
-from dllm.models.base import RowInput, RowKV, Usual
+from dllm.models.base import RowInput, RowKV
 from dllm.models.families.family import BorrowedFamily, Settings
 
 _ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_autoset")
@@ -51,7 +51,7 @@ class Borrowed(nn.Module):
         self.eos_token_ids: tuple[int, ...] = ()
         self.folder: Path | None = None
         self.id_sources: dict[str, str] = {}
-        self.usual = Usual(scheduler=family.scheduler)
+        self.usual = family.usual()
         self.module = _build(settings.get("architectures")[0], family.values(settings), settings.source)
         self.vocab_size = int(self._head.out_features)
         self.no_split = tuple(sorted(self.module._no_split_modules or ()))

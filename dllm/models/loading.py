@@ -23,8 +23,6 @@ from dllm.models.network.native import Backbone
 from dllm.models.network.packed import Fused, Linear, can_pack
 from dllm.progress import progress_bar
 
-__all__ = ["load_model", "resolve_folder"]
-
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 QUANTIZE = ("int8", "int4")
 Device = int | str | torch.device

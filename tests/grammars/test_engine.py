@@ -23,27 +23,27 @@ from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.lattice import build
 from dllm.grammars.search.placement import END, Thread
 from dllm.grammars.search.solve import UndecidedError, solve
-from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import vocabulary
 from tests.references.grammar_brute import World, random_rules, random_tokens
 
 OFFSET = 3
 
 
-def world_of(seed: int, most: int = 6, longest: int = 5) -> tuple[World, Compiled] | None:
+def world_of(seed: int, most: int = 6, longest: int = 5) -> tuple[World, CompiledGrammar] | None:
     """A random world and what the engine makes of it; None where the grammar has no text."""
     rng = random.Random(seed)
     rules = random_rules(rng)
     tokens = random_tokens(rng, rules, most)
     try:
-        return World(rules, tokens, longest), Compiled.make(rules, vocabulary([*tokens, None, None]))
+        return World(rules, tokens, longest), CompiledGrammar.make(rules, vocabulary([*tokens, None, None]))
     except GrammarError:
         return None
 
 
 def worlds(
     first: int, count: int, most: int = 6, longest: int = 5, least: int = 1
-) -> Iterator[tuple[int, World, Compiled]]:
+) -> Iterator[tuple[int, World, CompiledGrammar]]:
     """The first `count` worlds from a seed on in which `least` sentences are possible."""
     seed, found = first, 0
     while found < count:
@@ -64,7 +64,7 @@ def random_canvas(rng: random.Random, world: World) -> list[int]:
     return [MASK if rng.random() < 0.6 else rng.choice(world.usable) for _ in range(length)]
 
 
-def started(world: World, compiled: Compiled, ids: Sequence[int], ends: bool) -> GrammarConstraint | None:
+def started(world: World, compiled: CompiledGrammar, ids: Sequence[int], ends: bool) -> GrammarConstraint | None:
     """The engine on a canvas, behind a prompt of OFFSET tokens; the last two ids end the text."""
     eos = [len(world.tokens), len(world.tokens) + 1] if ends else []
     try:
@@ -162,7 +162,7 @@ def check_joint_commits(rng: random.Random, world: World, held: GrammarConstrain
 # --- one canvas at a time ---------------------------------------------------------------------------------------------
 
 
-def check_completability(world: World, compiled: Compiled, ids: Sequence[int], ends: bool, note: object) -> bool:
+def check_completability(world: World, compiled: CompiledGrammar, ids: Sequence[int], ends: bool, note: object) -> bool:
     thread = solve(compiled, Canvas(tuple(ids), ends))
     assert (thread is not None) == world.completable(ids, ends), (note, ids, ends)
     if thread is not None:
@@ -202,7 +202,7 @@ def test_on_every_canvas_of_up_to_three_tokens_under_grammars_by_hand(name):
     """Six tokens; and random canvases of up to four."""
     text, tokens = BY_HAND[name]
     rules, rng = rules_from_lark(text), random.Random(name)
-    world, compiled = World(rules, tokens, 4), Compiled.make(rules, vocabulary([*tokens, None, None]))
+    world, compiled = World(rules, tokens, 4), CompiledGrammar.make(rules, vocabulary([*tokens, None, None]))
     answers = [
         check_completability(world, compiled, ids, ends, name)
         for length, ends in itertools.product(range(4), (False, True))
@@ -438,14 +438,14 @@ def test_a_search_with_a_limit_gives_up_and_never_says_no_for_yes(first):
 def test_a_long_text_does_not_use_up_the_limit(monkeypatch):
     """A token that is given makes a node or two; the limit is for what is hidden."""
     monkeypatch.setattr(solve_module, "LIMIT", 40)
-    compiled = Compiled.make(rules_from_lark('start: ("a" | "b")*'), vocabulary([b"a", b"b", None]))
+    compiled = CompiledGrammar.make(rules_from_lark('start: ("a" | "b")*'), vocabulary([b"a", b"b", None]))
     assert solve(compiled, Canvas((*[0, 1] * 200, MASK, MASK), False)) is not None
     with pytest.raises(UndecidedError):
         solve(compiled, Canvas((*[0, 1] * 200, MASK, MASK), False), 40)
 
 
 def test_a_commit_outside_of_the_canvas_is_a_mistake_of_the_caller():
-    compiled = Compiled.make(rules_from_lark('start: ("a" | "b")*'), vocabulary([b"a", b"b", None]))
+    compiled = CompiledGrammar.make(rules_from_lark('start: ("a" | "b")*'), vocabulary([b"a", b"b", None]))
     held = GrammarConstraint.start(compiled, Canvas((MASK, MASK), False), OFFSET, ())
     assert len(repr(held)) < 500  # of its tables, only the names
     for position in (OFFSET - 1, OFFSET + 2):
@@ -468,7 +468,7 @@ def test_a_canvas_says_where_its_gaps_are_and_where_an_end_may_stand():
 
 def test_an_end_jointly_with_tokens_behind_it_commits_nothing_behind_it():
     rules = rules_from_lark('start: "a"+ "b"?')
-    compiled = Compiled.make(rules, vocabulary([b"a", b"b", b"c", None]))
+    compiled = CompiledGrammar.make(rules, vocabulary([b"a", b"b", b"c", None]))
     held = GrammarConstraint.start(compiled, Canvas((MASK,) * 5, True), 2, [3])
     after = held.commit({2: 0, 5: 3, 6: 2})
     assert after is not None and after.canvas == Canvas((0, MASK, MASK), True)
@@ -481,7 +481,7 @@ def test_an_end_jointly_with_tokens_behind_it_commits_nothing_behind_it():
 
 def test_an_end_stands_in_the_last_run_of_masks_only():
     rules = rules_from_lark('start: "a"+')
-    compiled = Compiled.make(rules, vocabulary([b"a", None]))
+    compiled = CompiledGrammar.make(rules, vocabulary([b"a", None]))
     held = GrammarConstraint.start(compiled, Canvas((0, MASK, 0, MASK, MASK), True), 0, [1])
     assert held.allowed(torch.tensor([1, 3, 4]))[:, 1].tolist() == [False, True, True]
     assert held.commit({1: 1}) is None and held.commit({3: 1}) is not None
@@ -493,7 +493,7 @@ def test_an_end_stands_in_the_last_run_of_masks_only():
 
 def test_a_constraint_is_not_changed_by_what_is_asked_of_it():
     rules = rules_from_lark('start: "(" start? ")" start?')
-    compiled = Compiled.make(rules, vocabulary([b"(", b")", None]))
+    compiled = CompiledGrammar.make(rules, vocabulary([b"(", b")", None]))
     held = GrammarConstraint.start(compiled, Canvas((MASK,) * 6, True), 0, [2])
     before, exact = (held.canvas, witness_of(held)), held.allowed(torch.arange(6), exact=True)
     after = held.commit({0: 0, 3: 1})
@@ -505,11 +505,11 @@ def test_a_constraint_is_not_changed_by_what_is_asked_of_it():
 
 def test_what_is_refused_is_searched_for_once_and_answers_for_all_alike(monkeypatch: pytest.MonkeyPatch):
     rules = rules_from_lark('start: NAME "=" NUMBER\nNAME: /[a-c]+/\nNUMBER: /[0-9]+/')
-    compiled = Compiled.make(rules, vocabulary([b"a", b"b", b"c", b"1", b"="]))
+    compiled = CompiledGrammar.make(rules, vocabulary([b"a", b"b", b"c", b"1", b"="]))
     held = GrammarConstraint.start(compiled, Canvas((MASK, 4, MASK)), 0, [])
     searched: list[Canvas] = []
 
-    def counted(compiled: Compiled, canvas: Canvas) -> Thread | None:
+    def counted(compiled: CompiledGrammar, canvas: Canvas) -> Thread | None:
         searched.append(canvas)
         return solve(compiled, canvas)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from itertools import groupby
 
-from dllm.engine.document import Part
+from dllm.engine.document import Hole, Part
 from dllm.llm import LLM
-from dllm.outputs import Hole
 from dllm.params import SamplingParams
 from tools.train_tiny.data import Sequence
 from tools.train_tiny.evaluate import Decoder, Filled, Rule

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.engine.text_model import Engine
+from dllm.engine.text_model import TextModel
 from dllm.llm import LLM
 from dllm.models.base import RowDenoiser, RowInput
 from dllm.params import SamplingParams
@@ -79,7 +79,7 @@ def collect(
         advance: called after every batch.
     """
     params = SamplingParams(max_new_tokens=max_new_tokens, block_length=block_length, scheduler="topk", cache="none")
-    banned = Engine(llm.model, llm.tokenizer).banned
+    banned = TextModel(llm.model, llm.tokenizer).banned
     runs: list[_Run] = []
     for at in range(0, len(prompts), max_batch_size):
         batch = prompts[at : at + max_batch_size]

@@ -6,13 +6,13 @@ import random
 
 from tokenizers import Tokenizer
 
+from dllm.engine.document import Hole
 from dllm.errors import ConfigError, nearest
 from dllm.eval.items import Item, Task
 from dllm.eval.judges import Judge
 from dllm.eval.tiny import tasks
 from dllm.eval.tiny.example import Example
 from dllm.hub import TINY, resolve_folder
-from dllm.outputs import Hole
 from tools.train_tiny.data import Encoder
 
 CANVAS = {"latin": 32, "words": 32, "repeat": 128, "python": 128, "cpp": 128}

@@ -22,7 +22,7 @@ from dllm.grammars.search.placement import END, NO_LIMIT, ROOM, Thread, Ways
 from dllm.grammars.search.refusals import Refusals
 from dllm.grammars.search.repair import adapted
 from dllm.grammars.search.solve import UndecidedError, solve
-from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.compiled import CompiledGrammar
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class GrammarConstraint:
         refusals: what this canvas has refused; filled as it is found out.
     """
 
-    compiled: Compiled
+    compiled: CompiledGrammar
     canvas: Canvas
     thread: Thread
     offset: int
@@ -45,7 +45,7 @@ class GrammarConstraint:
     refusals: Refusals
 
     @classmethod
-    def start(cls, compiled: Compiled, canvas: Canvas, offset: int, eos: Iterable[int]) -> GrammarConstraint:
+    def start(cls, compiled: CompiledGrammar, canvas: Canvas, offset: int, eos: Iterable[int]) -> GrammarConstraint:
         """On a canvas as it is given.
 
         Raises:

@@ -22,7 +22,7 @@ from dllm.grammars.search.lattice import Layout, build
 from dllm.grammars.search.loops.bits import add_to, meets, packed
 from dllm.grammars.search.loops.nodes import SILENT, kind_of, label_of, nothing, target_of
 from dllm.grammars.search.strides import Strides
-from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.flat import Bools
 from dllm.grammars.tables.steps import DEAD
 
@@ -48,7 +48,7 @@ class Masks:
 class Possible:
     """The masks of a canvas, gap by gap, made when they are asked for."""
 
-    def __init__(self, compiled: Compiled, canvas: Canvas) -> None:
+    def __init__(self, compiled: CompiledGrammar, canvas: Canvas) -> None:
         self._compiled, self._canvas = compiled, canvas
         layout = build(canvas, compiled.table, compiled.reach, ())
         assert layout is not None

@@ -12,7 +12,7 @@ from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import Frame, View, build
 from dllm.grammars.search.placement import Thread
-from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.compiled import CompiledGrammar
 
 NEAR = 6
 """Positions between changes that are taken together, at most."""
@@ -39,7 +39,7 @@ LITTLE = Effort(((2, 2), (6, 1), (6, 2), (12, 1), (24, 1)), masks=6, nodes=300, 
 MUCH = Effort(((2, 2), (6, 1), (6, 2), (12, 1), (24, 1), (48, 1)), masks=30, nodes=1000, made=5000)
 
 
-def adapted(compiled: Compiled, canvas: Canvas, thread: Thread) -> Thread | None:
+def adapted(compiled: CompiledGrammar, canvas: Canvas, thread: Thread) -> Thread | None:
     """The text that lay on a canvas of this length, on one where more or other tokens are given: as much of it as will
     do, and another otherwise; None if none was found. One group of changes is taken after the other."""
     after: Thread | None = thread
@@ -53,7 +53,7 @@ def adapted(compiled: Compiled, canvas: Canvas, thread: Thread) -> Thread | None
 
 
 def repaired(
-    compiled: Compiled, canvas: Canvas, thread: Thread, low: int, high: int, effort: Effort = MUCH
+    compiled: CompiledGrammar, canvas: Canvas, thread: Thread, low: int, high: int, effort: Effort = MUCH
 ) -> Thread | None:
     """Another text that fits the canvas on positions `low:high`, or None if none was found."""
     last = None

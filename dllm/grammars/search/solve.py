@@ -16,7 +16,7 @@ from dllm.grammars.search.lattice import View, build
 from dllm.grammars.search.placement import NO_LIMIT, ROOM, Thread, Ways
 from dllm.grammars.search.repair import repaired
 from dllm.grammars.search.sketch import draft
-from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.compiled import CompiledGrammar
 
 FEW_MASKS = 40
 """Masks up to which gaps of one are open from the start: then the lattice stays small, and most sentences do not fit
@@ -35,7 +35,7 @@ class UndecidedError(Exception):
     """The search was given up: it says neither that the canvas can be completed nor that it cannot."""
 
 
-def solve(compiled: Compiled, canvas: Canvas, limit: int | None = None) -> Thread | None:
+def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -> Thread | None:
     """A sentence and how it lies on the canvas; None if no completion of the canvas is a sentence. Exact both ways.
 
     Raises:
@@ -67,7 +67,7 @@ def solve(compiled: Compiled, canvas: Canvas, limit: int | None = None) -> Threa
         opened += _next(closed, loose)
 
 
-def _laid(compiled: Compiled, canvas: Canvas, sentence: Sequence[int]) -> tuple[Thread | None, Sequence[Gap]]:
+def _laid(compiled: CompiledGrammar, canvas: Canvas, sentence: Sequence[int]) -> tuple[Thread | None, Sequence[Gap]]:
     """The sentence on the canvas, or one like it; or else the gaps where it does not fit."""
 
     def whole(ways: Sequence[Ways], room: int = NO_LIMIT) -> Thread | None:
@@ -97,7 +97,7 @@ def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
     return [min(closed, key=lambda gap: min(abs(gap.start - other.start) for other in loose))]
 
 
-def _repaired(compiled: Compiled, canvas: Canvas, thread: Thread) -> Thread:
+def _repaired(compiled: CompiledGrammar, canvas: Canvas, thread: Thread) -> Thread:
     """A thread with its loose gaps changed, perhaps not all of them."""
     for gap in thread.loose:
         found = repaired(compiled, canvas, thread, gap.start, gap.stop) if gap in thread.loose else None

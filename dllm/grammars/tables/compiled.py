@@ -16,7 +16,7 @@ from dllm.grammars.tables.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
-class Compiled:
+class CompiledGrammar:
     """Everything that depends on the grammar and the tokenizer, and on no canvas."""
 
     vocabulary: Vocabulary
@@ -27,7 +27,7 @@ class Compiled:
     reach: Reach
 
     @classmethod
-    def make(cls, rules: Rules, vocabulary: Vocabulary, name: str | None = None) -> Compiled:
+    def make(cls, rules: Rules, vocabulary: Vocabulary, name: str | None = None) -> CompiledGrammar:
         """The tables come from disk if they were made before; `name` tells grammars apart, None keeps nothing."""
         grammar = cfg(rules)
 

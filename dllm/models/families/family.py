@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dllm.errors import ModelError
+from dllm.models.base import Blocks, Usual
 from dllm.models.network.spec import BackboneSpec
 
 _REQUIRED = object()
@@ -206,6 +207,12 @@ class Published:
                 return scheduler, f"guessed from {word!r} in the name of the folder"
         return self.scheduler, f"published for {self.name}"
 
+    def usual(self) -> Usual:
+        """What a request gets that does not say, under full attention."""
+        return Usual(
+            scheduler=self.scheduler, chat_template=self.chat_template, template_variables=self.template_variables
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family(Published):
@@ -221,6 +228,14 @@ class Family(Published):
     spec: Callable[[Settings], BackboneSpec]
     tensor_name: Callable[[str, Settings], str]
     blocks: BlockCausal | None = None
+
+    def as_published(self, block: int | None) -> tuple[Blocks | None, Usual]:
+        """How the published sampler goes about a canvas; `block`: that attention goes by, None where it is full."""
+        if block is None or self.blocks is None:
+            return None, self.usual()
+        own = self.blocks.denoised
+        denoised = own if own and block % own == 0 else block
+        return Blocks(block, self.blocks.lead), replace(self.usual(), block_length=denoised)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from dllm.errors import ConfigError
-from dllm.models.network.native import Backbone
+from dllm.models.network.decoder import Decoder
 
 COLUMNS = ("attention.q", "attention.k", "attention.v", "mlp.gate", "mlp.up")
 ROWS = ("attention.o", "mlp.down")
+D = TypeVar("D", bound=Decoder)
 
 
-def tensor_parallel(network: Backbone, mesh: DeviceMesh) -> Backbone:
+def tensor_parallel(network: D, mesh: DeviceMesh) -> D:
     """Split a network over the processes of a one-dimensional mesh, in place. Every process makes the same calls.
 
     Each keeps its share of every layer's weights and of the K/V stores, and the whole embedding; sums meet after

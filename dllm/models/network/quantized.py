@@ -18,7 +18,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +26,6 @@ from torch import Tensor, nn
 
 from dllm.errors import ConfigError, ModelError
 from dllm.models.network.packed import Linear, can_pack
-
-if TYPE_CHECKING:
-    from dllm.models.network.native import Backbone
 
 
 @contextmanager
@@ -179,14 +176,14 @@ def int4(weight: Tensor) -> Tensor:
 METHODS: Mapping[str, Callable[[Tensor], Tensor]] = {"int8": int8, "int4": int4}
 
 
-def takes(network: Backbone, name: str) -> bool:
+def takes(network: nn.Module, name: str) -> bool:
     """Whether a parameter is quantized: a matrix of a decoder block, and no router."""
     path, _, leaf = name.rpartition(".")
     matrix = leaf == "weight" and isinstance(network.get_submodule(path), Linear)
     return matrix and path.startswith("blocks.") and not path.endswith(".router")
 
 
-def quantize_parameter(network: Backbone, name: str, method: str) -> None:
+def quantize_parameter(network: nn.Module, name: str, method: str) -> None:
     """Quantize one parameter in place, on its device, if it is one that is quantized.
 
     Called as each parameter is filled, so that no more than one of them is whole at a time.

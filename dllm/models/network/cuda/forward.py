@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +13,9 @@ from dllm.models.network.block import Block
 from dllm.models.network.cuda import kernels
 from dllm.models.network.cuda.kernels import power
 from dllm.models.network.cuda.plan import Store
+from dllm.models.network.decoder import Decoder
 from dllm.models.network.layers import Attention, RMSNorm, SwiGLU
 from dllm.models.network.spec import BackboneSpec
-
-if TYPE_CHECKING:
-    from dllm.models.network.native import Backbone
 
 KEYS, WARPS, STAGES = 64, 4, 2
 """Of a tile of attention over a block's few queries: keys read at once, warps, and tiles in flight."""
@@ -62,7 +59,7 @@ class Shape:
 Long = Sequence[tuple[int, int, Store]]
 
 
-def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape, long: Long = ()) -> Tensor:
+def run(network: Decoder, table: Tensor, angles: Angles, shape: Shape, long: Long = ()) -> Tensor:
     """`[N, D]` hidden states after the last block, before the final norm.
 
     `table`: the plan's, on the device; `long`: rows that a library's attention serves, as in the plan.

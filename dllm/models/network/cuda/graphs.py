@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +12,7 @@ from torch import Tensor
 from dllm.models.base import RowInput
 from dllm.models.network.cuda.forward import LONG, Angles, Shape, run
 from dllm.models.network.cuda.plan import Store, plan
-
-if TYPE_CHECKING:
-    from dllm.models.network.native import Backbone
+from dllm.models.network.decoder import Decoder
 
 LARGEST = 1024
 """Most tokens of a forward that is replayed; larger ones keep the card busy while they are being launched."""
@@ -44,11 +42,11 @@ class Runner:
     graphs: dict[Shape, Graph] = field(default_factory=dict)
 
     @torch.inference_mode()  # graphs outlive a call: what one made under this mode, another could not write to
-    def forward(self, network: Backbone, rows: Sequence[RowInput]) -> Tensor:
+    def forward(self, network: Decoder, rows: Sequence[RowInput]) -> Tensor:
         """`[M, D]` hidden states of the wanted positions, rows in order, then filler; before the final norm."""
         small = self.replays and sum(row.token_ids.numel() for row in rows) <= LARGEST
         stores = [_store(network, row) for row in rows]
-        laid = plan(rows, stores, network.lookback, bucket=small, long=None if small else LONG)
+        laid = plan(rows, stores, network.spec.lookback, bucket=small, long=None if small else LONG)
         if laid.reach > self.reach:
             self.reach = -(-laid.reach // 1024) * 1024
             self.graphs.clear()
@@ -64,7 +62,7 @@ class Runner:
         graph.graph.replay()
         return graph.hidden[table[laid.body :]]
 
-    def _graph(self, network: Backbone, table: Tensor, angles: Angles, shape: Shape) -> Graph:
+    def _graph(self, network: Decoder, table: Tensor, angles: Angles, shape: Shape) -> Graph:
         graph = self.graphs.get(shape)
         if graph is None:
             graph = self.graphs[shape] = _captured(network, table.clone(), angles, shape)
@@ -77,7 +75,7 @@ def bucket_of(shape: Shape) -> Shape:
     return replace(shape, longest=longest, length=-(-shape.length // LENGTHS) * LENGTHS)
 
 
-def _captured(network: Backbone, table: Tensor, angles: Angles, shape: Shape) -> Graph:
+def _captured(network: Decoder, table: Tensor, angles: Angles, shape: Shape) -> Graph:
     """Run beside the stream, which compiles the kernels, then capture."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
@@ -91,7 +89,7 @@ def _captured(network: Backbone, table: Tensor, angles: Angles, shape: Shape) ->
     return Graph(table, hidden, graph)
 
 
-def _store(network: Backbone, row: RowInput) -> Store:
+def _store(network: Decoder, row: RowInput) -> Store:
     """The row's own store, or one for this forward: the keys of a row that keeps none have to lie somewhere."""
     if row.kv is not None:
         return Store(row.kv.keys, row.kv.values, True, row.kv.length)
