@@ -28,6 +28,10 @@ help:
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
 	touch $@
 
+.venv/release: .venv/run
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[release]"
+	touch $@
+
 demo: .venv/run
 	$(BIN)/dllm generate --show --stats -n 32 -e '["Mary", "Linda", "Susan"]\nReverse the list.\n'
 	$(BIN)/dllm chat --show --stats -n 32 -e 'Name: Ana, Age: 31, City: Rome\nWrite JSON with keys: age, name'
@@ -53,7 +57,7 @@ docs: .venv/docs
 	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo site/index.html
 
-dist: .venv/dev
+dist: .venv/release
 	rm -rf build dist *.egg-info
 	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
 	$(BIN)/python -m twine check --strict dist/*

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import dllm
+import dllm.cache
+import dllm.schedulers
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -44,6 +48,14 @@ def test_console(block, tmp_path):
 
 
 def test_links_lead_somewhere():
-    for page in PAGES:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_reference_has_every_public_name():
+    text = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    told = set(re.findall(r"^::: (\S+)", text, re.M)) | set(re.findall(r"`(register|schedulers|caches)`", text))
+    for package in (dllm, dllm.schedulers, dllm.cache):
+        missing = {name for name in package.__all__ if not {name, f"{package.__name__}.{name}"} & told}
+        assert missing == set(), package.__name__
