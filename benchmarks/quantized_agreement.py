@@ -24,7 +24,7 @@ from dllm.eval.compare import Plan, compare
 from dllm.eval.metrics import wilson
 from dllm.eval.tiny import tasks
 from dllm.eval.tiny.items import tiny_task
-from dllm.models.families.family import Settings
+from dllm.models.families.config import ConfigReader
 from dllm.models.families.table import family_of
 from dllm.models.loading import load_model
 from dllm.models.network.native import Backbone
@@ -100,7 +100,7 @@ def accuracy(items: int) -> list[str]:
 def memory(example: str) -> str:
     """A line of the third table: GB of weights of a published size, blocks and the rest, of each way."""
     config = EXAMPLES[example].published
-    settings = Settings(config, example)
+    settings = ConfigReader(config, example)
     family = family_of(settings)
     with torch.device("meta"):
         network = Backbone(family.spec(settings), family)

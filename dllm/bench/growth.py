@@ -8,7 +8,8 @@ import torch
 
 from dllm import LLM
 from dllm.bench.clock import in_turn
-from dllm.bench.networks import LARGE_VOCABULARY, VOCABULARY, one_a_forward, random_network, random_prompt, shape_a
+from dllm.bench.requests import one_a_forward, random_prompt
+from dllm.testing.networks import LARGE_VOCABULARY, VOCABULARY, seeded_network, shape_a
 
 NEW, BLOCK = 32, 32
 ROWS, CANVASES, VOCABULARIES = (
@@ -39,7 +40,7 @@ def growth(dtype: torch.dtype = torch.float32) -> dict[str, list[Point]]:
 
 
 def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> Point:
-    network = random_network(shape_a(vocabulary), dtype)
+    network = seeded_network(shape_a(vocabulary), dtype)
     network.pack()
     llm = LLM(network)
     prompts = [[token % vocabulary for token in random_prompt(canvas - NEW, seed)] for seed in range(rows)]

@@ -13,9 +13,9 @@ import torch
 from dllm import __version__
 from dllm.bench.against_literal import Comparison, compare, mixed, one
 from dllm.bench.clock import threads
-from dllm.bench.networks import LARGE_VOCABULARY, VOCABULARY
 from dllm.bench.split import Split, split
 from dllm.bench.tiny_speed import TinySpeed, tiny_speeds
+from dllm.testing.networks import LARGE_VOCABULARY, VOCABULARY
 
 Table = tuple[str, Sequence[str], list[list[str]]]
 """Title, names of columns, cells."""

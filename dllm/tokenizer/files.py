@@ -1,6 +1,6 @@
 """Reading a tokenizer folder: added tokens, named tokens, chat template, and the tokenizer itself.
 
-Kept apart from `tokenizer.py` because loading a model needs the token names without building a tokenizer.
+Kept apart from `native.py` because loading a model needs the token names without building a tokenizer.
 """
 
 from __future__ import annotations

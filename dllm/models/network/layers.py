@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dllm.models.network.packed import Fused, Linear
-from dllm.models.network.ragged import Group, RaggedBatch, Shadow
+from dllm.models.network.ragged import AttentionGroup, RaggedBatch, Shadow
 from dllm.models.network.spec import BackboneSpec
 
 QUERY_ROWS = 16
@@ -172,7 +172,7 @@ class Attention(nn.Module):
         normed: Tensor = norm(self._heads(x)) if self.head_norm else self._heads(norm(x))
         return normed
 
-    def _keys_values(self, k: Tensor, v: Tensor, group: Group) -> tuple[Tensor, Tensor]:
+    def _keys_values(self, k: Tensor, v: Tensor, group: AttentionGroup) -> tuple[Tensor, Tensor]:
         """What the group's rows attend to, `[B, K, m, d]` each: the fed tokens, or their whole stores."""
         fresh_k, fresh_v = _rows(k, group), _rows(v, group)
         if not group.stores:
@@ -189,7 +189,7 @@ class Attention(nn.Module):
         return torch.stack(keys), torch.stack(values)
 
 
-def _rows(flat: Tensor, group: Group) -> Tensor:
+def _rows(flat: Tensor, group: AttentionGroup) -> Tensor:
     """`[B * n, heads, d]` -> `[B, heads, n, d]`, a view."""
     return flat.view(group.rows, group.queries, *flat.shape[1:]).transpose(1, 2)
 

@@ -14,7 +14,7 @@ from dllm.models.base import KV, POSITIONS, SHADOWS, RowInput, RowKV
 from dllm.models.families.family import Family
 from dllm.models.network import cuda
 from dllm.models.network.decoder import Decoder
-from dllm.models.network.ragged import pack
+from dllm.models.network.ragged import batch_of
 from dllm.models.network.spec import BackboneSpec
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Backbone(Decoder):
             return []
         if cuda.usable(self, rows):
             return self._on_cuda(rows)
-        batch = pack(rows, self.lookback, self.mask_token_id, self.spec.block).to(self.device)
+        batch = batch_of(rows, self.lookback, self.mask_token_id, self.spec.block).to(self.device)
         hidden = self._run(batch)
         logits = self._project(hidden[batch.sources.to(hidden.device)])
         return list(torch.split(logits[: sum(batch.counts)], list(batch.counts)))

@@ -12,8 +12,8 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 from dllm.errors import ConfigError
 from dllm.models.network.decoder import Decoder
 
-COLUMNS = ("attention.q", "attention.k", "attention.v", "mlp.gate", "mlp.up")
-ROWS = ("attention.o", "mlp.down")
+SPLIT_BY_COLUMNS = ("attention.q", "attention.k", "attention.v", "mlp.gate", "mlp.up")
+SPLIT_BY_ROWS = ("attention.o", "mlp.down")
 D = TypeVar("D", bound=Decoder)
 
 
@@ -43,8 +43,8 @@ def tensor_parallel(network: D, mesh: DeviceMesh) -> D:
     network.unpack()
     network.kernels = False  # the products are other modules' now
     for block in network.blocks:
-        parallelize_module(block, mesh, {name: ColwiseParallel() for name in COLUMNS})
-        parallelize_module(block, mesh, {name: RowwiseParallel() for name in ROWS})
+        parallelize_module(block, mesh, {name: ColwiseParallel() for name in SPLIT_BY_COLUMNS})
+        parallelize_module(block, mesh, {name: RowwiseParallel() for name in SPLIT_BY_ROWS})
     parallelize_module(network, mesh, {"head": ColwiseParallel(output_layouts=Replicate())})
     network.spec = replace(spec, heads=spec.heads // size, kv_heads=spec.kv_heads // size)
     return network.requires_grad_(False).eval()

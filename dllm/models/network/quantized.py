@@ -52,9 +52,9 @@ except ImportError as error:
         f"quantize needs torchao 0.18 or newer ({error}); pip install 'dllm-engine[quantize]', or leave quantize out"
     ) from error
 
-GROUP = 32
+INT4_GROUP = 32
 """Inputs that share a scale in int4; fewer where the width is no multiple of it."""
-LEAST_GROUP = 16
+LEAST_INT4_GROUP = 16
 """Of a smaller group, scale and zero point would take more than 1.5 bits a weight."""
 
 
@@ -90,8 +90,8 @@ class Int4Weight(TorchAOBaseTensor):  # type: ignore[misc]
 
     @classmethod
     def from_hp(cls, weight: Tensor) -> Int4Weight:
-        """Of `[outputs, inputs]` floats; inputs are a multiple of `LEAST_GROUP`."""
-        block = (1, math.gcd(weight.shape[1], GROUP))
+        """Of `[outputs, inputs]` floats; inputs are a multiple of `LEAST_INT4_GROUP`."""
+        block = (1, math.gcd(weight.shape[1], INT4_GROUP))
         wide = weight.float()  # the codes are chosen in float32, against the scale as it is stored
         scale, zero_point = choose_qparams_affine(
             wide,
@@ -165,9 +165,9 @@ def int8(weight: Tensor) -> Tensor:
 
 def int4(weight: Tensor) -> Tensor:
     """A matrix in int4. Raises ModelError where the width leaves no sensible group."""
-    if weight.shape[1] % LEAST_GROUP:
+    if weight.shape[1] % LEAST_INT4_GROUP:
         raise ModelError(
-            f"quantize='int4': a layer has {weight.shape[1]} inputs, which must be a multiple of {LEAST_GROUP}; "
+            f"quantize='int4': a layer has {weight.shape[1]} inputs, which must be a multiple of {LEAST_INT4_GROUP}; "
             "quantize='int8' takes any"
         )
     return Int4Weight.from_hp(weight)
