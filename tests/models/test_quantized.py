@@ -270,7 +270,7 @@ def test_without_torchao(monkeypatch):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    assert len(lines) == 2 and all("pip install 'dllm[quantize]'" in line for line in lines)
+    assert len(lines) == 2 and all("pip install 'dllm-engine[quantize]'" in line for line in lines)
     assert issubclass(ConfigError, DllmError)
 
 
