@@ -1,11 +1,18 @@
-# make demo   set up and see the embedded model generate and infill
-# make test   set up and run all tests
-# make check  lint, format, types, tests
-# make bounds the grammar engine against enumeration, with every index of its compiled loops checked (2 minutes)
+# make demo    set up and see the embedded model generate and infill
+# make test    set up and run all tests
+# make check   lint, format, types, tests
+# make bounds  the grammar engine against enumeration, with every index of its compiled loops checked (2 minutes)
+# make docs    the documentation site, into site/; a broken link is an error
+# make dist    the source distribution and the wheel, into dist/, and a check of both
+# make clean   remove all that was made
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bounds check lint types clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test bounds check lint types docs dist clean
+
+help:
+	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
 
 .venv/run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -15,6 +22,14 @@ BIN := .venv/bin
 
 .venv/dev: .venv/run
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+.venv/docs: .venv/run
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
+	touch $@
+
+.venv/release: .venv/run
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[release]"
 	touch $@
 
 demo: .venv/run
@@ -38,5 +53,14 @@ types: .venv/dev
 
 check: lint types test
 
+docs: .venv/docs
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo site/index.html
+
+dist: .venv/release
+	rm -rf build dist *.egg-info
+	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	$(BIN)/python -m twine check --strict dist/*
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist site *.egg-info

@@ -1,4 +1,7 @@
+"""What holds for every test: threads, environment, registries; and what `--full` adds."""
+
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,13 +9,34 @@ import torch
 from dllm.cache import caches
 from dllm.schedulers import schedulers
 
+ROOT = Path(__file__).parents[1]
+
 # test processes share the cores, and the models are small: more threads would only wait for each other
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+# the grammars' compiled loops: compiled once, for all processes of a run and for the next run
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
 # a run of the tests neither reads nor leaves tables in the user's cache
 os.environ["DLLM_CACHE_DIR"] = ""
 # before anything imports Triton: its interpreter runs the CUDA kernels where there is no card
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="also what is marked `full`, as `make test-all` does")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What is marked `full` is left out where nobody asks for it."""
+    if not config.getoption("full"):
+        config.hook.pytest_deselected(items=[one for one in items if one.get_closest_marker("full")])
+        items[:] = [one for one in items if not one.get_closest_marker("full")]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if not config.getoption("full"):
+        terminalreporter.write_line("left out: what is marked `full`; `make test-all`, or --full, runs it too")
 
 
 @pytest.fixture(autouse=True)

@@ -45,46 +45,52 @@ class Setup:
         params = engine.settled(params)
         return cls(engine, params, engine.bind(params.schedule), resolve_cache(params.caching, engine.model))
 
-    def row(
+    def spec(
         self,
-        canvas: Tensor,
-        masked: Tensor,
-        seed: int,
         *,
         banned: Tensor,
-        prompt_length: int = 0,
         keep: int | None = None,
-        eos_token_ids: frozenset[int] = frozenset(),
         stop_check: StopCheck | None = None,
         when_full: FinishReason = "length",
-    ) -> Row:
-        """A row on a canvas of `[L]` ids, of which those that are `masked` (`[L]` bool) are to be filled.
-
-        Args:
-            prompt_length, eos_token_ids: see `CanvasView`.
-            banned, keep, stop_check, when_full: see `RowSpec`.
-        """
-        engine, params, scheduler = self.engine, self.params, self.scheduler
-        spec = RowSpec(
+    ) -> RowSpec:
+        """How a row of the request is denoised; see `RowSpec`."""
+        params, scheduler = self.params, self.scheduler
+        return RowSpec(
             scheduler=scheduler,
             cache=self.cache,
             shape=Shape(params.temperature, params.top_p, params.top_k, scheduler.measures_shaped),
             banned=banned,
-            mask_token_id=engine.mask_token_id,
+            mask_token_id=self.engine.mask_token_id,
             cfg_scale=params.cfg_scale,
             keep=keep,
             stop_check=stop_check,
             when_full=when_full,
         )
+
+    def row(
+        self,
+        spec: RowSpec,
+        canvas: Tensor,
+        masked: Tensor,
+        seed: int,
+        *,
+        prompt_length: int = 0,
+        eos_token_ids: frozenset[int] = frozenset(),
+    ) -> Row:
+        """A row on a canvas of `[L]` ids, of which those that are `masked` (`[L]` bool) are to be filled.
+
+        Args:
+            prompt_length, eos_token_ids: see `CanvasView`.
+        """
         view = CanvasView(
             canvas=canvas,
             masked=masked.clone(),
             given=~masked,
             prompt_length=prompt_length,
-            total=int(masked[:keep].sum()),
-            steps=params.steps,
-            block_length=params.block_length,
-            rule=engine.rule,
+            total=int(masked[: spec.keep].sum()),
+            steps=self.params.steps,
+            block_length=self.params.block_length,
+            rule=self.engine.rule,
             seed=seed,
             eos_token_ids=eos_token_ids,
             stored=torch.full_like(canvas, -1),
@@ -182,16 +188,8 @@ class Answer:
         eos = frozenset[int]() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
         stops = stop_check(engine.tokenizer, params.stop) if params.stop and engine.tokenizer is not None else None
         masked = torch.arange(len(canvas)) >= len(prompt)
-        row = setup.row(
-            canvas,
-            masked,
-            seed,
-            banned=engine.banned,
-            prompt_length=len(prompt),
-            keep=keep,
-            eos_token_ids=eos,
-            stop_check=stops,
-        )
+        spec = setup.spec(banned=engine.banned, keep=keep, stop_check=stops)
+        row = setup.row(spec, canvas, masked, seed, prompt_length=len(prompt), eos_token_ids=eos)
         setup.hold(row, ends=bool(eos))
         return cls(setup, row, prompt)
 
@@ -256,8 +254,8 @@ class Document:
             ids += new
             widths.append(len(new))
             masked += [hole] * len(new)
-        canvas, banned = torch.tensor(ids), engine.banned_in_holes
-        row = setup.row(canvas, torch.tensor(masked), seed, banned=banned, when_full="stop")
+        spec = setup.spec(banned=engine.banned_in_holes, when_full="stop")
+        row = setup.row(spec, torch.tensor(ids), torch.tensor(masked), seed)
         setup.hold(row, ends=False, advise=advise)
         return cls(setup, row, pieces, widths, ids)
 

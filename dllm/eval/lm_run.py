@@ -56,7 +56,9 @@ def evaluate(tasks: Tasks, settings: Settings) -> Results | None:
         OSError: a data set that cannot be had.
     """
     if find_spec("lm_eval") is None:
-        raise ConfigError("dllm eval lm needs lm-evaluation-harness, which is not installed: pip install 'dllm[eval]'")
+        raise ConfigError(
+            "dllm eval lm needs lm-evaluation-harness, which is not installed: pip install 'dllm-engine[eval]'"
+        )
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 

@@ -24,7 +24,7 @@ MOST_RELEASED = 17
 
 
 def available() -> bool:
-    """Whether matplotlib is installed (`pip install dllm[plot]`)."""
+    """Whether matplotlib is installed (`pip install dllm-engine[plot]`)."""
     return find_spec("matplotlib") is not None
 
 
@@ -35,7 +35,7 @@ def save_plots(rows: Sequence[Row], lines: Sequence[Line], folder: Path) -> list
         ConfigError: matplotlib is missing.
     """
     if not available():
-        raise ConfigError("plots need matplotlib; install it with `pip install dllm[plot]`")
+        raise ConfigError("plots need matplotlib; install it with `pip install dllm-engine[plot]`")
     models = list(dict.fromkeys(line["model"] for line in lines))
     written = []
     for number, model in enumerate(models):

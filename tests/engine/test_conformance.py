@@ -1,7 +1,11 @@
-"""One suite over scheduler x cache x model: whatever the combination, a row in a batch is the row alone."""
+"""One suite over scheduler x cache x model x extra: whatever the combination, a row in a batch is the row alone.
+
+A pairwise covering of the combinations is run; with `--full` (`make test-all`) all of them.
+"""
 
 import json
 import random
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from safetensors.torch import load_file
 from dllm import LLM, SamplingParams
 from tests.references.plain_dream import PlainDream, cached_generate
 from tests.support.fakes import MixDenoiser
+from tests.support.pairwise import covering
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NATIVE = ("llada", "llada_gqa_bias_tied", "dream")
@@ -31,7 +36,6 @@ EXTRAS = {
     "sampled": {"temperature": 0.7, "top_p": 0.95, "top_k": 50},
     "guided": {"cfg_scale": 0.7},
 }
-CASES = [(name, cache) for name in NATIVE for cache in ("none", "prefix", "dual")] + [("mix", "none")]
 LENGTHS = (1, 3, 10, 6, 2, 17, 7)
 
 
@@ -48,23 +52,30 @@ def prompts(llm):
     return [rng.choices(range(200), k=n) for n in LENGTHS]
 
 
-COMBINATIONS = [(scheduler, extra) for scheduler in SCHEDULERS for extra in EXTRAS]
-COMBINATIONS += [(scheduler, ("greedy", "sampled", "guided")[i % 3]) for i, scheduler in enumerate(METHODS)]
-# a plain denoiser cannot tell what it would say of a token it sees: test_shadows has its error
-RUNS = [case + run for case in CASES for run in COMBINATIONS if case[0] in NATIVE or "wino" not in run[0]]
-# the other modes share the loop with those above: each meets every scheduler on one of the models
-RUNS += [(name, "prefix", *run) for name in MIXED for run in COMBINATIONS[::2]]
-RUNS += [(name, "exact", *run) for name in CAUSAL for run in COMBINATIONS] + [
-    ("sdar", "dual", *r) for r in COMBINATIONS[::3]
-]
 MODES = (
     *("window(left=2, right=1, every=3)", "suffix(keep=3)", "delayed(every=4)", "drift(tau=0.97)"),
     *("prefix(keep_prompt=True)", "suffix(keep=0, keep_prompt=True)", "delayed(keep_prompt=True)"),
 )
-RUNS += [(NATIVE[(i + m) % 3], cache, *run) for m, cache in enumerate(MODES) for i, run in enumerate(COMBINATIONS)]
+CACHES = {
+    **dict.fromkeys((*NATIVE, *MIXED), ("none", "prefix", "dual", *MODES)),
+    **dict.fromkeys(CAUSAL, ("none", "exact", "prefix", "dual", *MODES)),
+    "mix": ("none",),
+}
+"""What a model can have."""
+# a plain denoiser cannot tell what it would say of a token it sees: test_shadows has its error
+RUNS = [
+    (name, cache, scheduler, extra)
+    for name, able in CACHES.items()
+    for cache, scheduler, extra in product(able, (*SCHEDULERS, *METHODS), EXTRAS)
+    if name != "mix" or "wino" not in scheduler
+]
+COVERING = frozenset(covering(RUNS))
 
 
-@pytest.mark.parametrize(("name", "cache", "scheduler", "extra"), RUNS)
+@pytest.mark.parametrize(
+    ("name", "cache", "scheduler", "extra"),
+    [pytest.param(*run, marks=() if run in COVERING else pytest.mark.full) for run in RUNS],
+)
 def test_a_row_in_a_batch_is_the_row_alone(llms, name, cache, scheduler, extra):
     llm = llms[name]
     # different lengths, blocks and seeds in one batch; the pool is smaller than the batch, so rows also enter midway

@@ -19,7 +19,6 @@ from dllm.eval.tables import report
 from dllm.eval.tiny.items import tiny_task
 from dllm.eval.variants import variants
 from tests.support import cli as cli_support
-from tests.support.cli import python_m_dllm
 
 dllm, model_folder = cli_support.dllm, cli_support.model_folder
 
@@ -268,9 +267,9 @@ def test_mistakes_of_the_command(dllm, arguments, message):
     assert run.exit_code == 2 and message in run.output
 
 
-def test_a_model_that_is_not_tiny_needs_data(model_folder):
-    run = python_m_dllm("compare", "-m", str(model_folder))
-    assert run.returncode == 2 and "give --data FILE" in run.stderr and "Traceback" not in run.stderr
+def test_a_model_that_is_not_tiny_needs_data(dllm):
+    run = dllm("compare")
+    assert run.exit_code == 2 and "give --data FILE" in run.stderr and isinstance(run.exception, SystemExit)
 
 
 def test_a_report_from_python(tiny, tmp_path):

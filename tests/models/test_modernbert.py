@@ -6,16 +6,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import ModernBertConfig, ModernBertForMaskedLM
+from typer.testing import CliRunner
 
 from dllm import LLM, CapabilityError, ConfigError, ModelError, SamplingParams, load_model
 from dllm.cache import resolve_cache
+from dllm.cli.app import app
 from dllm.models.base import RowDenoiser, RowInput
 from dllm.models.borrowed import Borrowed
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.modernbert import MODERNBERT
 from dllm.testing.checkpoints import make_checkpoint
 from tests.support.checkpoints import copy, shard
-from tests.support.cli import python_m_dllm
 
 V, WINDOW, MASK, END = 300, 8, 298, 299
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
@@ -247,10 +248,10 @@ def test_chat(made):
 
 
 def test_command_line(made):
-    run = python_m_dllm("generate", "-m", str(made), "-n", "8", "abc")
-    assert run.returncode == 0, run.stderr
-    run = python_m_dllm("doctor", "--json", "-m", str(made))
-    assert run.returncode == 0, run.stderr
+    run = CliRunner().invoke(app, ["generate", "-m", str(made), "-n", "8", "abc"])
+    assert run.exit_code == 0, run.stderr
+    run = CliRunner().invoke(app, ["doctor", "--json", "-m", str(made)])
+    assert run.exit_code == 0, run.stderr
     facts = json.loads(run.stdout)["models"][1]
     assert (facts["family"], facts["capabilities"]) == ("ModernBERT", [])
     assert facts["chat_template"]

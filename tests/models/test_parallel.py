@@ -1,6 +1,7 @@
 """Tensor parallelism in two processes on a CPU, against one process."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from dllm import LLM, ConfigError, SamplingParams, load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+NAMES = ("llada", "dream")
 PROMPTS = ([5, 9, 3, 77, 12], [8, 1, 30, 41, 7, 22, 90])
 PARAMS = SamplingParams(max_new_tokens=12, block_length=4, scheduler="topk(1)", cache="dual", ignore_eos=True)
 
@@ -19,7 +21,7 @@ def network(name):
     return load_model(GOLDEN / name, dtype="float32", device="cpu")
 
 
-def worker(rank, port, name, results):
+def worker(rank, port, results):
     from torch.distributed.device_mesh import init_device_mesh
 
     from dllm.models.network.parallel import tensor_parallel
@@ -27,37 +29,34 @@ def worker(rank, port, name, results):
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-    model = tensor_parallel(network(name), init_device_mesh("cpu", (2,)))
-    ids = torch.arange(24).view(1, -1)
-    logits = model.logits(ids)
-    tokens = torch.tensor([output.token_ids for output in LLM(model).generate([list(p) for p in PROMPTS], PARAMS)])
-    mine = sum(p.to_local().numel() if hasattr(p, "to_local") else p.numel() for p in model.parameters())
-    found = {"logits": logits, "tokens": tokens, "parameters": torch.tensor(mine)}
-    save_file(found, results / f"{rank}.safetensors")
+    mesh = init_device_mesh("cpu", (2,))
+    for name in NAMES:
+        model = tensor_parallel(network(name), mesh)
+        ids = torch.arange(24).view(1, -1)
+        logits = model.logits(ids)
+        tokens = torch.tensor([output.token_ids for output in LLM(model).generate([list(p) for p in PROMPTS], PARAMS)])
+        mine = sum(p.to_local().numel() if hasattr(p, "to_local") else p.numel() for p in model.parameters())
+        found = {"logits": logits, "tokens": tokens, "parameters": torch.tensor(mine)}
+        save_file(found, results / f"{name}-{rank}.safetensors")
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("name", ["llada", "dream"])
-def test_two_processes_give_the_logits_of_one(name, tmp_path, unused_port):
-    multiprocessing.spawn(worker, args=(unused_port, name, tmp_path), nprocs=2)
-    alone = network(name)
-    expected = alone.logits(torch.arange(24).view(1, -1))
-    tokens = [output.token_ids for output in LLM(alone).generate([list(p) for p in PROMPTS], PARAMS)]
-    whole = sum(parameter.numel() for parameter in alone.parameters())
-    for rank in (0, 1):
-        found = load_file(tmp_path / f"{rank}.safetensors")
-        torch.testing.assert_close(found["logits"], expected, atol=2e-5, rtol=0)
-        assert found["tokens"].tolist() == tokens
-        assert found["parameters"] < 0.75 * whole
-
-
-@pytest.fixture
-def unused_port():
-    import socket
-
+def test_two_processes_give_the_logits_of_one(tmp_path):
+    """All networks in one start of the two, which takes most of the time."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port = probe.getsockname()[1]
+    multiprocessing.spawn(worker, args=(port, tmp_path), nprocs=2)
+    for name in NAMES:
+        alone = network(name)
+        expected = alone.logits(torch.arange(24).view(1, -1))
+        tokens = [output.token_ids for output in LLM(alone).generate([list(p) for p in PROMPTS], PARAMS)]
+        whole = sum(parameter.numel() for parameter in alone.parameters())
+        for rank in (0, 1):
+            found = load_file(tmp_path / f"{name}-{rank}.safetensors")
+            torch.testing.assert_close(found["logits"], expected, atol=2e-5, rtol=0)
+            assert found["tokens"].tolist() == tokens, (name, rank)
+            assert found["parameters"] < 0.75 * whole, (name, rank)
 
 
 def test_what_cannot_be_split_is_refused():

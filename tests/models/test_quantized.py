@@ -42,8 +42,8 @@ def method(request) -> str:
 
 def by_hand(kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The matrix that codes, scales and zero points stand for, one element at a time, and the step at each; float32."""
-    out, steps = torch.empty(kept.shape), torch.empty(kept.shape)
     outputs, inputs = kept.shape
+    out, steps = ([[0.0] * inputs for _ in range(outputs)] for _ in range(2))
     codes, scales, zeros = kept.qdata.tolist(), kept.scale.tolist(), kept.zero_point.tolist()
     width, half = inputs // len(scales[0]), inputs // 2
     for i in range(outputs):
@@ -51,9 +51,9 @@ def by_hand(kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             code = codes[i][j % len(codes[i])]
             if isinstance(kept, quantized.Int4Weight):
                 code = code % 16 if j < half else code // 16
-            steps[i, j] = scales[i][j // width]
-            out[i, j] = (code - zeros[i][j // width]) * scales[i][j // width]
-    return out, steps
+            steps[i][j] = scales[i][j // width]
+            out[i][j] = (code - zeros[i][j // width]) * scales[i][j // width]
+    return torch.tensor(out), torch.tensor(steps)
 
 
 def quantized_names(model) -> set[str]:
@@ -270,7 +270,7 @@ def test_without_torchao(monkeypatch):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    assert len(lines) == 2 and all("pip install 'dllm[quantize]'" in line for line in lines)
+    assert len(lines) == 2 and all("pip install 'dllm-engine[quantize]'" in line for line in lines)
     assert issubclass(ConfigError, DllmError)
 
 

@@ -4,13 +4,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from typer.testing import CliRunner
 
 from dllm import LLM, ConfigError, ModelError, PromptError, SamplingParams, load_model
+from dllm.cli.app import app
 from dllm.models.families.table import FAMILIES, TABLE
 from dllm.testing.checkpoints import make_checkpoint
 from dllm.testing.configs import EXAMPLES
 from tests.support.checkpoints import copy
-from tests.support.cli import python_m_dllm
 
 NAMES = ("illada", "dream-reasoner")
 JUDGES = {"illada": (LlamaConfig, LlamaForCausalLM), "dream-reasoner": (Qwen3Config, Qwen3ForCausalLM)}
@@ -126,7 +127,7 @@ def test_illadas_head_may_be_stored_too(made, tmp_path):
 
 
 def test_doctor_tells_hearsay(made):
-    run = python_m_dllm("doctor", "-m", str(made["illada"]))
-    assert run.returncode == 0, run.stderr
+    run = CliRunner().invoke(app, ["doctor", "-m", str(made["illada"])])
+    assert run.exit_code == 0, run.stderr
     assert run.stdout.count("second_hand") == 1  # tiny is not hearsay
     assert FAMILIES["ILLaDAForCausalLM"].second_hand in run.stdout

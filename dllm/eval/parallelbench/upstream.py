@@ -106,7 +106,7 @@ def _values(path: Path) -> list[Any]:
         try:
             from pyarrow.parquet import read_table
         except ImportError:
-            raise ConfigError(f"{path} needs pyarrow; `pip install dllm[eval]` brings it") from None
+            raise ConfigError(f"{path} needs pyarrow; `pip install dllm-engine[eval]` brings it") from None
         rows: list[Any] = read_table(path).to_pylist()
         return rows
     found = []

@@ -49,7 +49,7 @@ try:
         from torchao.utils import TorchAOBaseTensor
 except ImportError as error:
     raise ConfigError(
-        f"quantize needs torchao 0.18 or newer ({error}); pip install 'dllm[quantize]', or leave quantize out"
+        f"quantize needs torchao 0.18 or newer ({error}); pip install 'dllm-engine[quantize]', or leave quantize out"
     ) from error
 
 INT4_GROUP = 32

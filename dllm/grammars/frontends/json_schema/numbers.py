@@ -117,7 +117,7 @@ class NumberForm(Form):
             values = tuple(value for value in values if value in other.values)
         form = type(self)(self.whole or other.whole, low, high, math.lcm(self.step, other.step), values)
         if values is not None:
-            values = tuple(value for value in values if form._allows(value))
+            values = tuple(value for value in values if form.allows(value))
             return type(self)(values=values) if values else None
         if low is None or high is None:
             return form
@@ -126,7 +126,7 @@ class NumberForm(Form):
             return form if first <= high.floor() else None
         return form if low.value < high.value or (low.below(high.value) and high.above(low.value)) else None
 
-    def _allows(self, value: int | float) -> bool:
+    def allows(self, value: int | float) -> bool:
         if self.whole and (value != value // 1 or value % self.step):
             return False
         return (self.low is None or self.low.below(value)) and (self.high is None or self.high.above(value))

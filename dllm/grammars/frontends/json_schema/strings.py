@@ -66,20 +66,20 @@ class StringForm(Form):
         texts = self.texts if self.texts is not None else other.texts or ()
         if other.texts is not None:
             texts = tuple(text for text in texts if text in other.texts)
-        texts = tuple(text for text in texts if form._allows(text))
+        texts = tuple(text for text in texts if form.allows(text))
         return type(self)(texts=texts) if texts else None
 
-    def _allows(self, text: str) -> bool:
+    def allows(self, text: str) -> bool:
         fitting = self.low <= len(text) and (self.high is None or len(text) <= self.high)
         return fitting and all(_matches(tree, text) for tree in self.patterns)
 
     def possible(self, context: Context) -> bool:
-        return self._has_text()
+        return self.has_text()
 
-    def _has_text(self) -> bool:
+    def has_text(self) -> bool:
         if not self.patterns or (self == StringForm(self.patterns[:1]) and self.patterns[0] in FORMATS.values()):
             return True
-        machine = _machine(StringForm(self.patterns)._tree())
+        machine = _machine(StringForm(self.patterns).tree())
         after: dict[int, set[int]] = {}
         states, length = {0}, 0
         while states:  # where texts of this length lead; from every state some text is accepted
@@ -92,7 +92,7 @@ class StringForm(Form):
             states, length = set().union(*(after[state] for state in states)), length + 1
         return False
 
-    def _tree(self) -> Regex:
+    def tree(self) -> Regex:
         """The texts that satisfy patterns and bounds."""
         trees = list(self.patterns)
         if self.low or self.high is not None or not trees:
@@ -114,7 +114,7 @@ class StringForm(Form):
         name = next((name for name, tree in FORMATS.items() if (tree,) == self.patterns), "string")
         short = max(self.low, self.high or 0) <= ESCAPES_UP_TO
         plain = replace(self, patterns=(*self.patterns, repeat(WITHOUT_ESCAPES)))
-        return name.upper().replace("-", "_"), quoted(self._tree(), escapes=short or not plain._has_text())
+        return name.upper().replace("-", "_"), quoted(self.tree(), escapes=short or not plain.has_text())
 
 
 @lru_cache(maxsize=256)
