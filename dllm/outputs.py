@@ -97,12 +97,12 @@ class RequestOutput:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it, without the trace: the first sample, and under `samples` all of several."""
-        samples = [sample._own() for sample in self.samples]
-        return samples[0] | ({"samples": samples} if len(samples) > 1 else {})
-
-    def _own(self) -> dict[str, Any]:
         names = ("text", "token_ids", "prompt_token_ids", "finish_reason", "holes", "seed")
-        return {name: getattr(self, name) for name in names} | {"stats": self.stats.to_dict()}
+        samples = [
+            {**{name: getattr(sample, name) for name in names}, "stats": sample.stats.to_dict()}
+            for sample in self.samples
+        ]
+        return samples[0] | ({"samples": samples} if len(samples) > 1 else {})
 
     def __repr__(self) -> str:
         said = self.text if self.text or not self.token_ids else self.token_ids

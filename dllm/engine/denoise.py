@@ -153,14 +153,14 @@ def _close(row: Row) -> None:
     """Set `finish_reason` if nothing is left to do."""
     spec, view = row.spec, row.view
     if spec.stop_check is not None:
-        keep = spec.stop_check(view.canvas[: spec.keep][view.prompt_length : view.settled].tolist())
+        keep = spec.stop_check(view.canvas[view.prompt_length : min(view.settled, view.asked)].tolist())
         if keep is not None:
             row.cut(view.prompt_length + keep)
             row.finish_reason = "stop"
     if row.finish_reason is None and row.full:
         # an end has cut the canvas, committed or foreseen by the scheduler, or stands at the very last position
-        ended = len(view.canvas) < (spec.keep or 0)
-        ended = ended or (len(view.canvas) == spec.keep and int(view.canvas[-1]) in view.eos_token_ids)
+        length = len(view.canvas)
+        ended = length < view.asked or (length == view.asked and int(view.canvas[-1]) in view.eos_token_ids)
         row.finish_reason = "stop" if ended else spec.when_full
     if row.finish_reason is not None:
         row.lanes = []
