@@ -1,9 +1,12 @@
-"""Train the embedded model: ``python scripts/train_tiny.py --minutes 75 --workers 2`` (the recipe: ``dllm/tiny``)."""
+"""Train the embedded model by the recipe of tools/train_tiny: ``python scripts/train_tiny.py --minutes 75``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/ is not in the wheel: it lies beside this folder
 
 from tools.train_tiny import tokenizer as bpe
 from tools.train_tiny.train import Options, run

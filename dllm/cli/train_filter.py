@@ -39,7 +39,8 @@ def train_filter(
     from rich.progress import Progress
 
     from dllm.eval.filter_training import FitOptions, collect, fit, report
-    from dllm.eval.filter_training.prompts import read_prompts, tiny_prompts
+    from dllm.eval.filter_training.prompts import read_prompts
+    from dllm.eval.tiny.items import tiny_prompts
 
     if prompts is None and model.model != "tiny":
         raise UsageError("--prompts is needed for a model other than tiny")

@@ -65,7 +65,7 @@ def load_filter(path: Path) -> Filter:
         about = json.loads(path.with_suffix(".json").read_text())
     except Exception as error:  # safetensors raises its own kind
         raise ConfigError(
-            f"learn2pd: filter={str(path)!r} cannot be read: {error}; train one with scripts/train_filter.py"
+            f"learn2pd: filter={str(path)!r} cannot be read: {error}; train one with `dllm train-filter`"
         ) from error
     shapes = {name: list(value.shape) for name, value in weights.items()}
     b = shapes.get("out.bias", [0])[0]

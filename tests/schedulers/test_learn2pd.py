@@ -9,7 +9,8 @@ import torch
 from dllm import LLM, ConfigError, SamplingParams
 from dllm.eval.filter_training import FitOptions, Records, collect, fit, report
 from dllm.eval.filter_training.fit import split
-from dllm.eval.filter_training.prompts import read_prompts, tiny_prompts
+from dllm.eval.filter_training.prompts import read_prompts
+from dllm.eval.tiny.items import tiny_prompts
 from dllm.schedulers.filter import Filter, load_filter
 from tests.references import methods as ref
 from tests.schedulers.test_methods import check, model_of
