@@ -22,8 +22,10 @@ import re
 import resource
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
+from typing import TypeVar
 
 import torch
 
@@ -43,6 +45,7 @@ COMMITS = 3
 """Commits that are timed on each canvas, each as the first."""
 Pattern = int | float
 Encode = Callable[[bytes], list[int]]
+Result = TypeVar("Result")
 
 
 def load(path: Path | None) -> tuple[Vocabulary, Encode]:
@@ -88,7 +91,7 @@ def masks(compiled: Compiled, canvas: Canvas, count: int, rng: random.Random) ->
         _ = possible(gap).groups[at - gap.start][compiled.table.group_of]
 
 
-def timed(work: Callable[[], object]) -> tuple[float, object]:
+def timed(work: Callable[[], Result]) -> tuple[float, Result]:
     """Milliseconds, and what came out."""
     began = time.perf_counter()
     found = work()
@@ -110,35 +113,41 @@ def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) ->
             columns[4].append(1000 * (time.perf_counter() - began))
             continue
         columns[0].append(1000 * (time.perf_counter() - began))
-        columns[1].append(timed(lambda canvas=canvas, rng=rng: masks(compiled, canvas, 32, rng))[0])
+        columns[1].append(timed(partial(masks, compiled, canvas, 32, rng))[0])
         masked = [at for at, token in enumerate(canvas.ids) if token == MASK]
+        latest = found
         for at in rng.sample(masked, min(COMMITS, len(masked))):
-            spent, after = timed(lambda found=found, at=at: found.commit({at: ids[at]}))
+            spent, after = timed(partial(found.commit, {at: ids[at]}))
             assert after is not None, "the text itself is a completion"
             columns[2].append(spent)
-        if MASK in after.canvas.ids:
-            columns[3].append(timed(lambda after=after, rng=rng: masks(compiled, after.canvas, 32, rng))[0])
+            latest = after
+        if MASK in latest.canvas.ids:
+            columns[3].append(timed(partial(masks, compiled, latest.canvas, 32, rng))[0])
     return columns
 
 
-def blockwise(compiled: Compiled, ids: list[int]) -> tuple[float, float, float]:
-    """Mean and largest milliseconds of a commit, and mean milliseconds of the masks of a step of 8 commits."""
+def blockwise(compiled: Compiled, ids: list[int]) -> tuple[float, float, float, int]:
+    """Mean and largest milliseconds of a commit, and mean milliseconds of the masks of a step of 8 commits.
+
+    And the commits that were given up: their time is not counted, and their places stay masked.
+    """
     room = len(ids) + 8
     state = GrammarConstraint.start(compiled, Canvas((MASK,) * room, ends=True), 0, (len(compiled.table.group_of) - 1,))
     rng = random.Random(0)
-    commits, steps = [], []
+    commits, steps, given_up = [], [], 0
     for start in range(0, len(ids), 32):
         block = sorted(range(start, min(start + 32, len(ids))), key=lambda at: at + rng.gauss(0, 6))
         for number, at in enumerate(block):
             if number % 8 == 0:
-                steps.append(
-                    timed(lambda state=state, left=block[number:]: state.allowed(torch.tensor(sorted(left))))[0]
-                )
-            spent, after = timed(lambda state=state, at=at: state.commit({at: ids[at]}))
-            assert after is not None, "the text itself is a completion"
+                left = torch.tensor(sorted(block[number:]))
+                steps.append(timed(partial(state.allowed, left))[0])
+            spent, after = timed(partial(state.commit, {at: ids[at]}))
+            if after is None:  # never because of the text, which is a completion
+                given_up += 1
+                continue
             commits.append(spent)
             state = after
-    return mean(commits), max(commits), mean(steps)
+    return mean(commits), max(commits), mean(steps), given_up
 
 
 def given_list(words: Vocabulary, encode: Encode, numbers: int) -> tuple[int, float]:
@@ -183,7 +192,7 @@ def main() -> None:
     ]
     results: dict[str, object] = {}
     for name, grammar, texts in (job for job in jobs if job[2]):
-        spent, compiled = timed(lambda grammar=grammar: grammar.compile(words))
+        spent, compiled = timed(partial(grammar.compile, words))
         print(f"\n{name}: {len(compiled.scanner.next)} scanner states, {len(compiled.grammar.names)} symbols, ", end="")
         print(f"{len(words)} tokens; prepared in {spent / 1000:.2f} s")
         results[f"{name} preparation s"] = spent / 1000
@@ -198,9 +207,13 @@ def main() -> None:
                 lost = f" {len(columns[4])} |" if columns[4] else " |"
                 print(f"| {label} | " + " | ".join(map(shown, columns[:4])) + f" |{lost}", flush=True)
                 results[f"{text} {label}"] = columns
-            average, worst, step = blockwise(compiled, ids)
-            print(f"\nin blocks of 32: {average:.2f} ms a commit (at most {worst:.1f}), {step:.1f} ms masks a step")
-            results[f"{text} blockwise"] = (average, worst, step)
+            average, worst, step, given_up = blockwise(compiled, ids)
+            print(
+                f"\nin blocks of 32: {average:.2f} ms a commit (at most {worst:.1f}), {step:.1f} ms masks a step",
+                end="",
+            )
+            print(f"; {given_up} commits undecided" if given_up else "")
+            results[f"{text} blockwise"] = (average, worst, step, given_up)
     for numbers in given.given:
         length, spent = given_list(words, encode, numbers)
         print(f"\na JSON list of {length} tokens, all but its end given: {spent / 1000:.2f} s")

@@ -84,6 +84,9 @@ def _rotate(x: Tensor, rope: Rope) -> Tensor:
 class TinyModel(nn.Module):
     """Bidirectional transformer over ids; ``forward`` gives logits at chosen positions only."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
@@ -105,7 +108,7 @@ class TinyModel(nn.Module):
             valid: [B, L] bool, False at padding; None when there is none.
             at: [B, L] bool; the result is then [at.sum(), V] instead of [B, L, V].
         """
-        rope = (self.cos[: ids.shape[1]], self.sin[: ids.shape[1]])  # type: ignore[index]
+        rope = (self.cos[: ids.shape[1]], self.sin[: ids.shape[1]])
         bias = None
         if valid is not None:
             bias = torch.zeros(valid.shape, device=ids.device).masked_fill_(~valid, -1e9)[:, None, None, :]

@@ -159,7 +159,7 @@ class _Worker:
         loss = (losses * weight[masked].to(device)).sum() / batch.sizes
         for parameter in self.parameters:
             parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         numbers = [loss.item(), self._fraction(), float(len(batch.ids)), float(batch.valid.sum())]
         told = self._average(numbers)
         self.sequences += told[2] * options.workers
@@ -231,7 +231,8 @@ class _Worker:
     def _restore(self) -> None:
         with safe_open(self.options.out / "checkpoint.safetensors", "pt") as file:
             counters = json.loads(file.metadata()["counters"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names: list[str] = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
         self.step, self.pool = counters["step"], counters["pool"]
         self.used, self.sequences, self.tokens = counters["used"], counters["sequences"], counters["tokens"]
         with torch.no_grad():
