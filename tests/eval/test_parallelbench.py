@@ -110,7 +110,7 @@ def test_two_processes_share_a_run(tmp_path):
 
 @pytest.mark.parametrize("options", [{"shard": (1, 2)}, {"workers": 2}])
 def test_processes_that_share_a_run_take_neither_shards_nor_workers(options):
-    processes = Processes({})
+    processes = Processes()
     processes.size = 2
     with pytest.raises(ConfigError, match=next(iter(options))):
         share(plan_of(Wanted(count=2), **options), processes)
