@@ -39,7 +39,7 @@ from dllm.hub import TINY, resolve_folder
 from dllm.tokenizer import Tokenizer
 
 TEXTS = Path(__file__).parent / "texts"
-ALL = ("short.cpp", "middle.cpp", "long.cpp", "order.json")
+TEXT_NAMES = ("short.cpp", "middle.cpp", "long.cpp", "order.json")
 GAPS, REVEALED = (1, 2, 3), (0.05, 0.15, 0.25, 0.5, 0.75, 0.95)
 COMMITS = 3
 """Commits that are timed on each canvas, each as the first."""
@@ -48,7 +48,7 @@ Encode = Callable[[bytes], list[int]]
 Result = TypeVar("Result")
 
 
-def load(path: Path | None) -> tuple[Vocabulary, Encode]:
+def load_vocabulary(path: Path | None) -> tuple[Vocabulary, Encode]:
     """A vocabulary, and how to split a text into its tokens."""
     if path is None:
         tokenizer = Tokenizer.from_folder(resolve_folder(TINY))
@@ -71,7 +71,7 @@ def merged(text: bytes, ranks: dict[bytes, int]) -> list[int]:
     return found
 
 
-def cut(ids: Sequence[int], pattern: Pattern, rng: random.Random) -> list[int]:
+def with_gaps(ids: Sequence[int], pattern: Pattern, rng: random.Random) -> list[int]:
     """The ids with gaps: as many as said, or each token revealed with this probability."""
     if isinstance(pattern, float):
         return [token if rng.random() < pattern else MASK for token in ids]
@@ -82,7 +82,7 @@ def cut(ids: Sequence[int], pattern: Pattern, rng: random.Random) -> list[int]:
     return found
 
 
-def masks(compiled: Compiled, canvas: Canvas, count: int, rng: random.Random) -> None:
+def compute_masks(compiled: Compiled, canvas: Canvas, count: int, rng: random.Random) -> None:
     """Those of `count` masked positions."""
     possible = Possible(compiled, canvas)
     masked = [at for at, token in enumerate(canvas.ids) if token == MASK]
@@ -98,12 +98,12 @@ def timed(work: Callable[[], Result]) -> tuple[float, Result]:
     return 1000 * (time.perf_counter() - began), found
 
 
-def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) -> list[list[float]]:
+def measure_pattern(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) -> list[list[float]]:
     """Cold check, cold masks, next check, next masks: times of `count` canvases; then those that were not found out."""
     columns: list[list[float]] = [[], [], [], [], []]
     for seed in range(count):
         rng = random.Random(seed)
-        canvas = Canvas(tuple(cut(ids, pattern, rng)))
+        canvas = Canvas(tuple(with_gaps(ids, pattern, rng)))
         if MASK not in canvas.ids:
             continue
         began = time.perf_counter()
@@ -113,7 +113,7 @@ def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) ->
             columns[4].append(1000 * (time.perf_counter() - began))
             continue
         columns[0].append(1000 * (time.perf_counter() - began))
-        columns[1].append(timed(partial(masks, compiled, canvas, 32, rng))[0])
+        columns[1].append(timed(partial(compute_masks, compiled, canvas, 32, rng))[0])
         masked = [at for at, token in enumerate(canvas.ids) if token == MASK]
         latest = found
         for at in rng.sample(masked, min(COMMITS, len(masked))):
@@ -122,7 +122,7 @@ def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) ->
             columns[2].append(spent)
             latest = after
         if MASK in latest.canvas.ids:
-            columns[3].append(timed(partial(masks, compiled, latest.canvas, 32, rng))[0])
+            columns[3].append(timed(partial(compute_masks, compiled, latest.canvas, 32, rng))[0])
     return columns
 
 
@@ -163,7 +163,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def shown(times: Sequence[float]) -> str:
+def median_and_tail(times: Sequence[float]) -> str:
     ordered = sorted(times)
     return f"{median(ordered):.1f} / {ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]:.1f}" if ordered else "-"
 
@@ -173,21 +173,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", type=Path, help="lines of base64(token) rank")
     parser.add_argument("--count", type=int, default=40, help="canvases a pattern")
-    parser.add_argument("--texts", nargs="+", choices=ALL, default=ALL, help="of benchmarks/texts")
+    parser.add_argument("--texts", nargs="+", choices=TEXT_NAMES, default=TEXT_NAMES, help="of benchmarks/texts")
     parser.add_argument("--given", type=int, nargs="+", default=(), help="numbers of a JSON list that is all given")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    words, encode = load(given.vocabulary)
+    words, encode = load_vocabulary(given.vocabulary)
     idle = peak()
     schema = json.loads((TEXTS / "order.schema.json").read_text())
     small = Compiled.make(Grammar.from_choices(["a b"]).rules, words)  # compiles the loops, or loads them
-    measure(small, encode(b"a b"), 0.5, 20)
+    measure_pattern(small, encode(b"a b"), 0.5, 20)
     jobs = [
         ("cpp", Grammar.builtin("cpp"), [text for text in given.texts if text.endswith(".cpp")]),
         (
             "JSON schema",
             Grammar.from_json_schema(schema, property_order="schema"),
-            [t for t in given.texts if t == ALL[3]],
+            [t for t in given.texts if t == TEXT_NAMES[3]],
         ),
     ]
     results: dict[str, object] = {}
@@ -203,9 +203,9 @@ def main() -> None:
             print("|---|---|---|---|---|---|")
             for pattern in (*GAPS, *REVEALED):
                 label = f"{pattern} gaps" if isinstance(pattern, int) else f"{100 * pattern:g} % revealed"
-                columns = measure(compiled, ids, pattern, given.count)
+                columns = measure_pattern(compiled, ids, pattern, given.count)
                 lost = f" {len(columns[4])} |" if columns[4] else " |"
-                print(f"| {label} | " + " | ".join(map(shown, columns[:4])) + f" |{lost}", flush=True)
+                print(f"| {label} | " + " | ".join(map(median_and_tail, columns[:4])) + f" |{lost}", flush=True)
                 results[f"{text} {label}"] = columns
             average, worst, step, given_up = blockwise(compiled, ids)
             print(

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/ is not in
 
 import torch
 
-from tools.gpu_check.everything import Options, run
+from tools.gpu_check.everything import GpuCheckOptions, run_everything
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"
 
@@ -51,7 +51,7 @@ def main() -> int:
         parser.error(f"--device {arguments.device} cannot be used here: {str(error).splitlines()[0]}")
     if arguments.out is not None and not arguments.out.parent.is_dir():
         parser.error(f"--out {arguments.out}: no such folder {arguments.out.parent}")
-    options = Options(
+    options = GpuCheckOptions(
         golden=None if arguments.only == "times" else arguments.golden,
         device=torch.device(arguments.device),
         layers=arguments.layers,
@@ -65,7 +65,7 @@ def main() -> int:
         smoke=arguments.smoke,
         out=arguments.out,
     )
-    return 0 if run(options) else 1
+    return 0 if run_everything(options) else 1
 
 
 if __name__ == "__main__":

@@ -93,12 +93,12 @@ class WhatOptions:
 
     def specs(self) -> tuple[list[str], list[str]]:
         """The baselines, each spec on its own, and what to compare with them."""
-        from dllm.eval.variants import expand
+        from dllm.eval.variants import alternatives
 
         named = list(self.schedulers or (QUICK_SCHEDULERS if self.quick else SCHEDULERS))
         if not self.schedulers and set(self.names) != {"tiny"}:
             named = [spec for spec in named if spec != "learn2pd"]
-        return [one for spec in self.baselines or BASELINES for one in expand(spec)], named
+        return [one for spec in self.baselines or BASELINES for one in alternatives(spec)], named
 
     @property
     def names(self) -> list[str]:

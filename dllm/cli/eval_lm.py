@@ -66,7 +66,7 @@ class TaskOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HowOptions:
+class HarnessOptions:
     """How answers are generated and likelihoods estimated (a test holds the defaults to those of `Settings`)."""
 
     scheduler: Annotated[
@@ -115,17 +115,17 @@ def lm(
     *,
     model: ModelOptions,
     tasks: TaskOptions,
-    how: HowOptions,
+    how: HarnessOptions,
 ) -> None:
     """Run tasks of lm-evaluation-harness, which the extra `eval` installs (docs/lm-evaluation.md)."""
-    from dllm.eval.lm_run import evaluate, save, to_json
+    from dllm.eval.lm_run import evaluate, save_results, to_json
 
     chosen, settings = tasks.chosen(), how.settings(model)
     model.folder()  # a name that leads nowhere is told as the option it is
     results = evaluate(chosen, settings)
     if results is None:  # one of several processes, and not the first
         return
-    written = [] if out is None else save(results, out)
+    written = [] if out is None else save_results(results, out)
     if as_json:
         print(to_json(results))
         return
@@ -138,7 +138,7 @@ def _print(results: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dllm.eval.lm_run import rows
+    from dllm.eval.lm_run import metric_rows
 
     console = Console()
     if not console.is_terminal:
@@ -146,7 +146,7 @@ def _print(results: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("task", "items", "shots", "metric", "filter", "value", "stderr"):
         table.add_column(column, overflow="fold", justify="right" if column in ("items", "shots") else "left")
-    for row in rows(results):
+    for row in metric_rows(results):
         table.add_row(*row)
     console.print(table)
     print()

@@ -11,7 +11,7 @@ import numpy as np
 
 from dllm.errors import ConfigError
 from dllm.eval.records import Line, identity_of
-from dllm.eval.summary import ALL, Row, label_variants
+from dllm.eval.summary import ALL, SummaryRow, label_variants
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def available() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def save_plots(rows: Sequence[Row], lines: Sequence[Line], folder: Path) -> list[Path]:
+def save_plots(rows: Sequence[SummaryRow], lines: Sequence[Line], folder: Path) -> list[Path]:
     """Write `accuracy.png`, `released.png` and `order.png`, with a panel a task; several models get a prefix each.
 
     Raises:
@@ -47,7 +47,7 @@ def save_plots(rows: Sequence[Row], lines: Sequence[Line], folder: Path) -> list
     return written
 
 
-def _figures(rows: Sequence[Row], lines: Sequence[Line]) -> Iterator[tuple[str, Figure]]:
+def _figures(rows: Sequence[SummaryRow], lines: Sequence[Line]) -> Iterator[tuple[str, Figure]]:
     """The three figures of one model, by name."""
     all_tasks = list(dict.fromkeys(row.task for row in rows))
     single = [task for task in all_tasks if task != ALL]
@@ -99,7 +99,7 @@ def panels(tasks: Sequence[str], draw: Draw, title: str) -> Figure:
     return figure
 
 
-def _accuracy(axes: Axes, rows: Sequence[Row]) -> None:
+def _accuracy(axes: Axes, rows: Sequence[SummaryRow]) -> None:
     """A line a method through its variants."""
     for method in dict.fromkeys(row.method for row in rows):
         curve = sorted((row for row in rows if row.method == method), key=lambda row: row.tokens_per_forward)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from dllm import LLM, ConfigError, PromptError, SamplingParams
 from dllm.cli.app import app
-from dllm.cli.eval_lm import HowOptions
+from dllm.cli.eval_lm import HarnessOptions
 from dllm.engine.text_model import Engine
 from dllm.eval.generation_kwargs import read_kwargs
 from dllm.eval.harness_settings import Settings
@@ -449,9 +449,9 @@ def test_mistakes_are_one_line(run, monkeypatch):
 
 def test_options_mirror_settings():
     settings = {field.name: field.default for field in fields(Settings)}
-    assert {field.name: field.default for field in fields(HowOptions)}.items() <= settings.items()
+    assert {field.name: field.default for field in fields(HarnessOptions)}.items() <= settings.items()
     loading = {"pretrained", "tokenizer", "dtype", "device", "revision", "mask_token_id", "max_length"}
-    assert set(settings) - {field.name for field in fields(HowOptions)} == loading
+    assert set(settings) - {field.name for field in fields(HarnessOptions)} == loading
 
 
 def test_nothing_else_imports_the_harness():

@@ -75,8 +75,8 @@ def test_rows_and_digits():
     ],
 )
 def test_tasks_with_several_right_answers(name, right, wrong):
-    assert all(scorers.ANY[name](ABC, answer, "N") for answer in right)
-    assert not any(scorers.ANY[name](ABC, answer, "N") for answer in wrong)
+    assert all(scorers.SEVERAL_RIGHT[name](ABC, answer, "N") for answer in right)
+    assert not any(scorers.SEVERAL_RIGHT[name](ABC, answer, "N") for answer in wrong)
 
 
 def test_a_name_that_is_inserted_twice_is_wrong():

@@ -10,7 +10,7 @@ import torch
 
 from dllm import LLM, SamplingParams
 from dllm.models.network.native import Backbone
-from tools.gpu_check.checks import first_line, table
+from tools.gpu_check.checks import first_line, text_table
 
 PER_FORWARD = (1.0, 2.5, 4.0)
 
@@ -83,9 +83,9 @@ def _short(params: SamplingParams) -> SamplingParams:
     return replace(params, max_new_tokens=params.block_length, steps=3)
 
 
-def as_table(speeds: Iterable[Speed]) -> str:
+def speed_table(speeds: Iterable[Speed]) -> str:
     titles = ("rows", "canvas", "cache", "tokens/forward", "forwards", "tokens/s", "ms/forward", "")
-    return table(titles, (_columns(speed) for speed in speeds))
+    return text_table(titles, (_columns(speed) for speed in speeds))
 
 
 def _columns(speed: Speed) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def chat(content: str) -> str:
+def chat_prompt(content: str) -> str:
     """What the chat template makes of one user message, with the generation prompt."""
     user = f"{START}{HEADER}user{HEADER_END}\n\n{content.strip()}{TURN_END}"
     return f"{user}{HEADER}assistant{HEADER_END}\n\n"
@@ -50,10 +50,10 @@ def _corpus(rng: random.Random, items: int) -> Iterator[str]:
         if example.parts:
             yield from example.parts
         else:
-            yield from (chat(example.prompt), example.prompt + "\n", example.answer)
+            yield from (chat_prompt(example.prompt), example.prompt + "\n", example.answer)
 
 
-def train(seed: int = 0, items: int = 20_000, vocabulary: int = VOCABULARY) -> Tokenizer:
+def train_tokenizer(seed: int = 0, items: int = 20_000, vocabulary: int = VOCABULARY) -> Tokenizer:
     """Train the BPE on ``items`` sampled items of the task mix."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -74,7 +74,7 @@ def train(seed: int = 0, items: int = 20_000, vocabulary: int = VOCABULARY) -> T
     return tokenizer
 
 
-def save(tokenizer: Tokenizer, folder: Path) -> None:
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write ``tokenizer.json`` and a ``tokenizer_config.json`` that transformers' AutoTokenizer loads."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))

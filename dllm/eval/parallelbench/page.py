@@ -17,8 +17,8 @@ from dllm.eval.parallelbench.trial import Verdict
 from dllm.eval.plots import available, panels, percent_by_speed
 from dllm.eval.records import Line
 from dllm.eval.reports import Titled
-from dllm.eval.summary import ALL, Area, Row, areas, summarize
-from dllm.eval.tables import cells, headings, markdown, overview, report
+from dllm.eval.summary import ALL, Area, SummaryRow, areas, summarize
+from dllm.eval.tables import cells, headings, markdown, overview, report_text
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem}
 table{border-collapse:collapse;font-size:13px;margin:1rem 0}
@@ -41,7 +41,7 @@ class Page:
 
     about: Sequence[dict[str, Any]]
     lines: Sequence[Line]
-    rows: Sequence[Row]
+    rows: Sequence[SummaryRow]
     areas: Sequence[Area]
     points: Sequence[Point]
     headlines: Sequence[Headline]
@@ -126,7 +126,7 @@ class Page:
         values, text, page = folder / "summary.json", folder / "report.md", folder / "page.html"
         values.write_text(json.dumps(self.summary(), indent=1) + "\n", encoding="utf-8")
         parts = [self._preface(), *(markdown(*one) for one in self.tables()[len(self._models()) :])]
-        text.write_text("\n\n".join([*parts, report(self.rows, self.areas, "")]), encoding="utf-8")
+        text.write_text("\n\n".join([*parts, report_text(self.rows, self.areas, "")]), encoding="utf-8")
         pictures = self._pictures(folder) if available() else []
         page.write_text(self._html(pictures), encoding="utf-8")
         return [values, text, *pictures, page]

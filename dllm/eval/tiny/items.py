@@ -18,7 +18,7 @@ from dllm.eval.tiny.example import Example
 from dllm.hub import TINY, resolve_folder
 from dllm.outputs import Hole
 
-CANVAS = {"latin": 32, "words": 32, "repeat": 128, "python": 128, "cpp": 128}
+CANVAS_LENGTHS = {"latin": 32, "words": 32, "repeat": 128, "python": 128, "cpp": 128}
 """Masks behind a prompt, where 64 do not fit; a task has one canvas, so that it tells nothing of the answer."""
 
 
@@ -36,7 +36,7 @@ def tiny_task(name: str, count: int, seed: int) -> Task:
         return len(tokenizer.encode(text))
 
     rng = random.Random(f"compare/{seed}/{name}")
-    room = CANVAS.get(name, 64)
+    room = CANVAS_LENGTHS.get(name, 64)
     items: list[Item] = []
     while len(items) < count:
         example = tasks.sample(name, rng, test=True)
@@ -56,7 +56,7 @@ def tiny_prompts(count: int, seed: int) -> list[str]:
 
 
 def _judge(example: Example) -> Judge:
-    return lambda text: float(tasks.check(example, text))
+    return lambda text: float(tasks.is_right(example, text))
 
 
 def _question(example: Example, chat: bool) -> Item:
