@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -20,12 +21,11 @@ import torch
 from torch import Tensor
 
 from dllm import LLM, SamplingParams
-from dllm.bench.networks import shape_a
 from dllm.models.base import RowInput
 from dllm.models.network.native import Backbone
 from dllm.schedulers import Scheduler, as_scheduler
 from dllm.schedulers.base import State
-from dllm.testing.networks import MASK, random_network
+from dllm.testing.networks import MASK, llada_8b, random_network
 from dllm.views import StepView
 
 FILTER = Path(__file__).parents[1] / "dllm" / "schedulers" / "filters" / "tiny.safetensors"
@@ -98,7 +98,16 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    network = random_network(shape_a(given.vocabulary), torch.device("cpu")).to(getattr(torch, given.dtype))
+    shape = replace(
+        llada_8b(layers=8),
+        columns=given.vocabulary,
+        hidden_size=512,
+        intermediate_size=1536,
+        heads=8,
+        kv_heads=8,
+        head_dim=64,
+    )
+    network = random_network(shape, torch.device("cpu")).to(getattr(torch, given.dtype))
     network.eos_token_ids = (0,)
     table = torch.randn(NEW + BLOCK, given.vocabulary)
     real, instant = LLM(network), LLM(Instant(network, table))

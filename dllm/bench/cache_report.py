@@ -33,7 +33,7 @@ CACHES = (
 )
 """What is compared with `none`."""
 TASKS, COUNT = ("copy", "sort", "shuffle", "words", "json", "cpp", "fill_record", "fill_code"), 32
-COLUMNS = (
+HEADINGS = (
     *("cache", "answers as `none` %", "tokens as `none` %", "accuracy %", "against `none`"),
     *("forwards", "refreshes", "fed / token", "x fewer fed", "x faster"),
 )
@@ -75,7 +75,7 @@ class CacheRow:
     faster: float
 
     def cells(self) -> list[str]:
-        """In the columns of `COLUMNS`."""
+        """In the columns of `HEADINGS`."""
         low, high = self.accuracy_interval
         return [
             f"`{self.cache}`",
@@ -102,7 +102,7 @@ class CacheReport:
         """Title, columns and cells of a table for a terminal."""
         told = ", ".join(f"{name} {value}" for name, value in self.settings.items() if name != "tasks")
         title = f"Caches against `{BASE}`: {len(self.settings['tasks'])} tasks, {self.rows[0].items} items, {told}"
-        return title, COLUMNS, [row.cells() for row in self.rows]
+        return title, HEADINGS, [row.cells() for row in self.rows]
 
     def by_task(self) -> tuple[str, Sequence[str], list[list[str]]]:
         """The same of a table of accuracies in percent: modes down, tasks across."""

@@ -23,7 +23,7 @@ from dllm.llm import LLM
 from dllm.outputs import RequestOutput
 from dllm.params import SamplingParams
 
-COLUMNS = (
+HEADINGS = (
     *("task", "grammar", "valid %", "exact %", "tokens/fwd", "grammar ms/token", "witness %", "refused"),
     "preparation ms",
 )
@@ -124,7 +124,7 @@ def paired_table(pairs: list[PairedResult], title: str) -> str:
         rows.append([task, "none", *_cells([pair.free for pair in own]), *[""] * 4])
         held = [pair.held for pair in own]
         rows.append([task, ", ".join(names), *_cells(held), *_costs(held), f"{1000 * _preparation(own):.0f}"])
-    return markdown(title, COLUMNS, rows)
+    return markdown(title, HEADINGS, rows)
 
 
 def _cells(results: list[Result]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dllm.eval.summary import ALL, Area, Gain, SummaryRow
 
-COLUMNS = ("scheduler", "accuracy %", "forwards", "tokens/fwd", "slots/fwd", "tokens/s", "p50 s", "p95 s")
+HEADINGS = ("scheduler", "accuracy %", "forwards", "tokens/fwd", "slots/fwd", "tokens/s", "p50 s", "p95 s")
 
 
 def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -20,7 +20,7 @@ def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 
 def cells(row: SummaryRow, baselines: Sequence[str]) -> list[str]:
-    """A row in the columns of `COLUMNS` and one for each baseline."""
+    """A row in the columns of `HEADINGS` and one for each baseline."""
     low, high = row.interval
     return [
         f"`{row.label}`",
@@ -43,7 +43,7 @@ def _gain(gain: Gain) -> str:
 
 
 def headings(baselines: Sequence[str]) -> list[str]:
-    return [*COLUMNS, *(f"x fewer forwards / x faster / accuracy against `{name}`" for name in baselines)]
+    return [*HEADINGS, *(f"x fewer forwards / x faster / accuracy against `{name}`" for name in baselines)]
 
 
 def overview(rows: Sequence[SummaryRow], model: str) -> tuple[list[str], list[list[str]]]:
