@@ -11,6 +11,7 @@ from typer import Option
 
 from dllm.cli.inputs import read_file
 from dllm.cli.options import ModelOptions
+from dllm.cli.registered import CACHES
 from dllm.cli.shell import UsageError
 
 if TYPE_CHECKING:
@@ -58,11 +59,7 @@ class WhatOptions:
     ] = None
     caches: Annotated[
         list[str] | None,
-        Option(
-            "--cache",
-            help="none (default), auto, prefix, dual, ... (docs/caches.md); repeatable.",
-            rich_help_panel=_WHAT,
-        ),
+        Option("--cache", help=f"{CACHES}; none if not given; repeatable.", rich_help_panel=_WHAT),
     ] = None
     tasks: Annotated[
         list[str] | None,

@@ -10,6 +10,7 @@ from typer import Option
 
 from dllm.cli.grouping import grouped
 from dllm.cli.options import ModelOptions
+from dllm.cli.registered import CACHES
 from dllm.cli.shell import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class HarnessOptions:
     scheduler: Annotated[
         str | None, Option("--scheduler", "-s", help="SPEC; else the model's, or threshold(0.9).", rich_help_panel=_HOW)
     ] = None
-    cache: Annotated[str, Option(help="none, auto, prefix, dual, ... (docs/caches.md).", rich_help_panel=_HOW)] = "none"
+    cache: Annotated[str, Option(help=f"{CACHES}.", rich_help_panel=_HOW)] = "none"
     max_new_tokens: Annotated[
         int | None, Option("--max-new-tokens", "-n", help="Canvas, whatever a task says.", rich_help_panel=_HOW)
     ] = None
