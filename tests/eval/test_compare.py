@@ -11,7 +11,7 @@ from dllm.eval import jobs
 from dllm.eval.compare import RESULTS, Plan, compare, sample_count
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
-from dllm.eval.plots import order_map, save_plots
+from dllm.eval.plots import order_map, panels, save_plots
 from dllm.eval.records import read_results
 from dllm.eval.reports import Report
 from dllm.eval.summary import ALL, areas, summarize
@@ -219,6 +219,21 @@ def test_a_report_holds_every_row(tmp_path):
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in written)
     grid = order_map([made("a", "factor", 0, order=[2, 0, 1]), made("a", "factor", 1, order=[0, 0])])
     assert np.allclose(grid, [(1 + 0) / 2, 0.0, 0.5])
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_nothing_in_a_picture_is_cut_off(tasks):
+    def draw(axes, task):
+        for number in range(20):
+            axes.plot([0, 1], label=f"{'+'.join(['scheduler'] * (number % 4 + 1))}({number})")
+
+    figure = panels([f"task {number}" for number in range(tasks)], draw, "a title of many words, " * 4)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    for part in (figure.texts[-1], legend, *(axes.title for axes in figure.axes)):
+        box = part.get_window_extent()
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    assert all(axes.get_window_extent().height > 100 for axes in figure.axes)
 
 
 def test_a_users_file_through_the_command(dllm, tmp_path):
