@@ -73,30 +73,21 @@ def measure_steps(
     for length in canvases:
         for rows in batches:
             for kind in STEP_KINDS:
-                cells.append(_cell(network, machine, kind, rows, length, block, repeats, deadline))
+                start, stop = kind.span(length, block, network.lookback)
+                step = Step(rows, length, stop - start, block, kind.stored)
+                cells.append(_cell(network, machine, kind, step, repeats, deadline))
                 print(_line(cells[-1]), flush=True)
     return cells
 
 
-def _cell(
-    network: Backbone,
-    machine: Machine,
-    kind: StepKind,
-    rows: int,
-    length: int,
-    block: int,
-    repeats: int,
-    deadline: float,
-) -> Cell:
-    start, stop = kind.span(length, block, network.lookback)
-    step = Step(rows, length, stop - start, block, kind.stored)
+def _cell(network: Backbone, machine: Machine, kind: StepKind, step: Step, repeats: int, deadline: float) -> Cell:
     taken, note = None, _obstacle(network, step, deadline)
     if not note:
         try:
             taken = _measure(network, kind, step, repeats, deadline)
         except RuntimeError as error:  # out of memory, or a kernel that is missing: the other cells may still do
             note = f"failed: {first_line(error)}"
-    return Cell(rows, length, kind.name, step.fed, taken, floor_ms(network.spec, step, machine), note)
+    return Cell(step.rows, step.length, kind.name, step.fed, taken, floor_ms(network.spec, step, machine), note)
 
 
 def _obstacle(network: Backbone, step: Step, deadline: float) -> str:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from dllm.eval.tiny import json_records as records
-from dllm.eval.tiny import tasks, words
+from dllm.eval.tiny import json_records, tasks, words
 from dllm.eval.tiny.names import FREQUENT
 
 START, END, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"
@@ -42,7 +41,7 @@ def _corpus(rng: random.Random, items: int) -> Iterator[str]:
         yield "\n".join([name] * 200)
     for noun in words.NOUNS:
         yield " ".join(f'"{noun}" {noun}' for _ in range(300))
-    for shape in records.SHAPES.values():
+    for shape in json_records.SHAPES.values():
         for key in shape:
             yield " ".join(f'"{key}" {key} {key.capitalize()}' for _ in range(40))
     for _ in range(items):

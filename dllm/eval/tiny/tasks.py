@@ -11,8 +11,7 @@ import random
 import re
 from collections.abc import Callable
 
-from dllm.eval.tiny import code, latin, lists, words
-from dllm.eval.tiny import json_records as records
+from dllm.eval.tiny import code, json_records, latin, lists, words
 from dllm.eval.tiny.example import Example, held_out
 
 WEIGHTS: dict[str, float] = {
@@ -70,12 +69,12 @@ def is_right(example: Example, text: str) -> bool:
     if task == "words":
         return words.is_right(example, text)
     if task == "json":
-        return records.is_right(example, text)
+        return json_records.is_right(example, text)
     return code.is_right(example, text)
 
 
 _DOCUMENTS: dict[str, tuple[Callable[[random.Random, float], str], Callable[[str], bool]]] = {
-    "fill_record": (lambda rng, _: records.document(rng), records.is_well_formed),
+    "fill_record": (lambda rng, _: json_records.document(rng), json_records.is_well_formed),
     "fill_names": (lists.document, lists.is_well_formed),
     "fill_code": (lambda rng, _: code.document(rng), code.is_well_formed),
 }
@@ -83,7 +82,7 @@ _DOCUMENTS: dict[str, tuple[Callable[[random.Random, float], str], Callable[[str
 
 def _make(task: str, rng: random.Random, hard: float) -> Example:
     if task in ("fill_answer", "fill_json"):
-        base = records.make(rng) if task == "fill_json" else lists.make(rng.choice(_LINKED), rng, hard)
+        base = json_records.make(rng) if task == "fill_json" else lists.make(rng.choice(_LINKED), rng, hard)
         parts = cut_holes(base.answer, rng)
         parts = (f"{base.prompt}\n{parts[0]}", *parts[1:])
         return Example(task, "", f"{base.prompt}\n{base.answer}", base.key, parts)
@@ -97,7 +96,7 @@ def _make(task: str, rng: random.Random, hard: float) -> Example:
     if task == "words":
         return words.make(rng)
     if task == "json":
-        return records.make(rng)
+        return json_records.make(rng)
     return code.make(task, rng)
 
 
