@@ -106,7 +106,7 @@ def parallelbench(
     With --model ideal, whose every probability is right, also the theory: schedulers against closed forms.
     Started by `accelerate launch` or `torchrun`, the processes share the samples; the first reports on all of them.
     """
-    from dllm.eval.compare import check, compare, header, size
+    from dllm.eval.compare import check_plan, compare, header, sample_count
     from dllm.eval.parallelbench.page import Page
     from dllm.eval.parallelbench.planning import IDEAL, Wanted, plan_of
     from dllm.eval.parallelbench.trial import judge_all, trials
@@ -131,9 +131,9 @@ def parallelbench(
         plugins=[path.resolve() for path in how.plugins or ()],
     )
     plan = share(whole, processes)
-    check(plan, out)  # before the bar is drawn
+    check_plan(plan, out)  # before the bar is drawn
     theory = trials() if what.model == IDEAL and plan.shard[0] == 1 else []
-    with progress("parallelbench", size(plan) + len(theory), shown=processes.rank == 0) as advance:
+    with progress("parallelbench", sample_count(plan) + len(theory), shown=processes.rank == 0) as advance:
         own = compare(plan, out, advance)
         verdicts = list(judge_all(THEORY.get(what.preset, 400), how.seed, lambda: advance(1), theory))
     lines = gathered(whole, processes, own)

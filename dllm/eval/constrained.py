@@ -23,7 +23,7 @@ from dllm.llm import LLM
 from dllm.outputs import RequestOutput
 from dllm.params import SamplingParams
 
-COLUMNS = (
+HEADINGS = (
     *("task", "grammar", "valid %", "exact %", "tokens/fwd", "grammar ms/token", "witness %", "refused"),
     "preparation ms",
 )
@@ -54,7 +54,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairedResult:
     """An item decoded free and held to its grammar."""
 
     task: str
@@ -79,7 +79,7 @@ def cases(task: str, count: int, seed: int) -> tuple[list[Case], int]:
     return found[:count], made.max_new_tokens
 
 
-def measure(llm: LLM, task: str, count: int, params: SamplingParams) -> Iterator[Pair]:
+def measure_task(llm: LLM, task: str, count: int, params: SamplingParams) -> Iterator[PairedResult]:
     """Decode the items of a task both ways, one by one; `params.seed` chooses the items and the noise.
 
     The first item is decoded once more in front, unmeasured: first use compiles.
@@ -93,7 +93,7 @@ def measure(llm: LLM, task: str, count: int, params: SamplingParams) -> Iterator
     )  # a copy, so that the first is prepared in its turn
     for index, case in enumerate((unmeasured, *found)):
         own = replace(params, max_new_tokens=room, seed=params.seed + max(0, index - 1))
-        pair = Pair(task, case, _decoded(llm, case, own), _held(llm, case, own))
+        pair = PairedResult(task, case, _decoded(llm, case, own), _held(llm, case, own))
         if index:
             yield pair
 
@@ -115,7 +115,7 @@ def _decoded(llm: LLM, case: Case, params: SamplingParams, preparation: float = 
     return Result(output, case.valid(output.text), case.item.judge(output.text) or 0.0, preparation)
 
 
-def table(pairs: list[Pair], title: str) -> str:
+def paired_table(pairs: list[PairedResult], title: str) -> str:
     """A Markdown table: for each task, the free answers above the held ones."""
     rows = []
     for task in dict.fromkeys(pair.task for pair in pairs):
@@ -124,7 +124,7 @@ def table(pairs: list[Pair], title: str) -> str:
         rows.append([task, "none", *_cells([pair.free for pair in own]), *[""] * 4])
         held = [pair.held for pair in own]
         rows.append([task, ", ".join(names), *_cells(held), *_costs(held), f"{1000 * _preparation(own):.0f}"])
-    return markdown(title, COLUMNS, rows)
+    return markdown(title, HEADINGS, rows)
 
 
 def _cells(results: list[Result]) -> list[str]:
@@ -153,7 +153,7 @@ def _total(outputs: list[RequestOutput], stat: str) -> float:
     return sum(float(getattr(one.stats, stat)) for one in outputs)
 
 
-def _preparation(pairs: list[Pair]) -> float:
+def _preparation(pairs: list[PairedResult]) -> float:
     """Mean seconds over the grammars, each of which is prepared once."""
     found: dict[Grammar, float] = {}
     for pair in pairs:
