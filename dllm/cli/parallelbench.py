@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WHAT, _HOW = "What is run", "How"
 THEORY = {"quick": 100}
 """Samples a trial of the theory, by preset; else 400."""
-AsJson = Annotated[bool, Option("--json", help="One JSON object on stdout instead of tables.")]
+TablesAsJson = Annotated[bool, Option("--json", help="One JSON object on stdout instead of tables.")]
 Reference = Annotated[
     Path | None, Option(metavar="DIR", help="Published curves to lay beside: CSV files task,tps,accuracy.")
 ]
@@ -96,7 +96,7 @@ class How:
 def parallelbench(
     out: Annotated[Path | None, Option(metavar="DIR", help="Results and reports; goes on where a run stopped.")] = None,
     reference: Reference = None,
-    as_json: AsJson = False,
+    as_json: TablesAsJson = False,
     *,
     what: What,
     how: How,
@@ -152,7 +152,7 @@ def report(
     folders: Annotated[list[Path], Argument(help="Folders of runs; they are read together.")],
     out: Annotated[Path | None, Option(metavar="DIR", help="Where to write page.html and the rest.")] = None,
     reference: Reference = None,
-    as_json: AsJson = False,
+    as_json: TablesAsJson = False,
 ) -> None:
     """Tables and a page of finished ParallelBench runs, one or several, all shards of each."""
     from dllm.eval.parallelbench.page import Page

@@ -40,7 +40,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Judged:
     """One answer; `output` is None where the grammar refused to begin."""
 
     output: RequestOutput | None
@@ -59,8 +59,8 @@ class PairedResult:
 
     task: str
     case: Case
-    free: Result
-    held: Result
+    free: Judged
+    held: Judged
 
 
 def cases(task: str, count: int, seed: int) -> tuple[list[Case], int]:
@@ -98,7 +98,7 @@ def measure_task(llm: LLM, task: str, count: int, params: SamplingParams) -> Ite
             yield pair
 
 
-def _held(llm: LLM, case: Case, params: SamplingParams) -> Result:
+def _held(llm: LLM, case: Case, params: SamplingParams) -> Judged:
     vocabulary = llm.vocabulary
     began = time.perf_counter()
     case.grammar.compile(vocabulary)
@@ -106,13 +106,13 @@ def _held(llm: LLM, case: Case, params: SamplingParams) -> Result:
     try:
         return _decoded(llm, case, replace(params, grammar=case.grammar), seconds)
     except GrammarError:
-        return Result(None, False, 0.0, seconds)
+        return Judged(None, False, 0.0, seconds)
 
 
-def _decoded(llm: LLM, case: Case, params: SamplingParams, preparation: float = 0.0) -> Result:
+def _decoded(llm: LLM, case: Case, params: SamplingParams, preparation: float = 0.0) -> Judged:
     ask: Any = {"prompt": llm.generate, "chat": llm.chat, "document": llm.infill}[case.item.kind]
     output: RequestOutput = ask(case.item.question, params, progress=False)
-    return Result(output, case.valid(output.text), case.item.judge(output.text) or 0.0, preparation)
+    return Judged(output, case.valid(output.text), case.item.judge(output.text) or 0.0, preparation)
 
 
 def paired_table(pairs: list[PairedResult], title: str) -> str:
@@ -127,7 +127,7 @@ def paired_table(pairs: list[PairedResult], title: str) -> str:
     return markdown(title, HEADINGS, rows)
 
 
-def _cells(results: list[Result]) -> list[str]:
+def _cells(results: list[Judged]) -> list[str]:
     exact = sum(one.exact for one in results) / len(results)
     low, high = wilson(exact, len(results))
     outputs = [one.output for one in results if one.output is not None]
@@ -139,7 +139,7 @@ def _cells(results: list[Result]) -> list[str]:
     ]
 
 
-def _costs(results: list[Result]) -> list[str]:
+def _costs(results: list[Judged]) -> list[str]:
     outputs = [one.output for one in results if one.output is not None]
     tokens = max(1, _total(outputs, "tokens"))
     return [
