@@ -70,7 +70,7 @@ def mixed(shorter: int, fewer: int) -> list[Request]:
     ]
 
 
-def compare(requests: list[Request], dtype: torch.dtype, rounds: int, block: int = BLOCK) -> Comparison:
+def compare_with_literal(requests: list[Request], dtype: torch.dtype, rounds: int, block: int = BLOCK) -> Comparison:
     """One token a forward, greedy, the dual cache, blocks of `block` (which divides what each request adds)."""
     literal = Literal(seeded_network(shape_a(), dtype))
     network = seeded_network(shape_a(), dtype)

@@ -21,7 +21,7 @@ CANVAS = 160
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class GrowthPoint:
     """Milliseconds of processor or wall time a token: one block, one token a forward, one refresh, the dual cache."""
 
     rows: int
@@ -30,7 +30,7 @@ class Point:
     milliseconds: float
 
 
-def growth(dtype: torch.dtype = torch.float32) -> dict[str, list[Point]]:
+def growth(dtype: torch.dtype = torch.float32) -> dict[str, list[GrowthPoint]]:
     """Three curves; the other two sizes stay at 1 row, 160 tokens, 32,000 ids."""
     return {
         "rows": [_point(rows, CANVAS, VOCABULARY, dtype) for rows in ROWS],
@@ -39,7 +39,7 @@ def growth(dtype: torch.dtype = torch.float32) -> dict[str, list[Point]]:
     }
 
 
-def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> Point:
+def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> GrowthPoint:
     network = seeded_network(shape_a(vocabulary), dtype)
     network.pack()
     llm = LLM(network)
@@ -51,4 +51,4 @@ def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> Point
 
     run()
     seconds, _ = in_turn({"run": run}, 2)
-    return Point(rows, canvas, vocabulary, 1e3 * min(seconds["run"]) / (rows * NEW))
+    return GrowthPoint(rows, canvas, vocabulary, 1e3 * min(seconds["run"]) / (rows * NEW))

@@ -39,7 +39,7 @@ class Split:
         return 1 - (self.milliseconds["body"] + self.milliseconds["head"]) / whole
 
 
-def split(vocabulary: int, rows: int, dtype: torch.dtype, scheduler: str = "topk(1)", new: int = 64) -> Split:
+def split_step(vocabulary: int, rows: int, dtype: torch.dtype, scheduler: str = "topk(1)", new: int = 64) -> Split:
     """Of block steps and refreshes under the dual cache, blocks of 32, prompts of 128 tokens."""
     network = seeded_network(shape_a(vocabulary), dtype)
     network.pack()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from dllm.cli.answer import answer, deliver
+from dllm.cli.delivery import deliver, run_request
 from dllm.cli.grammar_options import GrammarOptions
 from dllm.cli.grouping import grouped
 from dllm.cli.inputs import read_argument, unescape
@@ -52,7 +52,7 @@ def chat(
 
 
 def _turn(llm: LLM, conversation: Conversation, params: SamplingParams, output: OutputOptions) -> str:
-    result = answer(llm, llm.chat, llm.stream_chat, conversation, params, output)
+    result = run_request(llm, llm.chat, llm.stream_chat, conversation, params, output)
     deliver(llm, result, output)
     return result.text
 

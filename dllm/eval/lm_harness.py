@@ -33,7 +33,7 @@ from dllm.eval.harness_text import (
     longest_canvas,
     prefix_of,
 )
-from dllm.eval.likelihood import Bound, Scorer, joined, request_seed, windows
+from dllm.eval.likelihood import LowerBound, Scorer, over_windows, request_seed, windows
 from dllm.eval.processes import Processes
 from dllm.llm import LLM
 from dllm.params import SamplingParams
@@ -58,7 +58,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         llm: the model.
         settings: all arguments.
         costs: kind of request -> `Costs` of this process.
-        bounds: a `Bound` a likelihood request, in the order they were answered: the standard errors, for which the
+        bounds: a `LowerBound` a likelihood request, in the order they were answered: the standard errors, for which the
             harness has no place. Answers out of the harness's own cache have none.
 
     Raises:
@@ -85,8 +85,8 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             seed=self.settings.seed,
         )
         self.costs: dict[str, Costs] = {}
-        self.bounds: list[Bound] = []
-        self._everyones: list[tuple[dict[str, Costs], list[Bound]]] = []
+        self.bounds: list[LowerBound] = []
+        self._everyones: list[tuple[dict[str, Costs], list[LowerBound]]] = []
 
     @classmethod
     def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> DllmLM:
@@ -208,7 +208,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             (request,) = requests[part]
             ids = self.tok_encode(request.args[0])
             ids = ids[1:] if ids[:1] == prefix else ids
-            bound = joined(self._scorer.bounds(windows(ids, prefix, self.max_length) if ids else []))
+            bound = over_windows(self._scorer.bounds(windows(ids, prefix, self.max_length) if ids else []))
             answers.append(bound.value)
             self._scored("loglikelihood_rolling", bound, request.args, bound.value)
         return answers
@@ -222,7 +222,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
                     yield slice(start, start + size)
                 bar.update(min(size, count - start))
 
-    def _scored(self, kind: str, bound: Bound, args: Any, answer: Any) -> None:
+    def _scored(self, kind: str, bound: LowerBound, args: Any, answer: Any) -> None:
         self.bounds.append(bound)
         self.costs[kind].add(requests=1, forwards=bound.forwards, tokens=bound.tokens)
         self.cache_hook.add_partial(kind, args, answer)

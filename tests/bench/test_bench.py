@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from dllm import LLM, SamplingParams
 from dllm.bench import against_literal, growth, requests, split, tiny_speed
 from dllm.bench import suite as report
-from dllm.bench.against_literal import Comparison, Request, compare, mixed
+from dllm.bench.against_literal import Comparison, Request, compare_with_literal, mixed
 from dllm.bench.clock import ratio, threads
 from dllm.bench.literal import Literal
 from dllm.cli.app import app
@@ -46,10 +46,10 @@ def test_requests_of_mixed_lengths():
 
 
 def test_a_comparison(small):
-    found = compare([Request([1, 2, 3], 16), Request([4] * 9, 32)], torch.float32, 2, block=16)
+    found = compare_with_literal([Request([1, 2, 3], 16), Request([4] * 9, 32)], torch.float32, 2, block=16)
     assert found.equal and found.equal_batch and found.rows == 2 and found.tokens == 48
     assert found.ratio > 0 and found.ratio_own > 0 and found.literal > 0
-    alone = compare([Request([1, 2, 3], 16)], torch.bfloat16, 1, block=16)
+    alone = compare_with_literal([Request([1, 2, 3], 16)], torch.bfloat16, 1, block=16)
     assert alone.batch is None and alone.ratio_own is None and alone.equal_batch is None
 
 
@@ -65,7 +65,7 @@ def test_threads_are_given_back():
 
 
 def test_the_parts_of_a_step_add_up(small):
-    found = split.split(600, 2, torch.float32, new=32)
+    found = split.split_step(600, 2, torch.float32, new=32)
     assert found.forwards == 32 and set(found.milliseconds) == {"body", "head", "confidence", "rest"}
     assert all(value > 0 for value in found.milliseconds.values()) and 0 < found.overhead < 1
 

@@ -8,7 +8,7 @@ import torch
 
 from dllm import LLM, PromptError, SamplingParams
 from dllm.engine.text_model import TextModel
-from dllm.eval.likelihood import COLUMNS_AT_ONCE, Pair, Scorer, draw_masks, joined, windows
+from dllm.eval.likelihood import COLUMNS_AT_ONCE, Pair, Scorer, draw_masks, over_windows, windows
 from dllm.models.adapters import as_denoiser
 from tests.support.fakes import MixDenoiser, ScriptedDenoiser
 
@@ -177,7 +177,7 @@ def test_windows_are_the_text(length, prefix):
 def test_a_text_in_windows_is_their_sum():
     pairs = windows((1, 2, 3, 4, 5, 0, 1), (), 4)
     bounds = scorer(mix(), samples=64).bounds(pairs)
-    whole = joined(bounds)
+    whole = over_windows(bounds)
     assert whole.value == sum(bound.value for bound in bounds) and whole.tokens == 7
     assert whole.standard_error == pytest.approx(math.sqrt(sum(bound.standard_error**2 for bound in bounds)))
-    assert joined([]).value == 0.0
+    assert over_windows([]).value == 0.0

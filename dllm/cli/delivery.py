@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dllm import LLM, RequestOutput, SamplingParams, StepEvent
 
 
-def answer(
+def run_request(
     llm: LLM,
     whole: Callable[..., Any],
     stream: Callable[..., Iterator[StepEvent]],
