@@ -75,8 +75,8 @@ class SamplingParams:
         grammar: a `Grammar` that the answer (in `infill`, the whole document) is held to; None = free text.
         stop: strings that end an answer; the text is cut before the first of them. Not with a grammar.
         ignore_eos: commit EOS like any other token and fill the whole answer.
-        cut_at_eos: "now" = a committed EOS ends the canvas at once; "end" = everything is denoised first, and the answer
-            is what stands before the first EOS then, as in LLaDA's published evaluation. Not with a grammar.
+        cut_at_eos: "now" = a committed EOS ends the canvas at once; "end" = all is denoised first, and the answer is
+            what stands before the first EOS then, as in LLaDA's published evaluation. Not with a grammar.
         min_new_tokens: no EOS is proposed among the first so many positions of the answer. Not with a grammar.
         logit_bias: id -> what is added to its logit, after guidance and before all else; -inf: never proposed.
     """

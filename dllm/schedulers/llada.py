@@ -32,8 +32,8 @@ class LLaDA(Scheduler):
         remasking: low_confidence commits the most confident, random a random choice.
         logits_eos_inf: EOS, the first of the model's ends, is not proposed at all: its logit is -inf.
         confidence_eos_eot_inf: ends of text may be proposed but are committed last: the order is by confidence with the
-            logits of EOS and of the end of a turn at -inf. As published at temperature 0; above, the published code lets EOS
-            through by an oversight, which is not followed.
+            logits of EOS and of the end of a turn at -inf. As published at temperature 0; above, the published code
+            lets EOS through by an oversight, which is not followed.
     """
 
     remasking: Literal["low_confidence", "random"] = "low_confidence"
