@@ -44,7 +44,7 @@ def test_a_trace_tells_what_it_began_from(tiny):
 
 @pytest.mark.parametrize("spec", ["topk(1)", "saber", "edit+topk(2)", "eotp(paper)", "prophet(region='The answer is')"])
 def test_a_trace_replays_alone(tiny, spec):
-    out = tiny.generate(PROMPT, SamplingParams(max_new_tokens=48, scheduler=spec, cache="none"))
+    out = tiny.generate(PROMPT, SamplingParams(max_new_tokens=80, scheduler=spec, cache="none"))
     *_, last = Trace.from_jsonl(out.trace.to_jsonl()).replay()
     ids = last[len(out.prompt_token_ids) :]
     assert ids[: len(out.token_ids)] == out.token_ids
