@@ -51,7 +51,7 @@ def possible(compiled: CompiledGrammar, ids: Sequence[int], *, calm: Reach | Non
     reach, view = (compiled.reach, View.ANY) if calm is None else (calm, View.CALM)
     layout = build(Canvas(wide), compiled.table, reach, (), view=view)
     assert layout is not None, "without a limit there is a lattice"
-    chart = Chart.bounded(compiled.tables, layout.lattice, MEMORY)
+    chart = Chart.bounded(compiled.productions, layout.lattice, MEMORY)
     if chart is None:
         raise UndecidedError
     return chart.possible
