@@ -151,7 +151,7 @@ class Placement:
         more = len(own.sentence) - len(self.sentence)
         goal = (window.goal[0], window.goal[1] + more)
         for way in ways:
-            found = own._place(canvas, replace(window, goal=goal), way, room if way == Ways.EXACT else NO_LIMIT)
+            found = own.place_window(canvas, replace(window, goal=goal), way, room if way == Ways.EXACT else NO_LIMIT)
             if found is not None:
                 tokens, path = found
                 behind = self.path[window.high + 1 :].copy()
@@ -164,7 +164,9 @@ class Placement:
                 )
         return None
 
-    def _place(self, canvas: Canvas, window: Window, ways: Ways, room: int) -> tuple[tuple[int, ...], Ints] | None:
+    def place_window(
+        self, canvas: Canvas, window: Window, ways: Ways, room: int
+    ) -> tuple[tuple[int, ...], Ints] | None:
         """Tokens for a window, and what they go through; only the labels in question are looked at."""
         table, reach = self.table, self.reach
         low, high = window.begin[1], window.goal[1]
