@@ -38,7 +38,8 @@ class Rules:
 
     Attributes:
         start: the nonterminal a whole text must be.
-        productions: nonterminal -> alternatives, each a `Body`. Every name used is a key here or the name of a terminal, and not both.
+        productions: nonterminal -> alternatives, each a `Body`. Every name used is a key here or the name
+            of a terminal, and not both.
         terminals: in any order.
         ignored: names of terminals that may stand anywhere between others and mean nothing (white space, comments).
     """
