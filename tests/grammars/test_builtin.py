@@ -1,3 +1,5 @@
+"""The built-in grammars against who knows the languages: Python, SQLite, a C++ parser and compiler, what people write."""
+
 import ast
 import itertools
 import json
