@@ -1,4 +1,4 @@
-"""The built-in grammars against who knows the languages: Python, SQLite, a C++ parser and compiler, what people write."""
+"""The built-in grammars against those who know the languages: Python, SQLite, a C++ parser and compiler, texts."""
 
 import ast
 import itertools
