@@ -1,3 +1,5 @@
+"""What a request may ask for: the defaults of the contract, and what every wrong value is told."""
+
 import dataclasses
 
 import numpy as np
