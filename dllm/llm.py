@@ -181,7 +181,18 @@ class LLM:
         on_error: OnError = "raise",
         **unknown: Any,
     ) -> Any:
-        """Answer a conversation (`[{"role": "user", "content": ...}, ...]`) or a list of conversations."""
+        """Answer a conversation (`[{"role": "user", "content": ...}, ...]`) or a list of conversations.
+
+        One that ends in a message of the assistant's goes on in that message; the output's text is what follows it.
+
+        Args:
+            messages: oldest first; roles, parts of text, tool calls: docs/chat.md.
+            params, max_batch_size, progress, on_error: as in `generate`.
+
+        Raises:
+            PromptError: no tokenizer or no chat template; a message that is wrong or that the template cannot render;
+                a template that refuses them or takes too long.
+        """
         _refuse("chat", unknown)
         if not isinstance(messages, Sequence) or isinstance(messages, str):
             raise PromptError(f"messages={str(messages)[:60]!r} must be a list of {{'role': ..., 'content': ...}}")

@@ -96,7 +96,7 @@ class TextModel:
         return self.tokenizer.encode(text)
 
     def templated(self, messages: Any) -> str:
-        """A conversation as the text of a prompt."""
+        """A conversation as the text of a prompt, which ends where the answer begins."""
         if self.tokenizer is None:
             raise PromptError("chat needs a tokenizer with a chat template; give LLM(..., tokenizer=...)")
         return self.tokenizer.apply_chat_template(messages)
