@@ -1,4 +1,4 @@
-"""The built-in grammars against who knows the languages: Python, SQLite, a C++ parser and compiler, what people write."""
+"""The built-in grammars, judged by those who know the language: Python, SQLite, a C++ parser and compiler, people."""
 
 import ast
 import itertools
