@@ -3,10 +3,17 @@
 # make test-all  the tests without an exception: whole products instead of coverings, slow suites (20 minutes)
 # make check     lint, format, types, tests
 # make bounds    the grammar engine against enumeration, with every index of its compiled loops checked (2 minutes)
+# make docs      the documentation site, into site/; a broken link is an error
+# make dist      the source distribution and the wheel, into dist/, and a check of both
+# make clean     remove all that was made
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all bounds check lint types clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all bounds check lint types docs dist clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
 
 .venv/run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -16,6 +23,14 @@ BIN := .venv/bin
 
 .venv/dev: .venv/run
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+.venv/docs: .venv/run
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
+	touch $@
+
+.venv/release: .venv/run
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[release]"
 	touch $@
 
 demo: .venv/run
@@ -42,5 +57,14 @@ types: .venv/dev
 
 check: lint types test
 
+docs: .venv/docs
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo site/index.html
+
+dist: .venv/release
+	rm -rf build dist *.egg-info
+	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	$(BIN)/python -m twine check --strict dist/*
+
 clean:
-	rm -rf .venv .cache build dist *.egg-info
+	rm -rf .venv .cache build dist site *.egg-info

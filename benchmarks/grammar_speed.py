@@ -22,8 +22,10 @@ import re
 import resource
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
+from typing import TypeVar
 
 import torch
 
@@ -31,21 +33,22 @@ from dllm import Grammar, GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.masks import Possible
-from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import Vocabulary, vocabulary, vocabulary_of
 from dllm.hub import TINY, resolve_folder
 from dllm.tokenizer import Tokenizer
 
 TEXTS = Path(__file__).parent / "texts"
-ALL = ("short.cpp", "middle.cpp", "long.cpp", "order.json")
+TEXT_NAMES = ("short.cpp", "middle.cpp", "long.cpp", "order.json")
 GAPS, REVEALED = (1, 2, 3), (0.05, 0.15, 0.25, 0.5, 0.75, 0.95)
 COMMITS = 3
 """Commits that are timed on each canvas, each as the first."""
 Pattern = int | float
 Encode = Callable[[bytes], list[int]]
+Result = TypeVar("Result")
 
 
-def load(path: Path | None) -> tuple[Vocabulary, Encode]:
+def load_vocabulary(path: Path | None) -> tuple[Vocabulary, Encode]:
     """A vocabulary, and how to split a text into its tokens."""
     if path is None:
         tokenizer = Tokenizer.from_folder(resolve_folder(TINY))
@@ -68,7 +71,7 @@ def merged(text: bytes, ranks: dict[bytes, int]) -> list[int]:
     return found
 
 
-def cut(ids: Sequence[int], pattern: Pattern, rng: random.Random) -> list[int]:
+def with_gaps(ids: Sequence[int], pattern: Pattern, rng: random.Random) -> list[int]:
     """The ids with gaps: as many as said, or each token revealed with this probability."""
     if isinstance(pattern, float):
         return [token if rng.random() < pattern else MASK for token in ids]
@@ -79,7 +82,7 @@ def cut(ids: Sequence[int], pattern: Pattern, rng: random.Random) -> list[int]:
     return found
 
 
-def masks(compiled: Compiled, canvas: Canvas, count: int, rng: random.Random) -> None:
+def compute_masks(compiled: CompiledGrammar, canvas: Canvas, count: int, rng: random.Random) -> None:
     """Those of `count` masked positions."""
     possible = Possible(compiled, canvas)
     masked = [at for at, token in enumerate(canvas.ids) if token == MASK]
@@ -88,19 +91,19 @@ def masks(compiled: Compiled, canvas: Canvas, count: int, rng: random.Random) ->
         _ = possible(gap).groups[at - gap.start][compiled.table.group_of]
 
 
-def timed(work: Callable[[], object]) -> tuple[float, object]:
+def timed(work: Callable[[], Result]) -> tuple[float, Result]:
     """Milliseconds, and what came out."""
     began = time.perf_counter()
     found = work()
     return 1000 * (time.perf_counter() - began), found
 
 
-def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) -> list[list[float]]:
+def measure_pattern(compiled: CompiledGrammar, ids: list[int], pattern: Pattern, count: int) -> list[list[float]]:
     """Cold check, cold masks, next check, next masks: times of `count` canvases; then those that were not found out."""
     columns: list[list[float]] = [[], [], [], [], []]
     for seed in range(count):
         rng = random.Random(seed)
-        canvas = Canvas(tuple(cut(ids, pattern, rng)))
+        canvas = Canvas(tuple(with_gaps(ids, pattern, rng)))
         if MASK not in canvas.ids:
             continue
         began = time.perf_counter()
@@ -110,35 +113,41 @@ def measure(compiled: Compiled, ids: list[int], pattern: Pattern, count: int) ->
             columns[4].append(1000 * (time.perf_counter() - began))
             continue
         columns[0].append(1000 * (time.perf_counter() - began))
-        columns[1].append(timed(lambda canvas=canvas, rng=rng: masks(compiled, canvas, 32, rng))[0])
+        columns[1].append(timed(partial(compute_masks, compiled, canvas, 32, rng))[0])
         masked = [at for at, token in enumerate(canvas.ids) if token == MASK]
+        latest = found
         for at in rng.sample(masked, min(COMMITS, len(masked))):
-            spent, after = timed(lambda found=found, at=at: found.commit({at: ids[at]}))
+            spent, after = timed(partial(found.commit, {at: ids[at]}))
             assert after is not None, "the text itself is a completion"
             columns[2].append(spent)
-        if MASK in after.canvas.ids:
-            columns[3].append(timed(lambda after=after, rng=rng: masks(compiled, after.canvas, 32, rng))[0])
+            latest = after
+        if MASK in latest.canvas.ids:
+            columns[3].append(timed(partial(compute_masks, compiled, latest.canvas, 32, rng))[0])
     return columns
 
 
-def blockwise(compiled: Compiled, ids: list[int]) -> tuple[float, float, float]:
-    """Mean and largest milliseconds of a commit, and mean milliseconds of the masks of a step of 8 commits."""
+def blockwise(compiled: CompiledGrammar, ids: list[int]) -> tuple[float, float, float, int]:
+    """Mean and largest milliseconds of a commit, and mean milliseconds of the masks of a step of 8 commits.
+
+    And the commits that were given up: their time is not counted, and their places stay masked.
+    """
     room = len(ids) + 8
     state = GrammarConstraint.start(compiled, Canvas((MASK,) * room, ends=True), 0, (len(compiled.table.group_of) - 1,))
     rng = random.Random(0)
-    commits, steps = [], []
+    commits, steps, given_up = [], [], 0
     for start in range(0, len(ids), 32):
         block = sorted(range(start, min(start + 32, len(ids))), key=lambda at: at + rng.gauss(0, 6))
         for number, at in enumerate(block):
             if number % 8 == 0:
-                steps.append(
-                    timed(lambda state=state, left=block[number:]: state.allowed(torch.tensor(sorted(left))))[0]
-                )
-            spent, after = timed(lambda state=state, at=at: state.commit({at: ids[at]}))
-            assert after is not None, "the text itself is a completion"
+                left = torch.tensor(sorted(block[number:]))
+                steps.append(timed(partial(state.allowed, left))[0])
+            spent, after = timed(partial(state.commit, {at: ids[at]}))
+            if after is None:  # never because of the text, which is a completion
+                given_up += 1
+                continue
             commits.append(spent)
             state = after
-    return mean(commits), max(commits), mean(steps)
+    return mean(commits), max(commits), mean(steps), given_up
 
 
 def given_list(words: Vocabulary, encode: Encode, numbers: int) -> tuple[int, float]:
@@ -154,7 +163,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def shown(times: Sequence[float]) -> str:
+def median_and_tail(times: Sequence[float]) -> str:
     ordered = sorted(times)
     return f"{median(ordered):.1f} / {ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]:.1f}" if ordered else "-"
 
@@ -164,26 +173,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", type=Path, help="lines of base64(token) rank")
     parser.add_argument("--count", type=int, default=40, help="canvases a pattern")
-    parser.add_argument("--texts", nargs="+", choices=ALL, default=ALL, help="of benchmarks/texts")
+    parser.add_argument("--texts", nargs="+", choices=TEXT_NAMES, default=TEXT_NAMES, help="of benchmarks/texts")
     parser.add_argument("--given", type=int, nargs="+", default=(), help="numbers of a JSON list that is all given")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    words, encode = load(given.vocabulary)
+    words, encode = load_vocabulary(given.vocabulary)
     idle = peak()
     schema = json.loads((TEXTS / "order.schema.json").read_text())
-    small = Compiled.make(Grammar.from_choices(["a b"]).rules, words)  # compiles the loops, or loads them
-    measure(small, encode(b"a b"), 0.5, 20)
+    small = CompiledGrammar.make(Grammar.from_choices(["a b"]).rules, words)  # compiles the loops, or loads them
+    measure_pattern(small, encode(b"a b"), 0.5, 20)
     jobs = [
         ("cpp", Grammar.builtin("cpp"), [text for text in given.texts if text.endswith(".cpp")]),
         (
             "JSON schema",
             Grammar.from_json_schema(schema, property_order="schema"),
-            [t for t in given.texts if t == ALL[3]],
+            [t for t in given.texts if t == TEXT_NAMES[3]],
         ),
     ]
     results: dict[str, object] = {}
     for name, grammar, texts in (job for job in jobs if job[2]):
-        spent, compiled = timed(lambda grammar=grammar: grammar.compile(words))
+        spent, compiled = timed(partial(grammar.compile, words))
         print(f"\n{name}: {len(compiled.scanner.next)} scanner states, {len(compiled.grammar.names)} symbols, ", end="")
         print(f"{len(words)} tokens; prepared in {spent / 1000:.2f} s")
         results[f"{name} preparation s"] = spent / 1000
@@ -194,13 +203,17 @@ def main() -> None:
             print("|---|---|---|---|---|---|")
             for pattern in (*GAPS, *REVEALED):
                 label = f"{pattern} gaps" if isinstance(pattern, int) else f"{100 * pattern:g} % revealed"
-                columns = measure(compiled, ids, pattern, given.count)
+                columns = measure_pattern(compiled, ids, pattern, given.count)
                 lost = f" {len(columns[4])} |" if columns[4] else " |"
-                print(f"| {label} | " + " | ".join(map(shown, columns[:4])) + f" |{lost}", flush=True)
+                print(f"| {label} | " + " | ".join(map(median_and_tail, columns[:4])) + f" |{lost}", flush=True)
                 results[f"{text} {label}"] = columns
-            average, worst, step = blockwise(compiled, ids)
-            print(f"\nin blocks of 32: {average:.2f} ms a commit (at most {worst:.1f}), {step:.1f} ms masks a step")
-            results[f"{text} blockwise"] = (average, worst, step)
+            average, worst, step, given_up = blockwise(compiled, ids)
+            print(
+                f"\nin blocks of 32: {average:.2f} ms a commit (at most {worst:.1f}), {step:.1f} ms masks a step",
+                end="",
+            )
+            print(f"; {given_up} commits undecided" if given_up else "")
+            results[f"{text} blockwise"] = (average, worst, step, given_up)
     for numbers in given.given:
         length, spent = given_list(words, encode, numbers)
         print(f"\na JSON list of {length} tokens, all but its end given: {spent / 1000:.2f} s")

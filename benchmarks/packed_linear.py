@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dllm.models.network.packed import Fused, Linear
 
-SHAPES = ((512, 1536), (512, 3072), (1536, 512), (512, 32_000))
-ROWS = (16, 32, 64, 256)
+MATRICES = ((512, 1536), (512, 3072), (1536, 512), (512, 32_000))
+ROW_COUNTS = (16, 32, 64, 256)
 
 
 def seconds(call: Callable[[], object], rounds: int = 5) -> float:
@@ -36,7 +36,7 @@ def unstable(call: Callable[[Tensor], Tensor], x: Tensor) -> int:
     return sum(not torch.equal(call(x[:rows]), whole[:rows]) for rows in range(2, 200))
 
 
-def measure(dtype: torch.dtype, inputs: int, outputs: int) -> str:
+def measure_matrix(dtype: torch.dtype, inputs: int, outputs: int) -> str:
     """One line of the table. Weights of about 32 MB in all, so that each call finds them as a forward does."""
     count = max(1, 8_000_000 // inputs // outputs)
     layers = [Linear(inputs, outputs, bias=False).to(dtype) for _ in range(count)]
@@ -44,7 +44,7 @@ def measure(dtype: torch.dtype, inputs: int, outputs: int) -> str:
     packed = [Fused(layer) for layer in layers]
     for fused in packed:
         fused.pack()
-    cells = [_cell(plain, packed, torch.randn(rows, inputs).to(dtype)) for rows in ROWS]
+    cells = [_cell(plain, packed, torch.randn(rows, inputs).to(dtype)) for rows in ROW_COUNTS]
     x = torch.randn(260, inputs).to(dtype)
     before, after = unstable(lambda y: F.linear(y, plain[0]), x), unstable(lambda y: packed[0](y)[0], x)
     return f"{str(dtype)[6:]} {inputs} -> {outputs}: {', '.join(cells)}; unstable {before} -> {after}"
@@ -64,8 +64,8 @@ def main() -> None:
     torch.set_num_threads(parser.parse_args().threads)
     print(f"{torch.get_num_threads()} threads; GFLOP/s row-major -> packed (x faster); unstable: numbers of rows")
     for dtype in (torch.float32, torch.bfloat16):
-        for inputs, outputs in SHAPES:
-            print(measure(dtype, inputs, outputs), flush=True)
+        for inputs, outputs in MATRICES:
+            print(measure_matrix(dtype, inputs, outputs), flush=True)
 
 
 if __name__ == "__main__":

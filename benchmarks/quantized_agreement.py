@@ -24,7 +24,9 @@ from dllm.eval.compare import Plan, compare
 from dllm.eval.metrics import wilson
 from dllm.eval.tiny import tasks
 from dllm.eval.tiny.items import tiny_task
-from dllm.models.families.family import Settings
+from dllm.models.base import Denoiser
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import Family
 from dllm.models.families.table import family_of
 from dllm.models.loading import load_model
 from dllm.models.network.native import Backbone
@@ -32,22 +34,23 @@ from dllm.models.network.quantized import METHODS, kept_bytes, takes
 from dllm.testing.configs import EXAMPLES
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
-WAYS: dict[str, dict[str, str]] = {
-    "bfloat16": {"dtype": "bfloat16"},
-    "float32": {"dtype": "float32"},
-    "int8": {"dtype": "bfloat16", "quantize": "int8"},
-    "int4": {"dtype": "bfloat16", "quantize": "int4"},
+WAYS: dict[str, tuple[str, str | None]] = {
+    "bfloat16": ("bfloat16", None),
+    "float32": ("float32", None),
+    "int8": ("bfloat16", "int8"),
+    "int4": ("bfloat16", "int4"),
 }
+"""Name of a way to load -> `dtype` and `quantize`."""
 CANVASES, LENGTH = 64, 32
 
 
-def random_canvases(network: Backbone) -> list[Tensor]:
+def random_canvases(network: Denoiser) -> list[Tensor]:
     """`CANVASES` times `[1, LENGTH]` ids; half of the later half is the mask, where the files name one."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, network.vocab_size, (CANVASES, LENGTH), generator=generator)
     masked = torch.rand(CANVASES, LENGTH, generator=generator) < 0.5
     masked[:, : LENGTH // 2] = False
-    return list(ids.masked_fill(masked, network.mask_token_id or 0).split(1))
+    return list(ids.masked_fill(masked, network.mask_token_id or 0).unsqueeze(1).unbind())
 
 
 def tiny_canvases() -> list[Tensor]:
@@ -64,8 +67,11 @@ def tiny_canvases() -> list[Tensor]:
 
 def agreement(folder: str | Path, canvases: list[Tensor] | None = None) -> str:
     """A line of the first table: top-1 agreement in percent and mean |logit| difference, of each way with bfloat16."""
-    block = {"block_length": 8} if Path(folder).name == "llada2_moe" else {}
-    networks = {way: load_model(folder, device="cpu", **block, **options) for way, options in WAYS.items()}
+    block = 8 if Path(folder).name == "llada2_moe" else None
+    networks = {
+        way: load_model(folder, dtype=dtype, device="cpu", block_length=block, quantize=quantize)
+        for way, (dtype, quantize) in WAYS.items()
+    }
     canvases = random_canvases(networks["bfloat16"]) if canvases is None else canvases
     logits = {way: [network.logits(ids)[0] for ids in canvases] for way, network in networks.items()}
     base = torch.cat(logits.pop("bfloat16"))
@@ -80,7 +86,7 @@ def agreement(folder: str | Path, canvases: list[Tensor] | None = None) -> str:
 def accuracy(items: int) -> list[str]:
     """Lines of the second table: percent of tiny's tasks that are right, of each way."""
     chosen = [tiny_task(name, items, seed=0) for name in tasks.TASKS]
-    models = {way: LLM("tiny", device="cpu", **options) for way, options in WAYS.items()}
+    models = {way: LLM("tiny", dtype=dtype, device="cpu", quantize=quantize) for way, (dtype, quantize) in WAYS.items()}
     lines = compare(Plan.make(models, chosen, ["threshold(0.9)"]))
     right: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for line in lines:
@@ -100,8 +106,9 @@ def accuracy(items: int) -> list[str]:
 def memory(example: str) -> str:
     """A line of the third table: GB of weights of a published size, blocks and the rest, of each way."""
     config = EXAMPLES[example].published
-    settings = Settings(config, example)
+    settings = ConfigReader(config, example)
     family = family_of(settings)
+    assert isinstance(family, Family), f"{example} is not a family of ours"
     with torch.device("meta"):
         network = Backbone(family.spec(settings), family)
     rest = sum(2 * p.numel() for name, p in network.named_parameters() if not takes(network, name))

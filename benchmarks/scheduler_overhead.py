@@ -98,8 +98,15 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    sizes = {"hidden_size": 512, "intermediate_size": 1536, "heads": 8, "kv_heads": 8, "head_dim": 64}
-    shape = replace(llada_8b(layers=8), columns=given.vocabulary, **sizes)
+    shape = replace(
+        llada_8b(layers=8),
+        columns=given.vocabulary,
+        hidden_size=512,
+        intermediate_size=1536,
+        heads=8,
+        kv_heads=8,
+        head_dim=64,
+    )
     network = random_network(shape, torch.device("cpu")).to(getattr(torch, given.dtype))
     network.eos_token_ids = (0,)
     table = torch.randn(NEW + BLOCK, given.vocabulary)

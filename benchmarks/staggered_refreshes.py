@@ -28,8 +28,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    sizes = {"hidden_size": 256, "intermediate_size": 768, "heads": 4, "kv_heads": 4, "head_dim": 64, "columns": 2048}
-    network = random_network(replace(llada_8b(layers=8), **sizes), torch.device("cpu"))
+    shape = replace(
+        llada_8b(layers=8), columns=2048, hidden_size=256, intermediate_size=768, heads=4, kv_heads=4, head_dim=64
+    )
+    network = random_network(shape, torch.device("cpu"))
     network.eos_token_ids = (0,)
     llm, rng = LLM(network), random.Random(0)
     prompts = [rng.choices(range(2, 2000), k=PROMPT) for _ in range(given.rows)]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dllm.engine.batcher import Batcher
+    from dllm.engine.document import Hole
     from dllm.engine.tickets import Event, Ticket
     from dllm.errors import (
         CapabilityError,
         ConfigError,
         DllmError,
         GrammarError,
-        Interrupted,
         MemoryLimitError,
         ModelError,
         PromptError,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dllm.grammars.grammar import Grammar
     from dllm.llm import LLM
     from dllm.models.loading import load_model
-    from dllm.outputs import Hole, RequestOutput, Stats, StepEvent
+    from dllm.outputs import Interrupted, RequestOutput, Stats, StepEvent
     from dllm.params import SamplingParams
     from dllm.trace import Trace, TraceStep
 
@@ -37,11 +37,12 @@ _HOMES = {
     "load_model": "models.loading",
     "Grammar": "grammars.grammar",
     "SamplingParams": "params",
-    **dict.fromkeys(("Hole", "RequestOutput", "Stats", "StepEvent"), "outputs"),
+    **dict.fromkeys(("Interrupted", "RequestOutput", "Stats", "StepEvent"), "outputs"),
     **dict.fromkeys(("Trace", "TraceStep"), "trace"),
-    **dict.fromkeys(("CapabilityError", "ConfigError", "DllmError", "GrammarError", "Interrupted"), "errors"),
+    **dict.fromkeys(("CapabilityError", "ConfigError", "DllmError", "GrammarError"), "errors"),
     **dict.fromkeys(("MemoryLimitError", "ModelError", "PromptError", "StepError"), "errors"),
     "Batcher": "engine.batcher",
+    "Hole": "engine.document",
     **dict.fromkeys(("Event", "Ticket"), "engine.tickets"),
 }
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dllm.outputs import RequestOutput
+from collections.abc import Iterable
 
 
 class DllmError(Exception):
@@ -16,6 +12,10 @@ class DllmError(Exception):
 
 class ConfigError(DllmError, ValueError):
     """A parameter, spec or combination of them that cannot work."""
+
+
+class ArgumentError(ConfigError, TypeError):
+    """An argument that a call does not have: also the TypeError that Python would raise."""
 
 
 class PromptError(DllmError, ValueError):
@@ -40,23 +40,6 @@ class StepError(DllmError, RuntimeError):
 
 class MemoryLimitError(DllmError, MemoryError):
     """A request for which the memory was too small although it ran alone."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during `LLM.generate`, `chat` or `infill`.
-
-    Attributes:
-        outputs: an entry a prompt, in their order: its RequestOutput if it was finished, the error it ended with under
-            `on_error="return"`, else None. Of several samples (`n`), those that were finished.
-    """
-
-    def __init__(self, outputs: Sequence[RequestOutput | DllmError | None]) -> None:
-        finished = sum(output is not None for output in outputs)
-        super().__init__(f"interrupted with {finished} of {len(outputs)} requests finished; they are in .outputs")
-        self.outputs = list(outputs)
-
-    def __reduce__(self) -> tuple[type[Interrupted], tuple[object]]:
-        return Interrupted, (self.outputs,)  # from a worker process too
 
 
 def nearest(name: str, legal: Iterable[str]) -> str:

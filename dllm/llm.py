@@ -3,57 +3,34 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack, overload
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import torch
 
-from dllm.engine.answer import AnswerDraft, check_chat
-from dllm.engine.document import Part, is_ids
+from dllm.arguments import refuse_unknown
+from dllm.engine.answer import AnswerDraft
+from dllm.engine.document import Hole, Part, is_ids
 from dllm.engine.infill import DocumentDraft
-from dllm.engine.run import OnError, run, stream
-from dllm.engine.text_model import Engine
+from dllm.engine.run import Either, OnError, Raising, Returning, run, stream
+from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError, DllmError, PromptError
+from dllm.hub import resolve_folder
 from dllm.models.adapters import as_denoiser
-from dllm.models.loading import load_model, resolve_folder
-from dllm.outputs import Hole, RequestOutput, StepEvent
+from dllm.models.base import name_of, usual_of
+from dllm.models.loading import load_model
+from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.tokenizer import as_tokenizer, tokenizer_of
+from dllm.tokenizer import Message, as_tokenizer, tokenizer_of
 
 if TYPE_CHECKING:
     from dllm.grammars.tables.vocabulary import Vocabulary
 
 Prompt = str | Sequence[int]
 Params = SamplingParams | Sequence[SamplingParams] | None
-Message = Mapping[str, Any]
-
-
-class Common(TypedDict, total=False):
-    """Keywords that `generate`, `chat` and `infill` share."""
-
-    max_batch_size: int | None
-    progress: bool | None
-
-
-class Options(Common, total=False):
-    """With these an error is raised."""
-
-    on_error: Literal["raise"]
-
-
-class Returning(Common):
-    """With these an error is returned in the place of the output."""
-
-    on_error: Required[Literal["return"]]
-
-
-class Either(Common, total=False):
-    """Where types cannot tell one document from a list of them."""
-
-    on_error: OnError
-
-
 _HINT = " (of an array: .tolist())"
 
 
@@ -87,7 +64,9 @@ class LLM:
         revision: str | None = None,
         mask_token_id: int | None = None,
         quantize: str | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_unknown("LLM", unknown, [name for name in inspect.signature(LLM).parameters if name != "unknown"])
         if isinstance(model, str | os.PathLike):
             folder = resolve_folder(model, revision)
             native = load_model(
@@ -107,16 +86,19 @@ class LLM:
                     "dtype, device, device_map, revision and quantize apply to folders and Hub ids; move the object"
                 )
             self.model = as_denoiser(model, mask_token_id=mask_token_id)
-        family = getattr(self.model, "family", None)
-        template, variables = (family.chat_template, family.template_variables) if family else (None, {})
-        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, template)
-        if self.tokenizer is not None and variables:
+        usual = usual_of(self.model)
+        self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer, usual.chat_template)
+        if self.tokenizer is not None and usual.template_variables:
             self.tokenizer = copy.copy(self.tokenizer)  # it may be another model's too
-            self.tokenizer.template_variables = {**variables, **self.tokenizer.template_variables}
+            self.tokenizer.template_variables = {**usual.template_variables, **self.tokenizer.template_variables}
         if self.model.mask_token_id is None and self.tokenizer is not None:
             named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))
             self.model = as_denoiser(self.model, mask_token_id=named)
-        self.engine = Engine(self.model, self.tokenizer)
+        self.engine = TextModel(self.model, self.tokenizer)
+
+    def __repr__(self) -> str:
+        model = self.model
+        return f"<LLM {name_of(model)}, {model.vocab_size} ids, on {model.device}>"
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -126,11 +108,11 @@ class LLM:
     # a str is also a Sequence[str]: the first overload wins, here as at run time
     @overload
     def generate(  # type: ignore[overload-overlap]
-        self, prompts: str | list[int], params: Params = ..., **options: Unpack[Options]
+        self, prompts: str | list[int], params: Params = ..., **options: Unpack[Raising]
     ) -> RequestOutput: ...
     @overload
     def generate(
-        self, prompts: Sequence[Prompt], params: Params = ..., **options: Unpack[Options]
+        self, prompts: Sequence[Prompt], params: Params = ..., **options: Unpack[Raising]
     ) -> list[RequestOutput]: ...
     @overload
     def generate(  # type: ignore[overload-overlap]
@@ -149,6 +131,7 @@ class LLM:
         max_batch_size: int | None = None,
         progress: bool | None = None,
         on_error: OnError = "raise",
+        **unknown: Any,
     ) -> Any:
         """Continue one prompt, or a list of them.
 
@@ -167,16 +150,17 @@ class LLM:
         Raises:
             Interrupted: Ctrl-C; a KeyboardInterrupt whose `outputs` are those that were finished.
         """
+        _refuse("generate", unknown)
         single = isinstance(prompts, str) or is_ids(prompts)
         batch = [prompts] if single else _as_list(prompts, "prompts")
-        outputs = run(self.engine, AnswerDraft.check, batch, params, max_batch_size, progress, on_error)
+        outputs = run(self.engine, AnswerDraft.of, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     @overload
-    def chat(self, messages: Sequence[Message], params: Params = ..., **options: Unpack[Options]) -> RequestOutput: ...
+    def chat(self, messages: Sequence[Message], params: Params = ..., **options: Unpack[Raising]) -> RequestOutput: ...
     @overload
     def chat(
-        self, messages: Sequence[Sequence[Message]], params: Params = ..., **options: Unpack[Options]
+        self, messages: Sequence[Sequence[Message]], params: Params = ..., **options: Unpack[Raising]
     ) -> list[RequestOutput]: ...
     @overload
     def chat(
@@ -195,19 +179,32 @@ class LLM:
         max_batch_size: int | None = None,
         progress: bool | None = None,
         on_error: OnError = "raise",
+        **unknown: Any,
     ) -> Any:
-        """Answer a conversation (`[{"role": "user", "content": ...}, ...]`) or a list of conversations."""
+        """Answer a conversation (`[{"role": "user", "content": ...}, ...]`) or a list of conversations.
+
+        One that ends in a message of the assistant's goes on in that message; the output's text is what follows it.
+
+        Args:
+            messages: oldest first; roles, parts of text, tool calls: docs/chat.md.
+            params, max_batch_size, progress, on_error: as in `generate`.
+
+        Raises:
+            PromptError: no tokenizer or no chat template; a message that is wrong or that the template cannot render;
+                a template that refuses them or takes too long.
+        """
+        _refuse("chat", unknown)
         if not isinstance(messages, Sequence) or isinstance(messages, str):
             raise PromptError(f"messages={str(messages)[:60]!r} must be a list of {{'role': ..., 'content': ...}}")
         if not messages:
             raise PromptError("messages is empty; give at least one {'role': 'user', 'content': ...}")
         single = isinstance(messages[0], Mapping)
         batch = [messages] if single else list(messages)
-        outputs = run(self.engine, check_chat, batch, params, max_batch_size, progress, on_error)
+        outputs = run(self.engine, AnswerDraft.of_chat, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     @overload
-    def infill(self, document: str, params: Params = ..., **options: Unpack[Options]) -> RequestOutput: ...
+    def infill(self, document: str, params: Params = ..., **options: Unpack[Raising]) -> RequestOutput: ...
     @overload
     def infill(
         self, document: str, params: Params = ..., **options: Unpack[Returning]
@@ -223,6 +220,7 @@ class LLM:
         max_batch_size: int | None = None,
         progress: bool | None = None,
         on_error: OnError = "raise",
+        **unknown: Any,
     ) -> Any:
         """Fill the holes of a document; every hole gets exactly its width in tokens.
 
@@ -240,18 +238,19 @@ class LLM:
             PromptError: a document without a hole, or longer at its widest than the model's context.
             GrammarError: no text of the grammar fits, whatever the widths that were tried.
         """
+        _refuse("infill", unknown)
         single = _is_document(document)
         batch = [document] if single else _as_list(document, "documents")
-        outputs = run(self.engine, DocumentDraft.check, batch, params, max_batch_size, progress, on_error)
+        outputs = run(self.engine, DocumentDraft.of, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
     def stream(self, prompt: Prompt, params: SamplingParams | None = None) -> Iterator[StepEvent]:
         """Continue one prompt, yielding what each step changed; the last event holds the output."""
-        return stream(self.engine, AnswerDraft.check, prompt, params)
+        return stream(self.engine, AnswerDraft.of, prompt, params)
 
     def stream_chat(self, messages: Sequence[Message], params: SamplingParams | None = None) -> Iterator[StepEvent]:
         """`chat`, step by step."""
-        return stream(self.engine, check_chat, messages, params)
+        return stream(self.engine, AnswerDraft.of_chat, messages, params)
 
     def stream_infill(
         self, document: str | Sequence[Part], params: SamplingParams | None = None
@@ -261,7 +260,14 @@ class LLM:
         Raises:
             ConfigError: several widths would have to be tried for a hole; a stream follows one canvas.
         """
-        return stream(self.engine, DocumentDraft.check, document, params)
+        return stream(self.engine, DocumentDraft.of, document, params)
+
+
+def _refuse(method: str, unknown: Mapping[str, Any]) -> None:
+    """Raise ConfigError for arguments that a method of `LLM` does not have; most belong into `SamplingParams`."""
+    if unknown:
+        legal = ("params", "max_batch_size", "progress", "on_error")
+        refuse_unknown(method, unknown, legal, [one.name for one in fields(SamplingParams)])
 
 
 def _as_list(items: Any, what: str) -> list[Any]:

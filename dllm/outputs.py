@@ -1,64 +1,15 @@
-"""What comes back from a request."""
+"""What comes back from a request, whole or step by step, and what is left of one that was interrupted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from dllm.arguments import whole
-from dllm.errors import ConfigError
-from dllm.trace import Trace
+from dllm.errors import DllmError
+from dllm.trace import Trace, TraceStep
 
 FinishReason = Literal["stop", "length"]
-
-
-@dataclass(frozen=True, slots=True, init=False, repr=False)
-class Hole:
-    """A span of masked tokens, to be filled by `LLM.infill`.
-
-    `Hole(12)` is exactly 12 tokens. `Hole(min=3, max=12)` is 3 to 12: up to 8 widths are tried, and the one is kept
-    whose tokens the model is surest of (see `LLM.infill`).
-
-    Attributes:
-        width: tokens, or None where the number is left open; `Hole(min=3, max=3)` is `Hole(3)`.
-        min, max: tokens at least and at most; both are `width` where there is one.
-
-    Raises:
-        ConfigError: no whole numbers of at least 1, max below min, one of the two alone, or a width and a range.
-    """
-
-    width: int | None
-    min: int = field(init=False)  # so that dataclasses.replace(hole, width=...) works
-    max: int = field(init=False)
-
-    def __init__(self, width: int | None = None, *, min: int | None = None, max: int | None = None) -> None:
-        least, most = _range(width, min, max)
-        object.__setattr__(self, "width", least if least == most else None)
-        object.__setattr__(self, "min", least)
-        object.__setattr__(self, "max", most)
-
-    def __repr__(self) -> str:
-        return f"Hole(min={self.min}, max={self.max})" if self.width is None else f"Hole(width={self.width})"
-
-
-def _range(width: Any, least: Any, most: Any) -> tuple[int, int]:
-    """Fewest and most tokens of a hole; raises ConfigError as `Hole` says."""
-    if width is not None:
-        if (least, most) != (None, None):
-            raise ConfigError(
-                f"Hole width={width!r} with min={least!r}, max={most!r}: give a width, as in Hole(12), or a range, as "
-                "in Hole(min=3, max=12)"
-            )
-        width = whole("Hole width", width, 1)
-        return width, width
-    if least is None or most is None:
-        raise ConfigError(
-            f"Hole min={least!r}, max={most!r}: give both, as in Hole(min=3, max=12), or a width, as in Hole(12)"
-        )
-    least, most = whole("Hole min", least, 1), whole("Hole max", most, 1)
-    if most < least:
-        raise ConfigError(f"Hole max={most} must be at least min={least}; swap them, or raise max")
-    return least, most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +64,7 @@ class Stats:
         return {name: getattr(self, name) for name in names}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RequestOutput:
     """One finished request.
 
@@ -144,23 +95,57 @@ class RequestOutput:
         """All `n` samples, in the order of their seeds."""
         return (self, *self.more)
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it, without the trace: the first sample, and under `samples` all of several."""
+        names = ("text", "token_ids", "prompt_token_ids", "finish_reason", "holes", "seed")
+        samples = [
+            {**{name: getattr(sample, name) for name in names}, "stats": sample.stats.to_dict()}
+            for sample in self.samples
+        ]
+        return samples[0] | ({"samples": samples} if len(samples) > 1 else {})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepEvent:
-    """What one step changed, as `LLM.stream` yields it.
+    def __repr__(self) -> str:
+        said = self.text if self.text or not self.token_ids else self.token_ids
+        return (
+            f"<RequestOutput {said!r:.60}, {self.finish_reason}, {self.stats.tokens} tokens in {self.stats.forwards} "
+            f"forwards{f', {len(self.samples)} samples' if self.more else ''}>"
+        )
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during `LLM.generate`, `chat` or `infill`.
 
     Attributes:
-        positions, token_ids, confidences, revoked: as in `TraceStep`.
+        outputs: an entry a prompt, in their order: its RequestOutput if it was finished, the error it ended with under
+            `on_error="return"`, else None. Of several samples (`n`), those that were finished.
+    """
+
+    def __init__(self, outputs: Sequence[RequestOutput | DllmError | None]) -> None:
+        finished = sum(output is not None for output in outputs)
+        super().__init__(f"interrupted with {finished} of {len(outputs)} requests finished; they are in .outputs")
+        self.outputs = list(outputs)
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[object]]:
+        return Interrupted, (self.outputs,)  # from a worker process too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvent(TraceStep):
+    """What one step changed, as `LLM.stream` yields it: a `TraceStep`, and what has become of the text.
+
+    Attributes:
         text: everything settled left of the first mask, without an unfinished last character. It only grows, but for a
             stop string, which takes itself back when it is complete, and for a scheduler that edits.
         canvas: ids of the whole canvas now, the mask id where nothing is committed.
         output: the finished request, in the last event only.
     """
 
-    positions: tuple[int, ...]
-    token_ids: tuple[int, ...]
-    confidences: tuple[float, ...]
-    revoked: tuple[int, ...]
     text: str
     canvas: list[int]
     output: RequestOutput | None = None
+
+    @classmethod
+    def of(cls, step: TraceStep, *, text: str, canvas: list[int], output: RequestOutput | None) -> StepEvent:
+        """A step of a trace, as it happens."""
+        kept = {one.name: getattr(step, one.name) for one in fields(step)}
+        return cls(**kept, text=text, canvas=canvas, output=output)

@@ -1,9 +1,12 @@
-"""What components see of a row: one view before the forward, one after it. Both are read-only."""
+"""What components see of a row: `CanvasView` before a forward, `StepView` after it. Both are read-only.
+
+A `CanvasView` is also where the row itself keeps where it stands: what changes is a new view.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -33,8 +36,9 @@ class CanvasView:
         masked: `[L]` bool.
         prompt_length: tokens given in front of the answer (0 in infilling, where fixed text may be anywhere).
         given: `[L]` bool, tokens that came with the request.
-        total: masks that the row was asked to fill when it began. A block-causal model's canvas may have more, up to
-            the end of its last block.
+        asked: one past the last position that was asked for. What stands behind completes the last block of a
+            block-causal model; the row is done without it.
+        total: masks that the row was asked to fill when it began.
         start, end: the live block `[start, end)`.
         block_masked: masks in the live block when it was opened.
         step: forwards this row has made before this one.
@@ -52,19 +56,26 @@ class CanvasView:
     masked: Tensor
     given: Tensor
     prompt_length: int
+    asked: int
     total: int
-    start: int
-    end: int
-    block_masked: int
-    step: int
-    block_step: int
+    start: int = 0
+    end: int = 0
+    block_masked: int = 0
+    step: int = 0
+    block_step: int = 0
     steps: int | None
     block_length: int
     rule: Blocks | None
     seed: int
     eos_token_ids: frozenset[int]
     stored: Tensor
-    memo: Any
+    memo: Any = None
+
+    @property
+    def settled(self) -> int:
+        """Canvas positions before the first mask: what can no longer change."""
+        left = self.masked.nonzero()
+        return int(left[0, 0]) if len(left) else len(self.canvas)
 
     def noise(self, positions: Tensor, stream: int, step: int | None = None) -> Tensor:
         """`[m]` float64 in (0, 1): a function of the seed, the row's own positions and the step (default: this one).
@@ -72,6 +83,21 @@ class CanvasView:
         `stream` keeps uses apart; the proposal's Gumbel noise is stream 0.
         """
         return uniform(self.seed, self.step if step is None else step, positions, 1, stream=stream).squeeze(-1)
+
+    def until(self, end: int) -> Self:
+        """The same with the live block ending at `end`."""
+        return replace(self, end=end, block_masked=int(self.masked[self.start : end].sum()))
+
+    def before(self, length: int) -> Self:
+        """The same on the canvas that is left when it ends at `length`."""
+        return replace(
+            self,
+            canvas=self.canvas[:length],
+            masked=self.masked[:length],
+            given=self.given[:length],
+            stored=self.stored[:length],
+            end=min(self.end, length),
+        )
 
 
 def block_end(start: int, block_length: int, rule: Blocks | None, length: int) -> int:
@@ -140,14 +166,23 @@ class StepView(CanvasView):
     shadows: Tensor
     upheld: Tensor
 
+    @classmethod
+    def of(cls, view: CanvasView, **found: Any) -> StepView:
+        """The row as it was before the forward, with what the forward found: the attributes above."""
+        return cls(**{one.name: getattr(view, one.name) for one in fields(view)}, **found)
+
     @property
     def confidence(self) -> Tensor:
         return self.measures["confidence"]
 
-    def best(self, score: Tensor, k: int) -> Tensor:
-        """`[m]` bool: the k active positions of highest score; ties go to the lower position."""
+    def best(self, score: Tensor, k: int, among: Tensor | None = None) -> Tensor:
+        """`[m]` bool: the k active positions of highest score; ties go to the lower position.
+
+        Args:
+            among: `[m]` bool, the positions to choose from, if not all active ones.
+        """
         chosen = torch.zeros_like(self.active)
-        candidates = self.active.nonzero().squeeze(-1)
+        candidates = (self.active if among is None else among).nonzero().squeeze(-1)
         order = torch.sort(score[candidates], descending=True, stable=True).indices
         chosen[candidates[order[:k]]] = True
         return chosen
@@ -157,27 +192,26 @@ class StepView(CanvasView):
         return among(self.token_ids, token_ids)
 
     @property
+    def due(self) -> Tensor:
+        """`[m]` bool: the active positions that were asked for."""
+        return self.active & (self.positions < self.asked)
+
+    @property
     def replaceable(self) -> Tensor:
         """`[m]` bool: committed tokens of the live block that were not given and end nothing."""
         at = self.positions
         inside = (at >= self.start) & (at < self.end)
         return inside & ~((self.masked | self.given)[at] | among(self.canvas[at], self.eos_token_ids))
 
-    def until(self, end: int) -> StepView:
-        """The same step with the live block ending at `end`."""
-        block_masked = int(self.masked[self.start : end].sum())
-        return replace(self, end=end, block_masked=block_masked, active=live(self, self.positions, end))
+    # a class with slots is made anew by `dataclass`, and `super()` without arguments would look for the first one
 
-    def before(self, length: int) -> StepView:
-        """The same step on the canvas that is left when it ends at `length`."""
+    def until(self, end: int) -> Self:
+        return replace(CanvasView.until(self, end), active=live(self, self.positions, end))
+
+    def before(self, length: int) -> Self:
         kept = self.positions < length
         return replace(
-            self,
-            canvas=self.canvas[:length],
-            masked=self.masked[:length],
-            given=self.given[:length],
-            stored=self.stored[:length],
-            end=min(self.end, length),
+            CanvasView.before(self, length),
             positions=self.positions[kept],
             active=self.active[kept],
             token_ids=self.token_ids[kept],

@@ -24,14 +24,14 @@ def main() -> None:
     llm = LLM("tiny")
     pairs = []
     for task in given.tasks:
-        for pair in constrained.measure(llm, task, given.n, params):
+        for pair in constrained.measure_task(llm, task, given.n, params):
             pairs.append(pair)
             if given.differences and (pair.free.exact, pair.free.valid) != (pair.held.exact, pair.held.valid):
                 print(f"{task}: {pair.case.item.question!r}\n  free {pair.free.exact} {pair.free.text!r}")
                 print(f"  held {pair.held.exact} {pair.held.text!r}", flush=True)
         print(f"{task}: {given.n} items", file=sys.stderr)
     print()
-    print(constrained.table(pairs, f"tiny, {given.scheduler}, n = {given.n} a task"))
+    print(constrained.paired_table(pairs, f"tiny, {given.scheduler}, n = {given.n} a task"))
     print(constrained.judges())
 
 

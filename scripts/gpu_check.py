@@ -3,7 +3,8 @@
 python scripts/gpu_check.py --out gpu_check.json        on a GPU: under --minutes for the table, plus the checks
 python scripts/gpu_check.py --smoke                     anywhere, in seconds
 
-Exit code 1 if a required check fails. Runs from a checkout, with torch, transformers, accelerate and safetensors.
+Exit code 1 if a required check fails. Runs from a checkout, with nothing but torch, accelerate, safetensors and
+tokenizers installed, nor dllm itself: a machine lent for one call has little more.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ import argparse
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-# a machine lent for one call has torch, but not this package installed
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/ is not in the wheel: it lies beside this folder
 
-import torch  # noqa: E402
+import torch
 
-from tools.gpu_check.everything import Options, run  # noqa: E402
+from tools.gpu_check.everything import GpuCheckOptions, run_everything
+
+GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--golden", type=Path, default=ROOT / "tests" / "golden", help="folder of golden checkpoints")
+    parser.add_argument("--golden", type=Path, default=GOLDEN, help="folder of golden checkpoints")
     parser.add_argument("--only", choices=("checks", "times"), help="one of the two parts")
     parser.add_argument("--smoke", action="store_true", help="a tiny network, to try the script")
     parser.add_argument("--layers", type=int, default=32, help="of LLaDA-8B's 32")
@@ -50,7 +51,7 @@ def main() -> int:
         parser.error(f"--device {arguments.device} cannot be used here: {str(error).splitlines()[0]}")
     if arguments.out is not None and not arguments.out.parent.is_dir():
         parser.error(f"--out {arguments.out}: no such folder {arguments.out.parent}")
-    options = Options(
+    options = GpuCheckOptions(
         golden=None if arguments.only == "times" else arguments.golden,
         device=torch.device(arguments.device),
         layers=arguments.layers,
@@ -64,7 +65,7 @@ def main() -> int:
         smoke=arguments.smoke,
         out=arguments.out,
     )
-    return 0 if run(options) else 1
+    return 0 if run_everything(options) else 1
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
-"""Train the embedded model: ``python scripts/train_tiny.py --minutes 75 --workers 2`` (the recipe: ``dllm/tiny``)."""
+"""Train the embedded model by the recipe of tools/train_tiny: ``python scripts/train_tiny.py --minutes 75``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/ is not in the wheel: it lies beside this folder
+
 from tools.train_tiny import tokenizer as bpe
-from tools.train_tiny.train import Options, run
+from tools.train_tiny.train import TrainingOptions, train_model
 
 
 def main() -> None:
     """Read the options, train the tokenizer if the folder has none, train the model."""
-    defaults = {name: field.default for name, field in Options.__dataclass_fields__.items()}
+    defaults = {name: field.default for name, field in TrainingOptions.__dataclass_fields__.items()}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/tiny"), help="checkpoints and the exported model")
     parser.add_argument("--minutes", type=float, default=75.0, help="wall-clock budget of all sessions together")
@@ -28,8 +31,8 @@ def main() -> None:
     arguments = vars(parser.parse_args())
     out: Path = arguments["out"]
     if not (out / "tokenizer.json").exists():
-        bpe.save(bpe.train(), out)
-    run(Options(tokenizer=out / "tokenizer.json", **arguments))
+        bpe.save_tokenizer(bpe.train_tokenizer(), out)
+    train_model(TrainingOptions(tokenizer=out / "tokenizer.json", **arguments))
 
 
 if __name__ == "__main__":

@@ -74,18 +74,28 @@ def _growth(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> tuple[str, l
 
 
 def _plot(curves: Mapping[str, Sequence[Mapping[str, float]]], picture: Path) -> None:
-    import matplotlib
+    from matplotlib.figure import Figure  # the object, not pyplot: no global state, no display
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    figure = Figure(figsize=(9, 2.8), layout="constrained")
+    for axes, (name, points) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
+        sizes, times = [point[name] for point in points], [point["milliseconds"] for point in points]
+        axes.loglog(sizes, times, marker="o", markersize=4)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=8)
+        axes.set_yticks(_steps(times), [f"{step:g}" for step in _steps(times)], fontsize=8)
+        axes.minorticks_off()  # whose labels would lie over these
+        axes.set_ylim(_steps(times)[0], _steps(times)[-1])
+        axes.set_xlabel(name)
+        axes.set_ylabel("ms a token")
+        axes.grid(alpha=0.3)
+    figure.savefig(picture, dpi=110)
 
-    figure, axes = pyplot.subplots(1, len(curves), figsize=(9, 2.8), layout="constrained")
-    for axis, (name, points) in zip(axes, curves.items(), strict=True):
-        axis.loglog([point[name] for point in points], [point["milliseconds"] for point in points], marker="o")
-        axis.set_xlabel(name)
-        axis.set_ylabel("ms a token")
-    figure.savefig(picture, dpi=90)
-    pyplot.close(figure)
+
+def _steps(values: Sequence[float]) -> list[float]:
+    """10, 15, 20, 30, 50, 70, 100, ... from the last that is below all values to the first above them."""
+    steps = [first * 10.0**power for power in range(-3, 7) for first in (1, 1.5, 2, 3, 5, 7)]
+    low = max(step for step in steps if step <= min(values))
+    high = min(step for step in steps if step >= max(values))
+    return [step for step in steps if low <= step <= high]
 
 
 def _card(found: Mapping[str, Any], path: Path) -> list[str]:

@@ -10,7 +10,8 @@ import torch
 from dllm import LLM
 from dllm.bench.clock import in_turn, ratio
 from dllm.bench.literal import Literal
-from dllm.bench.networks import one_a_forward, random_network, random_prompt, shape_a
+from dllm.bench.requests import one_a_forward, random_prompt
+from dllm.testing.networks import seeded_network, shape_a
 
 BLOCK, PROMPT = 32, 128
 
@@ -69,10 +70,10 @@ def mixed(shorter: int, fewer: int) -> list[Request]:
     ]
 
 
-def compare(requests: list[Request], dtype: torch.dtype, rounds: int, block: int = BLOCK) -> Comparison:
+def compare_with_literal(requests: list[Request], dtype: torch.dtype, rounds: int, block: int = BLOCK) -> Comparison:
     """One token a forward, greedy, the dual cache, blocks of `block` (which divides what each request adds)."""
-    literal = Literal(random_network(shape_a(), dtype))
-    network = random_network(shape_a(), dtype)
+    literal = Literal(seeded_network(shape_a(), dtype))
+    network = seeded_network(shape_a(), dtype)
     network.pack()
     llm = LLM(network)
     params = [one_a_forward(request.new, block) for request in requests]

@@ -33,7 +33,7 @@ CACHES = (
 )
 """What is compared with `none`."""
 TASKS, COUNT = ("copy", "sort", "shuffle", "words", "json", "cpp", "fill_record", "fill_code"), 32
-COLUMNS = (
+HEADINGS = (
     *("cache", "answers as `none` %", "tokens as `none` %", "accuracy %", "against `none`"),
     *("forwards", "refreshes", "fed / token", "x fewer fed", "x faster"),
 )
@@ -75,7 +75,7 @@ class CacheRow:
     faster: float
 
     def cells(self) -> list[str]:
-        """In the columns of `COLUMNS`."""
+        """In the columns of `HEADINGS`."""
         low, high = self.accuracy_interval
         return [
             f"`{self.cache}`",
@@ -102,7 +102,7 @@ class CacheReport:
         """Title, columns and cells of a table for a terminal."""
         told = ", ".join(f"{name} {value}" for name, value in self.settings.items() if name != "tasks")
         title = f"Caches against `{BASE}`: {len(self.settings['tasks'])} tasks, {self.rows[0].items} items, {told}"
-        return title, COLUMNS, [row.cells() for row in self.rows]
+        return title, HEADINGS, [row.cells() for row in self.rows]
 
     def by_task(self) -> tuple[str, Sequence[str], list[list[str]]]:
         """The same of a table of accuracies in percent: modes down, tasks across."""
@@ -121,7 +121,7 @@ class CacheReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _ModeRun:
     """One mode's answers to the items of every task, in their order, and the seconds they took together."""
 
     outputs: list[list[RequestOutput]]
@@ -170,7 +170,7 @@ def cache_report(
 
 def _run_all(
     llm: LLM, tasks: Sequence[Task], modes: Sequence[SamplingParams], size: int, advance: Callable[[int], object]
-) -> list[_Run]:
+) -> list[_ModeRun]:
     """Every mode on every item. On each batch all modes take turns, from another one on each time."""
     outputs: list[list[list[RequestOutput]]] = [[[] for _ in tasks] for _ in modes]
     seconds = [0.0] * len(modes)
@@ -186,7 +186,7 @@ def _run_all(
             seconds[mode] += time.perf_counter() - began
             outputs[mode][t] += found
             advance(len(batch))
-    return [_Run(*one) for one in zip(outputs, seconds, strict=True)]
+    return [_ModeRun(*one) for one in zip(outputs, seconds, strict=True)]
 
 
 def _answers(
@@ -212,7 +212,7 @@ def _question(llm: LLM, item: Item) -> Any:
     return llm.tokenizer.apply_chat_template(item.question)
 
 
-def _row(name: str, run: _Run, base: _Run, tasks: Sequence[Task], mask: int | None) -> CacheRow:
+def _row(name: str, run: _ModeRun, base: _ModeRun, tasks: Sequence[Task], mask: int | None) -> CacheRow:
     pairs = list(zip(chain(*run.outputs), chain(*base.outputs), strict=True))
     answers = [(_filled(one, mask), _filled(other, mask)) for one, other in pairs]
     places = sum(max(len(one), len(other)) for one, other in answers)
@@ -247,7 +247,7 @@ def _filled(output: RequestOutput, mask: int | None) -> list[int]:
     return [token for token, before in zip(output.token_ids, given, strict=True) if before == mask]
 
 
-def _scores(run: _Run, tasks: Sequence[Task]) -> list[np.ndarray]:
+def _scores(run: _ModeRun, tasks: Sequence[Task]) -> list[np.ndarray]:
     """`[n]` a task; an answer that nothing judges counts as wrong."""
     return [
         np.array([item.judge(output.text) or 0.0 for item, output in zip(task.items, outputs, strict=True)])

@@ -10,17 +10,17 @@ from typing import TypeVar
 
 import torch
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
-def in_turn(calls: Mapping[str, Callable[[], Result]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Result]]:
+def in_turn(calls: Mapping[str, Callable[[], T]], rounds: int) -> tuple[dict[str, list[float]], dict[str, T]]:
     """Seconds of every call in every round, and what each returned last.
 
     On one thread the processor's time is taken, which other programs cannot lengthen; on more, wall time.
     """
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    results: dict[str, Result] = {}
+    results: dict[str, T] = {}
     for _ in range(rounds):
         for name, call in calls.items():
             began = clock()

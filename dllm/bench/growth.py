@@ -8,7 +8,8 @@ import torch
 
 from dllm import LLM
 from dllm.bench.clock import in_turn
-from dllm.bench.networks import LARGE_VOCABULARY, VOCABULARY, one_a_forward, random_network, random_prompt, shape_a
+from dllm.bench.requests import one_a_forward, random_prompt
+from dllm.testing.networks import LARGE_VOCABULARY, VOCABULARY, seeded_network, shape_a
 
 NEW, BLOCK = 32, 32
 ROWS, CANVASES, VOCABULARIES = (
@@ -20,7 +21,7 @@ CANVAS = 160
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class GrowthPoint:
     """Milliseconds of processor or wall time a token: one block, one token a forward, one refresh, the dual cache."""
 
     rows: int
@@ -29,7 +30,7 @@ class Point:
     milliseconds: float
 
 
-def growth(dtype: torch.dtype = torch.float32) -> dict[str, list[Point]]:
+def growth(dtype: torch.dtype = torch.float32) -> dict[str, list[GrowthPoint]]:
     """Three curves; the other two sizes stay at 1 row, 160 tokens, 32,000 ids."""
     return {
         "rows": [_point(rows, CANVAS, VOCABULARY, dtype) for rows in ROWS],
@@ -38,8 +39,8 @@ def growth(dtype: torch.dtype = torch.float32) -> dict[str, list[Point]]:
     }
 
 
-def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> Point:
-    network = random_network(shape_a(vocabulary), dtype)
+def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> GrowthPoint:
+    network = seeded_network(shape_a(vocabulary), dtype)
     network.pack()
     llm = LLM(network)
     prompts = [[token % vocabulary for token in random_prompt(canvas - NEW, seed)] for seed in range(rows)]
@@ -50,4 +51,4 @@ def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> Point
 
     run()
     seconds, _ = in_turn({"run": run}, 2)
-    return Point(rows, canvas, vocabulary, 1e3 * min(seconds["run"]) / (rows * NEW))
+    return GrowthPoint(rows, canvas, vocabulary, 1e3 * min(seconds["run"]) / (rows * NEW))

@@ -12,11 +12,12 @@ from unittest.mock import patch
 import torch
 
 from dllm import LLM
-from dllm.bench.networks import one_a_forward, random_network, random_prompt, shape_a
+from dllm.bench.requests import one_a_forward, random_prompt
 from dllm.engine import forward as questions
-from dllm.models.network.native import Backbone
+from dllm.models.network.decoder import Decoder
+from dllm.testing.networks import seeded_network, shape_a
 
-PARTS = ((Backbone, "_run", "body"), (Backbone, "_project", "head"), (questions, "propose", "confidence"))
+PARTS = ((Decoder, "_run", "body"), (Decoder, "_project", "head"), (questions, "propose", "confidence"))
 """Whose method or function is which part."""
 
 
@@ -38,9 +39,9 @@ class Split:
         return 1 - (self.milliseconds["body"] + self.milliseconds["head"]) / whole
 
 
-def split(vocabulary: int, rows: int, dtype: torch.dtype, scheduler: str = "topk(1)", new: int = 64) -> Split:
+def split_step(vocabulary: int, rows: int, dtype: torch.dtype, scheduler: str = "topk(1)", new: int = 64) -> Split:
     """Of block steps and refreshes under the dual cache, blocks of 32, prompts of 128 tokens."""
-    network = random_network(shape_a(vocabulary), dtype)
+    network = seeded_network(shape_a(vocabulary), dtype)
     network.pack()
     llm = LLM(network)
     params = one_a_forward(new, 32, scheduler)

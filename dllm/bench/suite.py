@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from dllm import __version__
-from dllm.bench.against_literal import Comparison, compare, mixed, one
+from dllm.bench.against_literal import Comparison, compare_with_literal, mixed, one
 from dllm.bench.clock import threads
-from dllm.bench.networks import LARGE_VOCABULARY, VOCABULARY
-from dllm.bench.split import Split, split
+from dllm.bench.split import Split, split_step
 from dllm.bench.tiny_speed import TinySpeed, tiny_speeds
+from dllm.testing.networks import LARGE_VOCABULARY, VOCABULARY
 
 Table = tuple[str, Sequence[str], list[list[str]]]
 """Title, names of columns, cells."""
@@ -24,8 +24,8 @@ Table = tuple[str, Sequence[str], list[list[str]]]
 def quick() -> tuple[dict[str, Any], list[Table]]:
     """The three numbers that a change must not spoil, on one thread, in under a minute."""
     with threads(1):
-        single = compare(one(32), torch.float32, 3)
-        batch = compare(mixed(16, 8), torch.float32, 1, block=16)
+        single = compare_with_literal(one(32), torch.float32, 3)
+        batch = compare_with_literal(mixed(16, 8), torch.float32, 1, block=16)
     found = {
         "ratio_batch1": single.ratio,
         "ratio_batch8": batch.ratio,
@@ -42,9 +42,9 @@ def full(count: int) -> tuple[dict[str, Any], list[Table]]:
     with threads(count):
         runs = []
         for dtype in (torch.float32, torch.bfloat16):
-            runs += [compare(one(256), dtype, 3), compare(mixed(1, 1), dtype, 1)]
+            runs += [compare_with_literal(one(256), dtype, 3), compare_with_literal(mixed(1, 1), dtype, 1)]
         splits = [
-            split(vocabulary, rows, dtype, scheduler)
+            split_step(vocabulary, rows, dtype, scheduler)
             for vocabulary in (VOCABULARY, LARGE_VOCABULARY)
             for dtype in (torch.float32, torch.bfloat16)
             for rows, scheduler in ((1, "topk(1)"), (8, "topk(1)"), (1, "credit+localleap"))

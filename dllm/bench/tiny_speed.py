@@ -9,7 +9,7 @@ from statistics import median
 
 from dllm import LLM, RequestOutput, SamplingParams
 from dllm.bench.clock import in_turn
-from dllm.eval.filter_training.prompts import tiny_prompts
+from dllm.eval.tiny.items import tiny_prompts
 
 PROMPTS, SCHEDULER, CACHES = 64, "threshold(0.9)", ("none", "prefix", "dual")
 

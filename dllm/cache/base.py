@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dllm.errors import CapabilityError, ConfigError
-from dllm.models.base import KV, RowDenoiser, RowKV, block_rule
+from dllm.models.base import KV, RowDenoiser, RowKV, block_rule, name_of
 from dllm.registry import Registry, parse_spec, spec_of
 from dllm.views import CanvasView
 
@@ -66,7 +66,7 @@ class Feed:
 class Cache:
     """Base class. Subclass it, override `feed`, and `register` it.
 
-    Class attributes:
+    Attributes:
         stores: whether rows need K/V at all (then the model must offer the KV capability).
         exact: whether tokens equal those of `none`: never on a model of full attention, but for `none` itself.
         needs_blocks: whether it works on block-causal models only.
@@ -137,7 +137,7 @@ def resolve_cache(cache: Cache | None, model: RowDenoiser) -> Cache:
     offers, rule = KV in model.capabilities, block_rule(model)
     if cache is None:
         return caches.get("none" if not offers else "prefix" if rule is None else "exact")()
-    name = getattr(model, "name", type(model).__name__)
+    name = name_of(model)
     if cache.stores and not offers:
         raise CapabilityError(
             f"cache={str(cache)!r} needs a model that offers keys and values; {name} declares "

@@ -30,12 +30,12 @@ def compare(
 ) -> None:
     """Compare schedulers on the same prompts and noise: accuracy, forwards and speed, each with its interval."""
     from dllm.eval.compare import compare as run
-    from dllm.eval.compare import size
+    from dllm.eval.compare import sample_count
     from dllm.eval.reports import Report
 
     baselines, schedulers = what.specs()
     plan = how.plan(what, [*baselines, *schedulers])
-    with progress("compare", size(plan)) as advance:
+    with progress("compare", sample_count(plan)) as advance:
         lines = run(plan, out, advance)
     report = Report.make(plan, lines, baselines)
     written = [] if out is None else report.save(out)

@@ -11,6 +11,7 @@ from typer import Option
 
 from dllm.cli.inputs import read_file
 from dllm.cli.options import ModelOptions
+from dllm.cli.registered import CACHES
 from dllm.cli.shell import UsageError
 
 if TYPE_CHECKING:
@@ -58,11 +59,7 @@ class WhatOptions:
     ] = None
     caches: Annotated[
         list[str] | None,
-        Option(
-            "--cache",
-            help="none (default), auto, prefix, dual, ... (docs/caches.md); repeatable.",
-            rich_help_panel=_WHAT,
-        ),
+        Option("--cache", help=f"{CACHES}; none if not given; repeatable.", rich_help_panel=_WHAT),
     ] = None
     tasks: Annotated[
         list[str] | None,
@@ -93,12 +90,12 @@ class WhatOptions:
 
     def specs(self) -> tuple[list[str], list[str]]:
         """The baselines, each spec on its own, and what to compare with them."""
-        from dllm.eval.variants import expand
+        from dllm.eval.variants import alternatives
 
         named = list(self.schedulers or (QUICK_SCHEDULERS if self.quick else SCHEDULERS))
         if not self.schedulers and set(self.names) != {"tiny"}:
             named = [spec for spec in named if spec != "learn2pd"]
-        return [one for spec in self.baselines or BASELINES for one in expand(spec)], named
+        return [one for spec in self.baselines or BASELINES for one in alternatives(spec)], named
 
     @property
     def names(self) -> list[str]:

@@ -10,6 +10,7 @@ from typer import Option
 
 from dllm.cli.grouping import grouped
 from dllm.cli.options import ModelOptions
+from dllm.cli.registered import CACHES
 from dllm.cli.shell import UsageError
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ class TaskOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HowOptions:
+class HarnessOptions:
     """How answers are generated and likelihoods estimated (a test holds the defaults to those of `Settings`)."""
 
     scheduler: Annotated[
         str | None, Option("--scheduler", "-s", help="SPEC; else the model's, or threshold(0.9).", rich_help_panel=_HOW)
     ] = None
-    cache: Annotated[str, Option(help="none, auto, prefix, dual, ... (docs/caches.md).", rich_help_panel=_HOW)] = "none"
+    cache: Annotated[str, Option(help=f"{CACHES}.", rich_help_panel=_HOW)] = "none"
     max_new_tokens: Annotated[
         int | None, Option("--max-new-tokens", "-n", help="Canvas, whatever a task says.", rich_help_panel=_HOW)
     ] = None
@@ -115,17 +116,17 @@ def lm(
     *,
     model: ModelOptions,
     tasks: TaskOptions,
-    how: HowOptions,
+    how: HarnessOptions,
 ) -> None:
     """Run tasks of lm-evaluation-harness, which the extra `eval` installs (docs/lm-evaluation.md)."""
-    from dllm.eval.lm_run import evaluate, save, to_json
+    from dllm.eval.lm_run import evaluate, save_results, to_json
 
     chosen, settings = tasks.chosen(), how.settings(model)
     model.folder()  # a name that leads nowhere is told as the option it is
     results = evaluate(chosen, settings)
     if results is None:  # one of several processes, and not the first
         return
-    written = [] if out is None else save(results, out)
+    written = [] if out is None else save_results(results, out)
     if as_json:
         print(to_json(results))
         return
@@ -138,7 +139,7 @@ def _print(results: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dllm.eval.lm_run import rows
+    from dllm.eval.lm_run import metric_rows
 
     console = Console()
     if not console.is_terminal:
@@ -146,7 +147,7 @@ def _print(results: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("task", "items", "shots", "metric", "filter", "value", "stderr"):
         table.add_column(column, overflow="fold", justify="right" if column in ("items", "shots") else "left")
-    for row in rows(results):
+    for row in metric_rows(results):
         table.add_row(*row)
     console.print(table)
     print()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from dllm.cli.answer import answer, deliver
+from dllm.cli.delivery import deliver, run_request
 from dllm.cli.grammar_options import GrammarOptions
 from dllm.cli.grouping import grouped
 from dllm.cli.inputs import read_argument, read_ids
@@ -38,7 +38,7 @@ def generate(
     params = sampling.params(grammar.load(escape=escape), escape=escape)
     output.check(params)
     llm = model.load()
-    deliver(llm, answer(llm, llm.generate, llm.stream, request, params, output), output)
+    deliver(llm, run_request(llm, llm.generate, llm.stream, request, params, output), output)
 
 
 def _request(prompt: str | None, prompt_ids: str | None, escape: bool) -> str | list[int]:

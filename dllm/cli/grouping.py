@@ -24,8 +24,9 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
     parameters = list(_parameters(signature))
     flat.__name__, flat.__doc__ = command.__name__, command.__doc__
-    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    shown: Any = flat  # functions are not declared to have this attribute, which `inspect` and Typer read
+    shown.__signature__ = inspect.Signature(parameters)
     return flat
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from dllm.cli.answer import answer, deliver
+from dllm.cli.delivery import deliver, run_request
 from dllm.cli.grammar_options import GrammarOptions
 from dllm.cli.grouping import grouped
 from dllm.cli.inputs import read_argument, read_file
@@ -45,7 +45,7 @@ def infill(
     params = sampling.params(grammar.load(escape=escape), escape=escape)
     output.check(params)
     llm = model.load()
-    deliver(llm, answer(llm, llm.infill, llm.stream_infill, text, params, output), output)
+    deliver(llm, run_request(llm, llm.infill, llm.stream_infill, text, params, output), output)
 
 
 def _document(document: str | None, file: Path | None, escape: bool) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from dllm.cli.inputs import unescape
+from dllm.cli.registered import CACHES
 from dllm.cli.shell import UsageError
 
 if TYPE_CHECKING:
@@ -104,13 +105,7 @@ class SamplingOptions:
             rich_help_panel=_SAMPLING,
         ),
     ] = None
-    cache: Annotated[
-        str,
-        Option(
-            help="auto, none, prefix, dual, window, suffix, delayed, drift or exact (docs/caches.md).",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = "auto"
+    cache: Annotated[str, Option(help=f"{CACHES}.", rich_help_panel=_SAMPLING)] = "auto"
     stop: Annotated[
         list[str] | None,
         Option(help="End the answer before this text; may be repeated. Not with a grammar.", rich_help_panel=_SAMPLING),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WHAT, _HOW = "What is run", "How"
 THEORY = {"quick": 100}
 """Samples a trial of the theory, by preset; else 400."""
-AsJson = Annotated[bool, Option("--json", help="One JSON object on stdout instead of tables.")]
+TablesAsJson = Annotated[bool, Option("--json", help="One JSON object on stdout instead of tables.")]
 Reference = Annotated[
     Path | None, Option(metavar="DIR", help="Published curves to lay beside: CSV files task,tps,accuracy.")
 ]
@@ -96,7 +96,7 @@ class How:
 def parallelbench(
     out: Annotated[Path | None, Option(metavar="DIR", help="Results and reports; goes on where a run stopped.")] = None,
     reference: Reference = None,
-    as_json: AsJson = False,
+    as_json: TablesAsJson = False,
     *,
     what: What,
     how: How,
@@ -106,7 +106,7 @@ def parallelbench(
     With --model ideal, whose every probability is right, also the theory: schedulers against closed forms.
     Started by `accelerate launch` or `torchrun`, the processes share the samples; the first reports on all of them.
     """
-    from dllm.eval.compare import check, compare, header, size
+    from dllm.eval.compare import check_plan, compare, header, sample_count
     from dllm.eval.parallelbench.page import Page
     from dllm.eval.parallelbench.planning import IDEAL, Wanted, plan_of
     from dllm.eval.parallelbench.trial import judge_all, trials
@@ -131,9 +131,9 @@ def parallelbench(
         plugins=[path.resolve() for path in how.plugins or ()],
     )
     plan = share(whole, processes)
-    check(plan, out)  # before the bar is drawn
+    check_plan(plan, out)  # before the bar is drawn
     theory = trials() if what.model == IDEAL and plan.shard[0] == 1 else []
-    with progress("parallelbench", size(plan) + len(theory), shown=processes.rank == 0) as advance:
+    with progress("parallelbench", sample_count(plan) + len(theory), shown=processes.rank == 0) as advance:
         own = compare(plan, out, advance)
         verdicts = list(judge_all(THEORY.get(what.preset, 400), how.seed, lambda: advance(1), theory))
     lines = gathered(whole, processes, own)
@@ -152,7 +152,7 @@ def report(
     folders: Annotated[list[Path], Argument(help="Folders of runs; they are read together.")],
     out: Annotated[Path | None, Option(metavar="DIR", help="Where to write page.html and the rest.")] = None,
     reference: Reference = None,
-    as_json: AsJson = False,
+    as_json: TablesAsJson = False,
 ) -> None:
     """Tables and a page of finished ParallelBench runs, one or several, all shards of each."""
     from dllm.eval.parallelbench.page import Page

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from dllm.outputs import StepEvent
 
 Decode = Callable[[Sequence[int]], str]
-Kind = Literal["mask", "given", "unsure", "fair", "sure", "settled"]
+Look = Literal["mask", "given", "unsure", "fair", "sure", "settled"]
 
-MASK = "░"
-STYLES: dict[Kind, str] = {
+MASK_BLOCK = "░"
+STYLES: dict[Look, str] = {
     "mask": "grey50",
     "given": "none",
     "unsure": "red",
@@ -36,7 +36,7 @@ GIVEN_ON_SCREEN, GIVEN_ON_LINE = 400, 40
 class Run:
     """Neighbouring positions of one kind, as text; a mask is one block a token."""
 
-    kind: Kind
+    kind: Look
     text: str
 
 
@@ -50,7 +50,7 @@ def runs(event: StepEvent, given: frozenset[int], mask_token_id: int, decode: De
     """The canvas after a step. Runs are decoded whole, so that characters of several tokens stay together."""
     fresh = dict(zip(event.positions, event.confidences, strict=True))
 
-    def kind(at: int) -> Kind:
+    def kind(at: int) -> Look:
         if event.canvas[at] == mask_token_id:
             return "mask"
         return level(fresh[at]) if at in fresh else "given" if at in given else "settled"
@@ -58,12 +58,12 @@ def runs(event: StepEvent, given: frozenset[int], mask_token_id: int, decode: De
     found = []
     for name, members in groupby(range(len(event.canvas)), key=kind):
         positions = list(members)
-        text = MASK * len(positions) if name == "mask" else decode([event.canvas[at] for at in positions])
+        text = MASK_BLOCK * len(positions) if name == "mask" else decode([event.canvas[at] for at in positions])
         found.append(Run(name, text))
     return found
 
 
-def level(confidence: float) -> Kind:
+def level(confidence: float) -> Look:
     """How sure the model was of a token when it was committed."""
     return "unsure" if confidence < FAIR_FROM else "fair" if confidence < SURE_FROM else "sure"
 

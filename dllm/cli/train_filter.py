@@ -38,8 +38,9 @@ def train_filter(
     from rich.console import Console
     from rich.progress import Progress
 
-    from dllm.eval.filter_training import FitOptions, collect, fit, report
-    from dllm.eval.filter_training.prompts import read_prompts, tiny_prompts
+    from dllm.eval.filter_training import FitOptions, collect, fit, quality
+    from dllm.eval.filter_training.prompts import read_prompts
+    from dllm.eval.tiny.items import tiny_prompts
 
     if prompts is None and model.model != "tiny":
         raise UsageError("--prompts is needed for a model other than tiny")
@@ -69,7 +70,7 @@ def train_filter(
         negative_weight=negative_weight,
         seed=seed,
         seconds=round(time.monotonic() - began, 1),
-        test=report(network, test, gamma),
+        test=quality(network, test, gamma),
     )
     network.save(out)
     print(json.dumps({"out": str(out), **network.about}) if as_json else _told(out, network.about))

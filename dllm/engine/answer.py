@@ -1,53 +1,151 @@
-"""Between people and the loop: prompts and documents become rows, finished rows become outputs."""
+"""Between people and the loop: prompts and documents become rows, finished rows become outputs.
+
+A draft is a request that has been checked and waits without a canvas; a sample is a draft and a seed with its row.
+"""
 
 from __future__ import annotations
 
 import secrets
+import time
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dllm.cache import Cache, resolve_cache
-from dllm.engine.document import Piece, is_ids
-from dllm.engine.row import Row
-from dllm.engine.stopping import first_stop, stop_check
-from dllm.engine.text_model import Engine
+from dllm.engine.document import Hole, Piece, is_ids
+from dllm.engine.row import Row, RowSpec, StopCheck
+from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError, PromptError
-from dllm.outputs import Hole, RequestOutput, Stats
+from dllm.models.base import name_of
+from dllm.outputs import FinishReason, RequestOutput
 from dllm.params import SamplingParams
 from dllm.sampling.proposals import Shape
 from dllm.schedulers import Scheduler
+from dllm.tokenizer import Tokenizer
+from dllm.trace import Trace
+from dllm.views import CanvasView
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What every row of a request shares."""
+class Setup:
+    """What every row of a request shares: the model, the parameters, and the components that they name."""
 
-    engine: Engine
+    engine: TextModel
     params: SamplingParams
     scheduler: Scheduler
     cache: Cache
 
     @classmethod
-    def of(cls, engine: Engine, params: SamplingParams) -> Parts:
+    def of(cls, engine: TextModel, params: SamplingParams) -> Setup:
         """Raises ConfigError or CapabilityError where the scheduler or the cache cannot work on this model."""
         params = engine.settled(params)
+        unknown = [token for token in params.biases if token >= engine.model.vocab_size]
+        if unknown:
+            raise ConfigError(f"logit_bias: id {unknown[0]} must be in 0...{engine.model.vocab_size - 1}")
         return cls(engine, params, engine.bind(params.schedule), resolve_cache(params.caching, engine.model))
+
+    def spec(
+        self,
+        *,
+        banned: Tensor,
+        first_late: int = 0,
+        stop_check: StopCheck | None = None,
+        when_full: FinishReason = "length",
+    ) -> RowSpec:
+        """How a row of the request is denoised; see `RowSpec`."""
+        params, scheduler, model = self.params, self.scheduler, self.engine.model
+        biases = params.biases
+        added = torch.tensor([*biases], device=model.device), torch.tensor([*biases.values()], device=model.device)
+        return RowSpec(
+            scheduler=scheduler,
+            cache=self.cache,
+            shape=Shape(params.temperature, params.top_p, params.top_k, scheduler.measures_shaped),
+            banned=banned,
+            mask_token_id=self.engine.mask_token_id,
+            cfg_scale=params.cfg_scale,
+            bias=added if biases else None,
+            late=model.eos_token_ids,
+            first_late=first_late,
+            stop_check=stop_check,
+            when_full=when_full,
+        )
+
+    def row(
+        self,
+        spec: RowSpec,
+        canvas: Tensor,
+        masked: Tensor,
+        seed: int,
+        *,
+        prompt_length: int = 0,
+        asked: int | None = None,
+        eos_token_ids: frozenset[int] = frozenset(),
+    ) -> Row:
+        """A row on a canvas of `[L]` ids, of which those that are `masked` (`[L]` bool) are to be filled.
+
+        Args:
+            prompt_length, asked, eos_token_ids: see `CanvasView`; None: all of the canvas was asked for.
+        """
+        view = CanvasView(
+            canvas=canvas,
+            masked=masked.clone(),
+            given=~masked,
+            prompt_length=prompt_length,
+            asked=len(canvas) if asked is None else asked,
+            total=int(masked[:asked].sum()),
+            steps=self.params.steps,
+            block_length=self.params.block_length,
+            rule=self.engine.rule,
+            seed=seed,
+            eos_token_ids=eos_token_ids,
+            stored=torch.full_like(canvas, -1),
+        )
+        trace = Trace(
+            prompt_length=prompt_length,
+            mask_token_id=self.engine.mask_token_id,
+            model=name_of(self.engine.model),
+            params=self.params.to_dict(),
+        )
+        row = Row(spec, view, trace=trace)
+        row.trace.canvas = row.canvas.tolist()  # with what the scheduler has planted
+        return row
+
+    def hold(self, row: Row, *, ends: bool, advise: bool = True) -> None:
+        """Hold a row to the grammar asked for, if any.
+
+        Args:
+            ends: whether an end of text may stop it before it is full.
+            advise: whether an error says what would have to change, which may take seconds to find out.
+
+        Raises:
+            ConfigError: no tokenizer, which says what text a token is.
+            GrammarError: no text of the grammar fits the canvas.
+        """
+        if self.params.grammar is None:
+            return
+        from dllm.grammars.attach import attach
+        from dllm.grammars.canvas import MASK
+
+        began, start = time.perf_counter(), row.view.prompt_length
+        ids = row.canvas.masked_fill(row.masked, MASK)[start:].tolist()
+        eos, vocabulary = self.engine.model.eos_token_ids, self.engine.vocabulary
+        row.constraint = attach(self.params.grammar, vocabulary, ids, start, ends=ends, eos=eos, advise=advise)
+        row.spend(grammar_seconds=time.perf_counter() - began)
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerDraft:
     """A checked request to continue a prompt. It waits for its turn without a canvas: four bytes a token."""
 
-    parts: Parts
+    setup: Setup
     prompt: array[int]
 
     @classmethod
-    def check(cls, engine: Engine, prompt: Any, params: SamplingParams) -> AnswerDraft:
+    def of(cls, engine: TextModel, prompt: Any, params: SamplingParams) -> AnswerDraft:
         """Everything that can be said without a canvas.
 
         Raises:
@@ -65,123 +163,140 @@ class AnswerDraft:
         engine.check_length(len(ids) + new, f"prompt ({len(ids)}) + max_new_tokens ({new})")
         if params.stop and engine.tokenizer is None:
             raise ConfigError(f"stop={params.stop!r} needs a tokenizer; give LLM(..., tokenizer=...) or drop stop")
-        return cls(Parts.of(engine, params), array("i", ids))
+        return cls(Setup.of(engine, params), array("i", ids))
+
+    @classmethod
+    def of_chat(cls, engine: TextModel, messages: Any, params: SamplingParams) -> AnswerDraft:
+        """A checked request to answer a conversation."""
+        return cls.of(engine, engine.templated(messages), params)
 
     @property
-    def alike(self) -> int | None:
+    def alike(self) -> SamplingParams | None:
         """Equal for drafts that all can be put on a canvas if one can, None where each must be tried."""
-        return id(self.parts.params)
+        return self.setup.params
 
-    def request(self, seed: int) -> Answer:
-        """The request with its row. Raises GrammarError where no text of the grammar fits."""
-        return Answer.make(self.parts, self.prompt.tolist(), seed)
+    def sample(self, seed: int) -> Answer:
+        """The request on a canvas. Raises GrammarError where no text of the grammar fits."""
+        return Answer.make(self.setup, self.prompt.tolist(), seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A request to continue a prompt."""
+    """A prompt that is continued."""
 
-    engine: Engine
+    setup: Setup
     row: Row
     prompt: list[int]
-    params: SamplingParams
 
     @classmethod
-    def make(cls, parts: Parts, prompt: list[int], seed: int) -> Answer:
-        engine, params = parts.engine, parts.params
-        keep = len(prompt) + params.max_new_tokens
-        length = keep if params.grammar is not None else engine.whole_blocks(keep)
+    def make(cls, setup: Setup, prompt: list[int], seed: int) -> Answer:
+        engine, params = setup.engine, setup.params
+        asked = len(prompt) + params.max_new_tokens
+        length = asked if params.grammar is not None else engine.whole_blocks(asked)
         canvas = torch.tensor(prompt + [engine.mask_token_id] * (length - len(prompt)))
-        eos = frozenset[int]() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
+        cuts = not params.ignore_eos and params.cut_at_eos == "now"
+        eos = frozenset(engine.model.eos_token_ids) if cuts else frozenset[int]()
+        stops = stop_check(engine.tokenizer, params.stop) if params.stop and engine.tokenizer is not None else None
         masked = torch.arange(len(canvas)) >= len(prompt)
-        row = _row(parts, canvas, masked, seed, prompt_length=len(prompt), keep=keep, eos_token_ids=eos)
-        engine.constrain(row, params, ends=bool(eos))
-        if params.stop and engine.tokenizer is not None:
-            row.stop_check = stop_check(engine.tokenizer, params.stop)
-        return cls(engine, row, prompt, params)
+        spec = setup.spec(banned=engine.banned, first_late=len(prompt) + params.min_new_tokens, stop_check=stops)
+        row = setup.row(spec, canvas, masked, seed, prompt_length=len(prompt), asked=asked, eos_token_ids=eos)
+        setup.hold(row, ends=bool(eos))
+        return cls(setup, row, prompt)
 
     def text_so_far(self) -> str:
         # the last character may still want bytes
-        return self._text(self._ids(self.row.settled)).rstrip("\ufffd")
+        return self._text(self._ids(self.row.view.settled)).rstrip("\ufffd")
 
     def output(self) -> RequestOutput:
         ids = self._ids(len(self.row.canvas))
         start = len(self.prompt)
-        planted = int(self.row.given[start : start + len(ids)].sum())
+        planted = int(self.row.view.given[start : start + len(ids)].sum())
+        ended = self._cut_late and len(ids) < self.row.view.asked - start
         return RequestOutput(
             text=self._text(ids),
             token_ids=ids,
             prompt_token_ids=self.prompt,
-            finish_reason=self.row.finish_reason or "length",
-            stats=_stats(self.row, len(ids) - planted),
-            trace=self.row.trace,
-            seed=self.row.seed,
+            finish_reason="stop" if ended else self.row.finish_reason or "length",
+            stats=replace(self.row.stats, tokens=len(ids) - planted),
+            trace=self.setup.engine.with_texts(self.row.trace),
+            seed=self.row.view.seed,
         )
 
+    @property
+    def _cut_late(self) -> bool:
+        """Whether the answer is cut at its first end of text when everything is denoised."""
+        return not self.setup.params.ignore_eos and self.setup.params.cut_at_eos == "end"
+
     def _ids(self, end: int) -> list[int]:
-        ids: list[int] = self.row.canvas[: self.row.keep][len(self.prompt) : end].tolist()
-        return ids[:-1] if ids and ids[-1] in self.row.eos_token_ids else ids
+        """The answer's ids before canvas position `end`, without the end of text."""
+        ids: list[int] = self.row.canvas[len(self.prompt) : min(end, self.row.view.asked)].tolist()
+        ends = self.setup.engine.model.eos_token_ids if self._cut_late else ()
+        ids = ids[: next((at for at, token in enumerate(ids) if token in ends), len(ids))]
+        return ids[:-1] if ids and ids[-1] in self.row.view.eos_token_ids else ids
 
     def _text(self, ids: list[int]) -> str:
-        exact = self.params.grammar is not None
-        text = self.engine.spelled(ids) if exact else self.engine.decode(ids, skip_special=True)
-        return text[: first_stop(text, self.params.stop)]
+        exact = self.setup.params.grammar is not None
+        text = self.setup.engine.spelled(ids) if exact else self.setup.engine.decode(ids, skip_special=True)
+        return text[: first_stop(text, self.setup.params.stop)]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A request to fill the holes of a document."""
+    """A document whose holes are filled."""
 
-    engine: Engine
+    setup: Setup
     row: Row
     pieces: Sequence[Piece]
     widths: list[int]
     given: list[int]
-    exact: bool
 
     @classmethod
     def make(
         cls,
-        parts: Parts,
+        setup: Setup,
         pieces: Sequence[Piece],
         fixed: Sequence[Sequence[int]],
         seed: int,
         *,
         advise: bool = True,
     ) -> Document:
-        """A request for a document whose holes have fixed widths; `dllm.engine.infill` makes those of the others.
+        """Of a document whose holes have fixed widths; `dllm.engine.infill` makes those of the others.
 
         Args:
             fixed: the ids of each piece, none for a hole.
-            advise: whether an error of the grammar says what would have to change, which may take seconds to find out.
+            advise: as in `Setup.hold`.
         """
-        engine, params = parts.engine, parts.params
-        ids, masked, widths = list[int](), list[bool](), list[int]()
+        engine, ids, masked, widths = setup.engine, list[int](), list[bool](), list[int]()
         for piece, own in zip(pieces, fixed, strict=True):
             hole = isinstance(piece, Hole)
             new = [engine.mask_token_id] * piece.max if isinstance(piece, Hole) else own
             ids += new
             widths.append(len(new))
             masked += [hole] * len(new)
-        row = _row(parts, torch.tensor(ids), torch.tensor(masked), seed)
-        row.banned, row.when_full = engine.banned_in_holes, "stop"
-        engine.constrain(row, params, ends=False, advise=advise)
-        return cls(engine, row, pieces, widths, ids, params.grammar is not None)
+        spec = setup.spec(banned=engine.banned_in_holes, when_full="stop")
+        row = setup.row(spec, torch.tensor(ids), torch.tensor(masked), seed)
+        setup.hold(row, ends=False, advise=advise)
+        return cls(setup, row, pieces, widths, ids)
+
+    @property
+    def exact(self) -> bool:
+        """Whether all text is that of the tokens' bytes, as under a grammar."""
+        return self.setup.params.grammar is not None
 
     def text_so_far(self) -> str:
-        return self._render(self.row.settled)[0].rstrip("\ufffd")
+        return self._render(self.row.view.settled)[0].rstrip("\ufffd")
 
     def output(self) -> RequestOutput:
         text, holes = self._render(len(self.row.canvas))
         return RequestOutput(
-            text=text if self.engine.tokenizer is not None else "",
+            text=text if self.setup.engine.tokenizer is not None else "",
             token_ids=self.row.canvas.tolist(),
             prompt_token_ids=self.given,
             finish_reason=self.row.finish_reason or "length",
-            stats=_stats(self.row, self.row.total),
-            trace=self.row.trace,
+            stats=replace(self.row.stats, tokens=self.row.view.total),
+            trace=self.setup.engine.with_texts(self.row.trace),
             holes=holes,
-            seed=self.row.seed,
+            seed=self.row.view.seed,
         )
 
     def _render(self, end: int) -> tuple[str, list[str]]:
@@ -203,12 +318,7 @@ class Document:
 
     def _decode(self, start: int, stop: int) -> str:
         ids = self.row.canvas[start:stop].tolist()
-        return self.engine.spelled(ids) if self.exact else self.engine.decode(ids, skip_special=False)
-
-
-def check_chat(engine: Engine, messages: Any, params: SamplingParams) -> AnswerDraft:
-    """A checked request to answer a conversation."""
-    return AnswerDraft.check(engine, engine.templated(messages), params)
+        return self.setup.engine.spelled(ids) if self.exact else self.setup.engine.decode(ids, skip_special=False)
 
 
 def draw_seed(params: SamplingParams) -> int:
@@ -216,46 +326,24 @@ def draw_seed(params: SamplingParams) -> int:
     return secrets.randbits(53) if params.seed is None else params.seed
 
 
-def _row(
-    parts: Parts,
-    canvas: Tensor,
-    masked: Tensor,
-    seed: int,
-    *,
-    prompt_length: int = 0,
-    keep: int | None = None,
-    eos_token_ids: frozenset[int] = frozenset(),
-) -> Row:
-    engine, params, scheduler = parts.engine, parts.params, parts.scheduler
-    return Row(
-        canvas=canvas,
-        masked=masked.clone(),
-        given=~masked,
-        prompt_length=prompt_length,
-        keep=keep,
-        eos_token_ids=eos_token_ids,
-        mask_token_id=engine.mask_token_id,
-        scheduler=scheduler,
-        cache=parts.cache,
-        shape=Shape(params.temperature, params.top_p, params.top_k, scheduler.measures_shaped),
-        banned=engine.banned,
-        seed=seed,
-        steps=params.steps,
-        block_length=params.block_length,
-        rule=engine.rule,
-        cfg_scale=params.cfg_scale,
-    )
+def first_stop(text: str, stop: Sequence[str]) -> int | None:
+    """Character offset of the earliest stop string in `text`, or None."""
+    found = [at for at in (text.find(one) for one in stop) if at >= 0]
+    return min(found, default=None)
 
 
-def _stats(row: Row, tokens: int) -> Stats:
-    return Stats(
-        forwards=row.step,
-        refreshes=row.refreshes,
-        positions_fed=row.fed,
-        tokens=tokens,
-        slots=row.slots,
-        seconds=row.seconds,
-        grammar_seconds=row.constraint_seconds,
-        witness_tokens=row.forced,
-        cache=str(row.cache),
-    )
+def stop_check(tokenizer: Tokenizer, stop: Sequence[str]) -> StopCheck:
+    """A check for the loop: how many of the settled answer ids to keep once a stop string is complete."""
+
+    def check(token_ids: list[int]) -> int | None:
+        if first_stop(tokenizer.decode(token_ids, skip_special=True), stop) is None:
+            return None
+        # rare and short: the fewest tokens whose text still holds the stop string
+        held = (
+            n
+            for n in range(1, len(token_ids) + 1)
+            if first_stop(tokenizer.decode(token_ids[:n], skip_special=True), stop) is not None
+        )
+        return next(held)
+
+    return check

@@ -14,28 +14,68 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from dllm.arguments import whole
-from dllm.engine.answer import AnswerDraft, check_chat, draw_seed
+from dllm.engine.answer import Answer, AnswerDraft, Document, draw_seed
 from dllm.engine.denoise import step
 from dllm.engine.failures import explained, is_out_of_memory, let_go
-from dllm.engine.infill import DocumentDraft, Draft, Request, of_rows
+from dllm.engine.infill import DocumentDraft, Draft, Sample, rows_of
 from dllm.engine.memory import MOST, budget, fetch, row_bytes, store_away
 from dllm.engine.row import Row
-from dllm.engine.text_model import Engine
-from dllm.engine.tickets import Event, Sample, Seat, Ticket
+from dllm.engine.text_model import HasTextModel, TextModel
+from dllm.engine.tickets import Event, Ticket
+from dllm.errors import ConfigError
 from dllm.params import SamplingParams, params_of
 from dllm.trace import TraceStep
 
-if TYPE_CHECKING:
-    from dllm.llm import LLM
+Checked = Callable[[TextModel, Any, SamplingParams], Draft]
+"""Checks a request without a canvas: `AnswerDraft.of` and its like. Raises a DllmError."""
 
 
-Check = Callable[[Engine, Any, SamplingParams], Draft]
-"""Checks a request without a canvas; raises a DllmError."""
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A request that is not done. `entered` counts its samples that are or were on a canvas."""
+
+    ticket: Ticket
+    draft: Draft
+    seed: int
+    entered: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a sample has still to enter; then the request is in the queue."""
+        return self.entered < len(self.ticket.samples)
+
+    @property
+    def alike(self) -> SamplingParams | None:
+        """As `Draft.alike`; None also where the parameters hold a component that cannot be hashed."""
+        try:
+            hash(self.draft.alike)
+        except TypeError:
+            return None
+        return self.draft.alike
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A row that is denoised, or is ready to be: sample `number` of a request, and which part of it is on the row.
+
+    `bytes` is as in `row_bytes`.
+    """
+
+    pending: _Pending
+    number: int
+    sample: Sample
+    part: Answer | Document
+    bytes: int | None
+
+    @property
+    def row(self) -> Row:
+        return self.part.row
 
 
 class Batcher:
@@ -58,42 +98,46 @@ class Batcher:
 
     def __init__(
         self,
-        llm: LLM | Engine,
+        llm: HasTextModel | TextModel,
         *,
         max_batch_size: int | None = None,
         max_refreshes: int | None = None,
         keep_frames: bool = False,
     ) -> None:
-        self.engine = llm if isinstance(llm, Engine) else llm.engine
+        engine = llm if isinstance(llm, TextModel) else getattr(llm, "engine", None)
+        if not isinstance(engine, TextModel):
+            raise ConfigError(f"Batcher takes an LLM, not {llm!r:.60}; write Batcher(LLM({llm!r:.40}))")
+        self.engine = engine
         given = whole("max_batch_size", max_batch_size, 1, optional=True)
         self.max_batch_size: int = MOST if given is None else given
         self.max_refreshes: int | None = whole("max_refreshes", max_refreshes, 1, optional=True)
         self._keep_frames = keep_frames
         self._by_memory = given is None
         self._budget: int | None = None
-        self._queue: deque[Ticket] = deque()
-        self._ready: deque[Seat] = deque()
+        self._queue: deque[_Pending] = deque()
+        self._ready: deque[_Seat] = deque()
         """Rows without a seat: put back, or made together with one that has one."""
-        self._seats: dict[int, Seat] = {}
+        self._seats: dict[int, _Seat] = {}
         """Live rows in their order, by id(row)."""
 
     def add(self, prompt: str | Sequence[int], params: SamplingParams | None = None) -> Ticket:
         """Queue a prompt, as `LLM.generate` takes it. Raises what can be said without a canvas: see `AnswerDraft`."""
-        return self.submit(AnswerDraft.check, prompt, params)
+        return self.submit(AnswerDraft.of, prompt, params)
 
     def add_chat(self, messages: Sequence[Mapping[str, Any]], params: SamplingParams | None = None) -> Ticket:
         """Queue a conversation, as `LLM.chat` takes it."""
-        return self.submit(check_chat, messages, params)
+        return self.submit(AnswerDraft.of_chat, messages, params)
 
     def add_infill(self, document: str | Sequence[Any], params: SamplingParams | None = None) -> Ticket:
         """Queue a document with holes, as `LLM.infill` takes it. Raises what `DocumentDraft` says."""
-        return self.submit(DocumentDraft.check, document, params)
+        return self.submit(DocumentDraft.of, document, params)
 
-    def submit(self, check: Check, item: Any, params: SamplingParams | None) -> Ticket:
-        """Queue whatever `check` makes a draft of."""
+    def submit(self, checked: Checked, item: Any, params: SamplingParams | None) -> Ticket:
+        """Queue whatever `checked` makes a draft of."""
         (params,) = params_of(params, 1)
-        ticket = Ticket(check(self.engine, item, params), params, draw_seed(params))
-        self._queue.append(ticket)
+        draft = checked(self.engine, item, params)
+        ticket = Ticket([None] * params.n)
+        self._queue.append(_Pending(ticket, draft, draw_seed(params)))
         return ticket
 
     @property
@@ -132,10 +176,11 @@ class Batcher:
 
     def cancel(self, ticket: Ticket) -> None:
         """Take a request back: its rows and their K/V are gone at once. Of one that is done nothing changes."""
-        if not ticket.done:
+        known = (*(seat.pending for seat in self._all_seats()), *self._queue)
+        pending = next((one for one in known if one.ticket is ticket), None)
+        if pending is not None:
             ticket.cancelled = True
-            ticket._end()
-            self._drop(ticket)
+            self._drop(pending)
 
     def enter(self) -> list[Event]:
         """Give those that wait the free seats; `step` does so too. Returns the events of those that failed."""
@@ -152,32 +197,30 @@ class Batcher:
 
         So that a mistake shows before the work begins; `enter` first, so that nothing is made twice without need.
         """
-        seen = {seat.sample.ticket._draft.alike for seat in self._all_seats() if seat.sample.ticket._draft is not None}
-        for ticket in list(self._queue):
-            draft = ticket._draft
-            if draft is None or ticket._entered or (draft.alike is not None and draft.alike in seen):
+        seen = {seat.pending.alike for seat in self._all_seats()}
+        for pending in list(self._queue):
+            alike = pending.alike
+            if pending.entered or (alike is not None and alike in seen):
                 continue
-            seen.add(draft.alike)
-            made = _request(draft, ticket._seed)
+            seen.add(alike)
+            made = _sample(pending.draft, pending.seed)
             if isinstance(made, Exception):
-                yield ticket, made
+                yield pending.ticket, made
 
     def _make(self) -> list[Event]:
         """The next sample of the first request that waits, as rows that are ready; the event if that fails."""
-        ticket = self._queue[0]
-        assert ticket._draft is not None
-        number = ticket._entered
-        ticket._entered += 1
-        if ticket._entered == len(ticket._samples):
+        pending = self._queue[0]
+        number = pending.entered
+        pending.entered += 1
+        if not pending.waits:
             self._queue.popleft()
-        request = _request(ticket._draft, ticket._seed + number)
-        if isinstance(request, Exception):
-            return [self._fail(ticket, number, request, None)]
-        parts = of_rows(request)
-        sample = Sample(ticket, number, request, len(parts))
+        sample = _sample(pending.draft, pending.seed + number)
+        if isinstance(sample, Exception):
+            return [self._fail(pending, number, sample, None)]
         model = self.engine.model
         self._ready.extend(
-            Seat(sample, part, row_bytes(model, part.row) if self._by_memory else None) for part in parts
+            _Seat(pending, number, sample, part, row_bytes(model, part.row) if self._by_memory else None)
+            for part in rows_of(sample)
         )
         return []
 
@@ -193,12 +236,12 @@ class Batcher:
             if self._seats and is_out_of_memory(error):
                 self._ready.appendleft(seat)
                 return False
-            events.append(self._fail(seat.sample.ticket, seat.sample.number, error, seat.row))
+            events.append(self._fail(seat.pending, seat.number, error, seat.row))
             return True
         self._seats[id(seat.row)] = seat
         return True
 
-    def _fits(self, seat: Seat) -> bool:
+    def _fits(self, seat: _Seat) -> bool:
         if not self._by_memory or seat.bytes is None:
             return True
         taken = sum(other.bytes or 0 for other in self._seats.values())
@@ -245,56 +288,53 @@ class Batcher:
             torch.cuda.empty_cache()
         return [seat.row for seat in seats[:keep]]
 
-    def _event(self, seat: Seat, change: TraceStep | Exception) -> Event:
-        sample = seat.sample
+    def _event(self, seat: _Seat, change: TraceStep | Exception) -> Event:
         if isinstance(change, Exception):
-            return self._fail(sample.ticket, sample.number, change, seat.row)
+            return self._fail(seat.pending, seat.number, change, seat.row)
         finished = False
         if seat.row.finish_reason is not None:
             del self._seats[id(seat.row)]
-            sample.left -= 1
-            finished = sample.left == 0
-            error = self._finish(sample) if finished else None
+            finished = all(part.row.finish_reason is not None for part in rows_of(seat.sample))
+            error = self._finish(seat) if finished else None
             if error is not None:
-                return self._fail(sample.ticket, sample.number, error, seat.row)
-        return Event(sample.ticket, sample.number, change, finished, seat.request)
+                return self._fail(seat.pending, seat.number, error, seat.row)
+        return Event(seat.pending.ticket, seat.number, change, finished, seat.part)
 
-    def _finish(self, sample: Sample) -> Exception | None:
+    def _finish(self, seat: _Seat) -> Exception | None:
         """Keep the output of a sample, and close its request with the last of them."""
-        ticket = sample.ticket
+        ticket = seat.pending.ticket
         try:
-            ticket._samples[sample.number] = sample.request.output()
+            ticket.samples[seat.number] = seat.sample.output()
         except Exception as error:
             return error
-        ticket._left -= 1
-        if not ticket._left:
-            ticket._end(output=ticket.so_far)
+        if None not in ticket.samples:
+            ticket.output = ticket.so_far
         return None
 
-    def _fail(self, ticket: Ticket, number: int, error: Exception, row: Row | None) -> Event:
+    def _fail(self, pending: _Pending, number: int, error: Exception, row: Row | None) -> Event:
         if not self._keep_frames:
             let_go(error)
-        ticket._end(error=explained(error, row))
-        self._drop(ticket)
-        return Event(ticket, number, None, True)
+        pending.ticket.error = explained(error, row)
+        self._drop(pending)
+        return Event(pending.ticket, number, None, True)
 
-    def _drop(self, ticket: Ticket) -> None:
+    def _drop(self, pending: _Pending) -> None:
         """Forget all rows of a request."""
         for seat in self._all_seats():
-            if seat.sample.ticket is ticket:
+            if seat.pending is pending:
                 seat.row.lanes, seat.row.question = [], None
-        self._seats = {key: seat for key, seat in self._seats.items() if seat.sample.ticket is not ticket}
-        self._ready = deque(seat for seat in self._ready if seat.sample.ticket is not ticket)
-        if ticket._entered < len(ticket._samples):
-            self._queue.remove(ticket)
+        self._seats = {key: seat for key, seat in self._seats.items() if seat.pending is not pending}
+        self._ready = deque(seat for seat in self._ready if seat.pending is not pending)
+        if pending.waits:
+            self._queue.remove(pending)
 
-    def _all_seats(self) -> list[Seat]:
+    def _all_seats(self) -> list[_Seat]:
         return [*self._seats.values(), *self._ready]
 
 
-def _request(draft: Draft, seed: int) -> Request | Exception:
-    """The request with its rows, or why there is none."""
+def _sample(draft: Draft, seed: int) -> Sample | Exception:
+    """The request on a canvas, or why there is none."""
     try:
-        return draft.request(seed)
+        return draft.sample(seed)
     except Exception as error:
         return error

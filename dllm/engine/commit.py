@@ -1,66 +1,24 @@
-"""Between the loop and a constraint: what may be proposed, and which of the chosen commits stand."""
+"""What a step does to a row: commits that may stand together, tokens replaced or masked again, an end dropped.
+
+Each function changes the row and returns what it did; the loop calls them in this order.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
+from dllm.engine.constraint import Constraint
+from dllm.engine.row import Row
 from dllm.sampling.proposals import draw, probability
-
-if TYPE_CHECKING:
-    from dllm.engine.row import Row
-    from dllm.views import StepView
+from dllm.views import Measures, StepView, among
 
 TRIES = 8
 """Proposals tried at a position, in the order of the draw, before the constraint's own token is taken."""
-
-
-class Constraint(Protocol):
-    """What a canvas is held to. Stateless: what changes is returned. Positions are those of the row's canvas.
-
-    A constraint always knows tokens for all masks that fulfil it (`witness`), so a row that keeps to it can be ended.
-    """
-
-    def allowed(self, positions: Tensor) -> Tensor:
-        """`[m, V]` bool for `[m]` positions. What is left out can never be committed; the rest is tried out."""
-        ...
-
-    def commit(self, tokens: Mapping[int, int]) -> Constraint | None:
-        """After these commits (position -> id), or None if they must not be made together."""
-        ...
-
-    def release(self, positions: Iterable[int]) -> Constraint:
-        """After these positions were masked again."""
-        ...
-
-    def cut(self, length: int) -> Constraint | None:
-        """After the canvas was cut to `length`, or None if it must not be."""
-        ...
-
-    def witness(self, position: int) -> int:
-        """A token that can be committed at a masked position."""
-        ...
-
-
-def allow(row: Row, positions: Tensor, logits: Tensor) -> Tensor:
-    """`[m, V]` logits with what the row's constraint rules out at `[m]` positions at -inf.
-
-    Where the model itself rules out all that is left, all that is left is equally likely.
-    """
-    if row.constraint is None:
-        return logits
-    began = time.perf_counter()
-    allowed = row.constraint.allowed(positions)
-    row.constraint_seconds += time.perf_counter() - began
-    allowed = allowed.to(logits.device)
-    found = logits.masked_fill(~allowed, -torch.inf)
-    nothing = found.amax(-1, keepdim=True) == -torch.inf
-    return found.masked_fill(nothing & allowed, 0.0)
 
 
 def admit(row: Row, view: StepView, chosen: Tensor) -> tuple[StepView, Tensor]:
@@ -72,65 +30,115 @@ def admit(row: Row, view: StepView, chosen: Tensor) -> tuple[StepView, Tensor]:
     if row.constraint is None or not chosen.any():
         return view, chosen
     began = time.perf_counter()
-    chosen = chosen & (view.positions <= _first_end(row, view, chosen))
+    chosen = chosen & (view.positions <= _first_end(view, chosen))
     order = torch.sort(view.confidence[chosen], descending=True, stable=True).indices
     candidates = chosen.nonzero().squeeze(-1)[order].tolist()
-    taken = _admitted(row, view, candidates)
+    row.constraint, taken = _admitted(row.constraint, view, candidates)
     if not taken:
-        view = _another(row, view, candidates[0])
+        view = _another(row, row.constraint, view, candidates[0])
         taken = candidates[:1]
-    row.constraint_seconds += time.perf_counter() - began
+    row.spend(grammar_seconds=time.perf_counter() - began)
     stands = torch.zeros_like(chosen)
     stands[taken] = True
     return view, stands
 
 
-def _first_end(row: Row, view: StepView, chosen: Tensor) -> int:
+def _first_end(view: StepView, chosen: Tensor) -> int:
     """The first of the chosen positions whose token would end the answer: what stands behind it would leave anyway."""
-    ends = chosen & view.among(row.eos_token_ids)
-    return int(view.positions[ends][0]) if ends.any() else len(row.canvas)
+    ends = chosen & view.among(view.eos_token_ids)
+    return int(view.positions[ends][0]) if ends.any() else len(view.canvas)
 
 
-def _admitted(row: Row, view: StepView, candidates: Sequence[int]) -> list[int]:
-    """Those that are committed, by halves: mostly all can stand, and one check says so."""
-    assert row.constraint is not None
-    tokens = {int(view.positions[i]): int(view.token_ids[i]) for i in candidates}
-    after = row.constraint.commit(tokens)
+def _admitted(constraint: Constraint, view: StepView, candidates: Sequence[int]) -> tuple[Constraint, list[int]]:
+    """The constraint after those that are committed, and those, by halves: mostly all can stand, and one check says so.
+
+    Args:
+        candidates: indices into the view, the most confident first.
+    """
+    after = constraint.commit({int(view.positions[i]): int(view.token_ids[i]) for i in candidates})
     if after is not None:
-        row.constraint = after
-        return list(candidates)
+        return after, list(candidates)
     if len(candidates) == 1:
-        return []
+        return constraint, []
     half = len(candidates) // 2
-    return _admitted(row, view, candidates[:half]) + _admitted(row, view, candidates[half:])
+    constraint, first = _admitted(constraint, view, candidates[:half])
+    constraint, second = _admitted(constraint, view, candidates[half:])
+    return constraint, first + second
 
 
-def _another(row: Row, view: StepView, index: int) -> StepView:
+def _another(row: Row, constraint: Constraint, view: StepView, index: int) -> StepView:
     """The view with a proposal at `index` that the constraint has committed."""
-    assert row.constraint is not None
-    at = view.positions[index : index + 1]
+    spec, at = row.spec, view.positions[index : index + 1]
     position, token = int(at[0]), int(view.token_ids[index])
     scores = view.scores[index : index + 1]
     left, after = scores, None
     for _ in range(TRIES):
-        left = left.masked_fill(~row.constraint.allowed(at).to(left.device), -torch.inf)  # it may know more by now
+        left = left.masked_fill(~constraint.allowed(at).to(left.device), -torch.inf)  # it may know more by now
         left[:, token] = -torch.inf
-        drawn = draw(left, row.banned, row.shape, seed=row.seed, step=row.step, positions=at)
+        drawn = draw(left, spec.banned, spec.shape, seed=view.seed, step=view.step, positions=at)
         if drawn is None:
             break
         token = drawn
-        after = row.constraint.commit({position: token})
+        after = constraint.commit({position: token})
         if after is not None:
             break
     if after is None:
-        token = row.constraint.witness(position)
-        after = row.constraint.commit({position: token})
+        token = constraint.witness(position)
+        after = constraint.commit({position: token})
         assert after is not None, "a witness can be committed"
-        row.forced += 1
+        row.spend(witness_tokens=1)
     row.constraint = after
     confidence = probability(scores, torch.tensor([token], device=scores.device))
-    token_ids, measures = view.token_ids.clone(), type(view.measures)(view.measures)
+    token_ids, measures = view.token_ids.clone(), Measures(view.measures)
     token_ids[index] = token
     measures["confidence"] = view.confidence.clone()
     measures["confidence"][index] = confidence.cpu()[0]
     return replace(view, token_ids=token_ids, measures=measures)
+
+
+def edit(row: Row, view: StepView) -> Tensor:
+    """`[m]` bool: committed tokens that give way to the proposals; also settles whether the row lingers on its block.
+
+    No EOS does: what stood behind it has left the canvas.
+    """
+    row.lingers = False
+    if not row.spec.scheduler.supplies("edit") or row.constraint is not None:
+        return torch.zeros_like(view.active)
+    asked, row.lingers, row.state = row.spec.scheduler.edit(view, row.state)
+    return asked & view.replaceable
+
+
+def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor, filled: int) -> Tensor:
+    """Mask again what the scheduler takes back: older tokens of the live block, no EOS, fewer than `filled` masks.
+
+    Args:
+        chosen: `[m]` bool over the view, what was committed for a mask.
+        committed: `[k]` long, all positions written at this step.
+
+    Returns:
+        `[r]` long, the positions.
+    """
+    scheduler = row.spec.scheduler
+    if not scheduler.supplies("remask"):
+        return view.positions[:0]
+    if len(row.canvas) < len(view.canvas):
+        chosen, view = chosen[view.positions < len(row.canvas)], view.before(len(row.canvas))
+    asked, row.state = scheduler.remask(view, chosen, row.state)
+    asked = asked[(asked >= row.view.start) & (asked < row.view.end)]
+    ended = among(row.canvas[asked], view.eos_token_ids)
+    fixed = row.masked[asked] | row.view.given[asked] | ended | torch.isin(asked, committed)
+    asked = asked[~fixed][: max(0, filled - 1)]
+    row.revoke(asked)
+    row.state = scheduler.remasked(asked, row.state)
+    return asked
+
+
+def cut(row: Row, view: StepView, chosen: Tensor) -> None:
+    """Drop the end of the canvas if the scheduler has seen that nothing will stand there."""
+    if row.spec.scheduler.supplies("cut"):
+        length = row.spec.scheduler.cut(view, chosen, row.state)
+        if length is not None and row.view.settled < length < len(row.canvas):
+            after = None if row.constraint is None else row.constraint.cut(length)
+            if row.constraint is None or after is not None:
+                row.constraint = after
+                row.cut(length)

@@ -1,14 +1,65 @@
-"""Documents with holes: what `infill` fills."""
+"""Documents with holes: what `infill` fills, as text or as parts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-from dllm.errors import PromptError
-from dllm.outputs import Hole
+from dllm.arguments import whole
+from dllm.errors import ConfigError, PromptError
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Hole:
+    """A span of masked tokens, to be filled by `LLM.infill`.
+
+    `Hole(12)` is exactly 12 tokens. `Hole(min=3, max=12)` is 3 to 12: up to 8 widths are tried, and the one is kept
+    whose tokens the model is surest of (see `LLM.infill`).
+
+    Attributes:
+        width: tokens, or None where the number is left open; `Hole(min=3, max=3)` is `Hole(3)`.
+        min, max: tokens at least and at most; both are `width` where there is one.
+
+    Raises:
+        ConfigError: no whole numbers of at least 1, max below min, one of the two alone, or a width and a range.
+    """
+
+    width: int | None
+    min: int = field(init=False)  # so that dataclasses.replace(hole, width=...) works
+    max: int = field(init=False)
+
+    def __init__(self, width: int | None = None, *, min: int | None = None, max: int | None = None) -> None:
+        least, most = _range(width, min, max)
+        object.__setattr__(self, "width", least if least == most else None)
+        object.__setattr__(self, "min", least)
+        object.__setattr__(self, "max", most)
+
+    def __repr__(self) -> str:
+        return f"Hole(min={self.min}, max={self.max})" if self.width is None else f"Hole(width={self.width})"
+
+
+def _range(width: Any, least: Any, most: Any) -> tuple[int, int]:
+    """Fewest and most tokens of a hole; raises ConfigError as `Hole` says."""
+    if width is not None:
+        if (least, most) != (None, None):
+            raise ConfigError(
+                f"Hole width={width!r} with min={least!r}, max={most!r}: give a width, as in Hole(12), or a range, as "
+                "in Hole(min=3, max=12)"
+            )
+        width = whole("Hole width", width, 1)
+        return width, width
+    if least is None or most is None:
+        raise ConfigError(
+            f"Hole min={least!r}, max={most!r}: give both, as in Hole(min=3, max=12), or a width, as in Hole(12)"
+        )
+    least, most = whole("Hole min", least, 1), whole("Hole max", most, 1)
+    if most < least:
+        raise ConfigError(f"Hole max={most} must be at least min={least}; swap them, or raise max")
+    return least, most
+
 
 Part = str | int | Sequence[int] | Hole
 Piece = str | list[int] | Hole

@@ -1,4 +1,4 @@
-"""Documents whose holes leave their widths open: several widths are denoised, and one is kept."""
+"""`infill`: documents with holes. Where a hole leaves its width open, several are denoised, and one is kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dllm.engine.answer import Answer, AnswerDraft, Document, Parts
-from dllm.engine.document import Piece, expand, parse_parts, parse_template
+from dllm.engine.answer import Answer, AnswerDraft, Document, Setup
+from dllm.engine.document import Hole, Piece, expand, parse_parts, parse_template
 from dllm.engine.row import Row
-from dllm.engine.text_model import Engine
+from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError, GrammarError, PromptError
-from dllm.outputs import Hole, RequestOutput, Stats
+from dllm.outputs import RequestOutput, Stats
 from dllm.params import SamplingParams
 
 LEAST = 1e-45
@@ -32,29 +32,29 @@ class Candidates:
 
     def output(self) -> RequestOutput:
         """The candidate with the highest `sureness`; of equals, the shortest. Its `stats` count all that ran."""
-        best = max(self.documents, key=lambda one: (sureness(one.row), -one.row.total))
+        best = max(self.documents, key=lambda one: (sureness(one.row), -one.row.view.total))
         output = best.output()
         return replace(output, stats=_all_told(output.stats, [one.row for one in self.documents]))
 
 
-Request = Answer | Document | Candidates
+Sample = Answer | Document | Candidates
 
 
-def of_rows(request: Request) -> list[Answer | Document]:
-    """The requests of one row each that are denoised for a request."""
-    return [*request.documents] if isinstance(request, Candidates) else [request]
+def rows_of(sample: Sample) -> list[Answer | Document]:
+    """What is denoised for a sample, a row each."""
+    return [*sample.documents] if isinstance(sample, Candidates) else [sample]
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentDraft:
     """A checked request to fill a document. It waits for its turn without a canvas: its pieces, four bytes a token."""
 
-    parts: Parts
+    setup: Setup
     pieces: list[Piece]
     fixed: list[array[int]]
 
     @classmethod
-    def check(cls, engine: Engine, document: Any, params: SamplingParams) -> DocumentDraft:
+    def of(cls, engine: TextModel, document: Any, params: SamplingParams) -> DocumentDraft:
         """Everything that can be said without a canvas.
 
         Raises:
@@ -73,15 +73,15 @@ class DocumentDraft:
         engine.check_length(holes, "the document's holes")
         fixed = [array("i", _ids(engine, piece)) for piece in pieces]
         engine.check_length(holes + sum(map(len, fixed)), "the document, holes included,")
-        return cls(Parts.of(engine, params), pieces, fixed)
+        return cls(Setup.of(engine, params), pieces, fixed)
 
     @property
-    def alike(self) -> int | None:
+    def alike(self) -> SamplingParams | None:
         """Equal for drafts that all can be put on a canvas if one can, None where each must be tried."""
-        return id(self.parts.params) if self.parts.params.grammar is None else None
+        return self.setup.params if self.setup.params.grammar is None else None
 
-    def request(self, seed: int) -> Document | Candidates:
-        """The request with its rows; widths on which no text of the grammar is found to fit drop out.
+    def sample(self, seed: int) -> Document | Candidates:
+        """The document on its canvases; widths on which no text of the grammar is found to fit drop out.
 
         Raises:
             GrammarError: no width is left.
@@ -98,11 +98,11 @@ class DocumentDraft:
                 lost += time.perf_counter() - began
         if not documents:
             raise self._none_fits(variants)
-        documents[0].row.constraint_seconds += lost
+        documents[0].row.spend(grammar_seconds=lost)
         return documents[0] if len(documents) == 1 else Candidates(documents[::-1])
 
     def _document(self, pieces: Sequence[Piece], seed: int, *, advise: bool = True) -> Document:
-        return Document.make(self.parts, pieces, [ids.tolist() for ids in self.fixed], seed, advise=advise)
+        return Document.make(self.setup, pieces, [ids.tolist() for ids in self.fixed], seed, advise=advise)
 
     def _none_fits(self, variants: Sequence[list[Piece]]) -> GrammarError:
         """The error for a document of which all variants were refused; advice takes time, so it is sought once."""
@@ -117,7 +117,7 @@ class DocumentDraft:
 Draft = AnswerDraft | DocumentDraft
 
 
-def _ids(engine: Engine, piece: Piece) -> list[int]:
+def _ids(engine: TextModel, piece: Piece) -> list[int]:
     """Of a fixed piece; none for a hole."""
     if isinstance(piece, Hole):
         return []
@@ -144,13 +144,13 @@ def _all_told(kept: Stats, rows: Sequence[Row]) -> Stats:
     """The stats of the one that is kept, with the costs of all."""
     return replace(
         kept,
-        forwards=sum(row.step for row in rows),
-        refreshes=sum(row.refreshes for row in rows),
-        positions_fed=sum(row.fed for row in rows),
-        slots=sum(row.slots for row in rows),
+        forwards=sum(row.stats.forwards for row in rows),
+        refreshes=sum(row.stats.refreshes for row in rows),
+        positions_fed=sum(row.stats.positions_fed for row in rows),
+        slots=sum(row.stats.slots for row in rows),
         # rows of one round hold the very same duration: time that they shared passed once
         seconds=math.fsum({step.seconds for row in rows for step in row.trace.steps}),
-        grammar_seconds=sum(row.constraint_seconds for row in rows),
+        grammar_seconds=sum(row.stats.grammar_seconds for row in rows),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from dllm.engine.row import Row
-from dllm.models.base import RowDenoiser
+from dllm.models.base import RowDenoiser, TellsRowBytes
 
 MOST = 32
 """Rows denoised together unless a number is given. Blocks of 32 tokens make 1,024 tokens a forward of it, from where
@@ -23,15 +23,15 @@ float64 ones of the draw."""
 def row_bytes(model: RowDenoiser, row: Row) -> int | None:
     """Bytes that a row takes on the model's device at most, or None where the model cannot tell.
 
-    A model tells by `row_bytes(length, stores)`: of a canvas of `length` tokens, its K/V if it `stores` them, and what
-    a forward over all of it holds beside the logits.
+    What the model tells (`TellsRowBytes`), and the logits.
     """
-    tell = getattr(model, "row_bytes", None)
-    if tell is None:
+    if not isinstance(model, TellsRowBytes):
         return None
-    lanes = 2 if row.cfg_scale > 0 else 1
-    wanted = row.total if row.scheduler.supplies("wants") else min(row.total, row.block_length)
-    return int(lanes * tell(len(row.canvas), row.cache.stores) + (lanes + COPIES) * 4 * wanted * model.vocab_size)
+    spec, view = row.spec, row.view
+    lanes = 2 if spec.cfg_scale > 0 else 1
+    wanted = view.total if spec.scheduler.supplies("wants") else min(view.total, view.block_length)
+    held = lanes * model.row_bytes(len(row.canvas), spec.cache.stores)
+    return int(held + (lanes + COPIES) * 4 * wanted * model.vocab_size)
 
 
 def budget(device: torch.device) -> int | None:
@@ -77,13 +77,13 @@ def _of_the_container() -> int | None:
 
 def store_away(row: Row) -> None:
     """Free the device of a row's K/V. It is dropped where it is empty or the next forward writes all, else kept."""
-    if (row.question is not None and len(row.question.feed) == len(row.canvas)) or bool((row.stored < 0).all()):
+    if (row.question is not None and len(row.question.feed) == len(row.canvas)) or bool((row.view.stored < 0).all()):
         row.lanes = []
     for lane in row.lanes:
         lane.keys, lane.values = lane.keys.cpu(), lane.values.cpu()
 
 
 def fetch(row: Row, device: torch.device) -> None:
-    """Bring back what `_store_away` has kept."""
+    """Bring back what `store_away` has kept."""
     for lane in row.lanes:
         lane.keys, lane.values = lane.keys.to(device), lane.values.to(device)

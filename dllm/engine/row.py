@@ -1,177 +1,172 @@
-"""One row being denoised: its canvas, its live block, its scheduler's state, its costs."""
+"""One row: how it is denoised (`RowSpec`), where it stands (`CanvasView`), and what is kept of it between rounds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from dllm.cache import Cache
-from dllm.engine.commit import Constraint
-from dllm.models.base import Blocks, RowKV
-from dllm.outputs import FinishReason
+from dllm.cache import Cache, Feed
+from dllm.engine.constraint import Constraint
+from dllm.models.base import RowKV
+from dllm.outputs import FinishReason, Stats
 from dllm.sampling.proposals import Shape
 from dllm.schedulers import Scheduler
 from dllm.schedulers.base import State
 from dllm.trace import Trace
 from dllm.views import CanvasView, block_end
 
-if TYPE_CHECKING:
-    from dllm.engine.forward import Question
-
 StopCheck = Callable[[list[int]], int | None]
 """Given the settled answer ids, how many of them to keep if a stop string is complete, else None."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Row:
-    """Everything the loop knows of one row. Rows never refer to each other.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSpec:
+    """How a row is denoised. Nothing of this changes.
 
     Attributes:
-        canvas: `[L]` long on the CPU; shrinks when an EOS is committed.
-        masked: `[L]` bool; kept apart from the ids, so that a given mask id could never be taken for a hole.
-        given: `[L]` bool, tokens that came with the request (what CFG hides), or that a scheduler planted.
-        prompt_length: tokens in front of the answer; 0 in infilling.
-        rule: see `CanvasView`.
-        keep: the row is done when no mask is left before this position; None: on the canvas.
         banned: `[V]` bool on the model's device, ids never proposed.
-        eos_token_ids: ids that cut the canvas; empty in infilling and with `ignore_eos`.
+        bias: `[k]` long ids and `[k]` float, what is added to their logits, both on the model's device; or None.
+        late: ids that are not proposed at positions before `first_late`: ends of a text that may not end yet.
         stop_check: see StopCheck.
-        constraint: what the canvas is held to, or None.
-        constraint_seconds: spent on that.
-        forced: commits that were the constraint's choice and not the model's.
         when_full: the finish reason of a row that runs out of masks without an EOS.
-        total: masks at the start, before `keep`.
-        start, end: the live block; empty before the first step.
-        step: forwards made.
-        lingers: the scheduler wants another look at the live block, though no mask is left in it.
-        question: what the next forward is asked, kept while the row waits for it.
-        lanes: K/V of the conditional row and, with CFG, of its unconditional copy; empty until a cache needs them.
-        stored: `[L]` long, the id that each slot of the K/V was last computed from; -1 where none was.
-        memo: what the cache remembers of the row.
-        fed: positions fed, over all forwards.
     """
 
-    canvas: Tensor
-    masked: Tensor
-    given: Tensor
-    prompt_length: int
-    mask_token_id: int
     scheduler: Scheduler
     cache: Cache
     shape: Shape
     banned: Tensor
-    seed: int
-    steps: int | None
-    block_length: int
-    rule: Blocks | None = None
-    keep: int | None = None
+    mask_token_id: int
     cfg_scale: float = 0.0
-    eos_token_ids: frozenset[int] = frozenset()
+    bias: tuple[Tensor, Tensor] | None = None
+    late: tuple[int, ...] = ()
+    first_late: int = 0
     stop_check: StopCheck | None = None
-    constraint: Constraint | None = None
-    constraint_seconds: float = 0.0
-    forced: int = 0
     when_full: FinishReason = "length"
-    total: int = 0
-    start: int = 0
-    end: int = 0
-    block_masked: int = 0
-    step: int = 0
-    block_step: int = 0
-    lingers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a row asks of a round's forward.
+
+    Attributes:
+        view: the row before the forward.
+        feed: what is fed.
+        wanted: `[m]` long, ascending canvas positions to predict.
+        shadows: `[s]` long, committed positions to predict once more as if each were masked.
+    """
+
+    view: CanvasView
+    feed: Feed
+    wanted: Tensor
+    shadows: Tensor
+
+    @property
+    def visible(self) -> int:
+        """Slots that the forward's attention sees."""
+        return len(self.view.canvas) if self.feed.visible is None else self.feed.visible
+
+
+@dataclass(slots=True)
+class Row:
+    """Everything the loop knows of one row. Rows never refer to each other.
+
+    Attributes:
+        view: where the row stands: replaced at every change, but for the tensors, which are the row's own and are
+            written in place. `view.masked` is kept apart from the ids, so that a given mask id could never be taken for
+            a hole; `view.given` also marks what a scheduler planted, and is what CFG hides.
+        constraint: what the canvas is held to, or None.
+        state: the scheduler's.
+        lingers: the scheduler wants another look at the live block, though no mask is left in it.
+        question: what the next forward is asked, kept while the row waits for it.
+        lanes: K/V of the conditional row and, with CFG, of its unconditional copy; empty until a cache needs them.
+        stats: what the row has cost up to now.
+    """
+
+    spec: RowSpec
+    view: CanvasView
+    constraint: Constraint | None = None
     state: State = None
+    lingers: bool = False
     question: Question | None = None
     lanes: list[RowKV] = field(default_factory=list)
-    stored: Tensor = field(init=False)
-    memo: Any = None
-    fed: int = 0
     trace: Trace = field(default_factory=Trace)
-    refreshes: int = 0
-    slots: int = 0
-    seconds: float = 0.0
+    stats: Stats = field(default_factory=Stats)
     finish_reason: FinishReason | None = None
 
     def __post_init__(self) -> None:
-        self.total, self.stored = int(self.masked[: self.keep].sum()), torch.full_like(self.canvas, -1)
-        planted = self.scheduler.plant(self.view())
+        """Let the scheduler plant its tokens, and begin its state."""
+        scheduler, view = self.spec.scheduler, self.view
+        planted = scheduler.plant(view)
         if planted is not None:
             positions, token_ids = planted
-            self.canvas[positions] = token_ids
-            self.masked[positions], self.given[positions] = False, True
-            self.total = int(self.masked[: self.keep].sum())
-        self.state = self.scheduler.init(self.view())
-
-    def view(self) -> CanvasView:
-        return CanvasView(
-            canvas=self.canvas,
-            masked=self.masked,
-            given=self.given,
-            prompt_length=self.prompt_length,
-            total=self.total,
-            start=self.start,
-            end=self.end,
-            block_masked=self.block_masked,
-            step=self.step,
-            block_step=self.block_step,
-            steps=self.steps,
-            block_length=self.block_length,
-            rule=self.rule,
-            seed=self.seed,
-            eos_token_ids=self.eos_token_ids,
-            stored=self.stored,
-            memo=self.memo,
-        )
+            view.canvas[positions] = token_ids
+            view.masked[positions], view.given[positions] = False, True
+            self.view = replace(view, total=int(view.masked[: view.asked].sum()))
+        self.state = scheduler.init(self.view)
+        self.stats = Stats(cache=str(self.spec.cache))
 
     @property
-    def settled(self) -> int:
-        """Canvas positions before the first mask: what can no longer change."""
-        left = self.masked.nonzero()
-        return int(left[0, 0]) if len(left) else len(self.canvas)
+    def canvas(self) -> Tensor:
+        """`[L]` long on the CPU; shrinks when an EOS is committed."""
+        return self.view.canvas
+
+    @property
+    def masked(self) -> Tensor:
+        """`[L]` bool."""
+        return self.view.masked
 
     @property
     def full(self) -> bool:
-        """Whether nothing is left to do. Where tokens are edited, what follows `keep` may change what precedes."""
-        asked = self.masked if self.scheduler.supplies("edit") else self.masked[: self.keep]
+        """Whether nothing is left to do. Where tokens are edited, what follows `asked` may change what precedes."""
+        asked = self.masked if self.spec.scheduler.supplies("edit") else self.masked[: self.view.asked]
         return not self.lingers and not bool(asked.any())
+
+    def spend(self, **costs: float) -> None:
+        """Add to `stats`: fields of `Stats`, by name."""
+        self.stats = replace(self.stats, **{name: getattr(self.stats, name) + cost for name, cost in costs.items()})
 
     def open_block(self) -> None:
         """Where the live block has no mask left, open the next: from the first mask on, to where `block_end` says.
 
         Its end is settled after its first forward, since a scheduler may choose it by what is predicted.
         """
-        if self.lingers or self.masked[self.start : self.end].any():
+        view = self.view
+        if self.lingers or view.masked[view.start : view.end].any():
             return
-        self.start = self.settled
-        self.end = block_end(self.start, self.block_length, self.rule, len(self.canvas))
-        self.block_masked = int(self.masked[self.start : self.end].sum())
-        self.block_step = 0
+        start = view.settled
+        end = block_end(start, view.block_length, view.rule, len(view.canvas))
+        self.view = replace(view, start=start, block_step=0).until(end)
 
     def hidden(self) -> Tensor:
         """`[L]` long: the unconditional canvas, with everything that was given masked."""
-        return torch.where(self.given, self.mask_token_id, self.canvas)
+        return torch.where(self.view.given, self.spec.mask_token_id, self.canvas)
 
     def commit(self, positions: Tensor, token_ids: Tensor) -> int:
         """Write the tokens, and return how many masks that filled."""
         filled = int(self.masked[positions].sum())
-        self.slots += filled
+        self.spend(slots=filled)
         self.canvas[positions] = token_ids
         self.masked[positions] = False
         return filled
 
     def revoke(self, positions: Tensor) -> None:
-        self.canvas[positions] = self.mask_token_id
+        """Mask again."""
+        self.canvas[positions] = self.spec.mask_token_id
         self.masked[positions] = True
-        self.slots -= len(positions)
+        self.spend(slots=-len(positions))
         if self.constraint is not None:
             self.constraint = self.constraint.release(positions.tolist())
 
     def cut(self, length: int) -> None:
         """Positions from `length` on leave the canvas at once, stored K/V included."""
-        self.canvas, self.masked, self.given = self.canvas[:length], self.masked[:length], self.given[:length]
-        self.stored, self.end = self.stored[:length], min(self.end, length)
+        self.view = self.view.before(length)
         for lane in self.lanes:
             lane.length = length
+
+    def next_step(self, seconds: float) -> None:
+        """Count a round that the row took part in, of so many seconds."""
+        self.spend(forwards=1, seconds=seconds)
+        self.view = replace(self.view, step=self.view.step + 1, block_step=self.view.block_step + 1)

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Required, TypedDict
 
 from dllm.arguments import one_of
-from dllm.engine.batcher import Batcher, Check
+from dllm.engine.batcher import Batcher, Checked
 from dllm.engine.failures import let_go, original
-from dllm.engine.text_model import Engine
+from dllm.engine.text_model import TextModel
 from dllm.engine.tickets import Ticket
-from dllm.errors import ConfigError, DllmError, GrammarError, Interrupted, PromptError
-from dllm.outputs import RequestOutput, StepEvent
+from dllm.errors import ConfigError, DllmError, GrammarError, PromptError
+from dllm.outputs import Interrupted, RequestOutput, StepEvent
 from dllm.params import params_of
 from dllm.progress import progress_bar
 
 OnError = Literal["raise", "return"]
 
 
+class _Common(TypedDict, total=False):
+    """Keywords that `generate`, `chat` and `infill` share."""
+
+    max_batch_size: int | None
+    progress: bool | None
+
+
+class Raising(_Common, total=False):
+    """With these an error is raised."""
+
+    on_error: Literal["raise"]
+
+
+class Returning(_Common):
+    """With these an error is returned in the place of the output."""
+
+    on_error: Required[Literal["return"]]
+
+
+class Either(_Common, total=False):
+    """Where types cannot tell one document from a list of them."""
+
+    on_error: OnError
+
+
 def run(
-    engine: Engine,
-    check: Check,
+    engine: TextModel,
+    checked: Checked,
     items: Sequence[Any],
     params: Any,
     max_batch_size: int | None,
@@ -41,7 +66,7 @@ def run(
     tickets = list[Ticket | DllmError]()
     for index, (item, own) in enumerate(zip(items, each, strict=True)):
         try:
-            tickets.append(batcher.submit(check, item, own))
+            tickets.append(batcher.submit(checked, item, own))
         except DllmError as error:
             if raises:
                 raise _named(error, index, len(items)) from error
@@ -62,7 +87,7 @@ def run(
     return [_result(ticket) for ticket in tickets]
 
 
-def stream(engine: Engine, check: Check, item: Any, params: Any) -> Iterator[StepEvent]:
+def stream(engine: TextModel, checked: Checked, item: Any, params: Any) -> Iterator[StepEvent]:
     """One item, step by step; it is checked at once.
 
     Raises:
@@ -72,7 +97,7 @@ def stream(engine: Engine, check: Check, item: Any, params: Any) -> Iterator[Ste
     if params.n != 1:
         raise ConfigError(f"n={params.n}: a stream follows one sample; use n=1, or generate()")
     batcher = Batcher(engine, max_batch_size=1, keep_frames=True)
-    ticket = batcher.submit(check, item, params)
+    ticket = batcher.submit(checked, item, params)
     _raise_early(batcher, [ticket])
     if batcher.waiting:
         raise ConfigError(
@@ -86,15 +111,8 @@ def stream(engine: Engine, check: Check, item: Any, params: Any) -> Iterator[Ste
                 if ticket.error is not None:
                     raise original(ticket.error)
                 assert event.step is not None
-                yield StepEvent(
-                    positions=event.step.positions,
-                    token_ids=event.step.token_ids,
-                    confidences=event.step.confidences,
-                    revoked=event.step.revoked,
-                    text=event.text,
-                    canvas=event.canvas,
-                    output=ticket.output,
-                )
+                text = event.text if ticket.output is None else ticket.output.text
+                yield StepEvent.of(event.step, text=text, canvas=event.canvas, output=ticket.output)
 
     return events()
 

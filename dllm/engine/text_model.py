@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
 
-from dllm.engine.row import Row
 from dllm.errors import ConfigError, PromptError
-from dllm.models.base import RowDenoiser, Usual, block_rule
+from dllm.models.base import RowDenoiser, block_rule, usual_of
 from dllm.params import SamplingParams
 from dllm.sampling.proposals import MEASURES
 from dllm.schedulers import Scheduler
 from dllm.tokenizer import Tokenizer
+from dllm.trace import Trace
 from dllm.views import Setting
 
 if TYPE_CHECKING:
     from dllm.grammars.tables.vocabulary import Vocabulary
 
-BOUND = 64
-"""Schedulers an engine keeps ready."""
+REMEMBERED = 64
+"""Schedulers, and parameters, that a model keeps ready."""
+
+T = TypeVar("T")
 
 
-class Engine:
+class HasTextModel(Protocol):
+    """What holds a text model under the name `engine`, as `LLM` does."""
+
+    @property
+    def engine(self) -> TextModel: ...
+
+
+class _Recent(Generic[T]):
+    """What was made last for each of `REMEMBERED` equal arguments; for one that cannot be hashed it is made anew."""
+
+    def __init__(self, make: Callable[[T], T]) -> None:
+        self._make = make
+        self._made: dict[T, T] = {}
+
+    def __call__(self, given: T) -> T:
+        try:
+            found = self._made.get(given)
+        except TypeError:  # a component from outside
+            return self._make(given)
+        if found is None:
+            found = self._made[given] = self._make(given)
+            while len(self._made) > REMEMBERED:
+                self._made.pop(next(iter(self._made)))
+        return found
+
+
+class TextModel:
     """A model, its tokenizer and what follows from the two: which ids may never be proposed."""
 
     def __init__(self, model: RowDenoiser, tokenizer: Tokenizer | None) -> None:
@@ -53,9 +81,13 @@ class Engine:
             # a hole is inside a document, where an end-of-text token can only be noise
             holes[list(model.eos_token_ids)] = True
         self.rule = block_rule(model)
-        self._usual = getattr(model, "usual", Usual())
-        self._bound: dict[Scheduler, Scheduler] = {}
-        self._settled: dict[int, tuple[SamplingParams, SamplingParams]] = {}
+        self._texts: dict[int, str] = {}
+        usual, setting = usual_of(model), Setting(model=model, tokenizer=tokenizer)
+        # no bound methods: they would hold this object, and with it the weights, until a collection of cycles
+        self.bind: Callable[[Scheduler], Scheduler] = _Recent(lambda scheduler: _ready(scheduler, setting))
+        """The scheduler made ready for this model and tokenizer; the work is done once for equal ones."""
+        self.settled: Callable[[SamplingParams], SamplingParams] = _Recent(lambda params: params.settled(usual))
+        """The parameters with what the model is used to where nobody asked; the same object for equal ones."""
         self.banned, self.banned_in_holes = banned.to(model.device), holes.to(model.device)
 
     def encode(self, text: str) -> list[int]:
@@ -64,7 +96,7 @@ class Engine:
         return self.tokenizer.encode(text)
 
     def templated(self, messages: Any) -> str:
-        """A conversation as the text of a prompt."""
+        """A conversation as the text of a prompt, which ends where the answer begins."""
         if self.tokenizer is None:
             raise PromptError("chat needs a tokenizer with a chat template; give LLM(..., tokenizer=...)")
         return self.tokenizer.apply_chat_template(messages)
@@ -77,33 +109,13 @@ class Engine:
         assert self.tokenizer is not None
         return b"".join(self.tokenizer.token_bytes(token) or b"" for token in token_ids).decode(errors="replace")
 
-    def bind(self, scheduler: Scheduler) -> Scheduler:
-        """The scheduler made ready for this model and tokenizer; the work is done once for equal ones."""
-        try:
-            kept = self._bound.get(scheduler)
-        except TypeError:  # one from outside that cannot be hashed
-            return self._made_ready(scheduler)
-        if kept is None:
-            kept = self._bound[scheduler] = self._made_ready(scheduler)
-            while len(self._bound) > BOUND:
-                self._bound.pop(next(iter(self._bound)))
-        return kept
-
-    def _made_ready(self, scheduler: Scheduler) -> Scheduler:
-        bound = scheduler.bind(Setting(model=self.model, tokenizer=self.tokenizer))
-        unknown = sorted(set(bound.measures) - {"confidence", *MEASURES})
-        if unknown:
-            raise ConfigError(f"scheduler {bound} asks for measures {unknown}; known: {', '.join(MEASURES)}")
-        return bound
-
-    def settled(self, params: SamplingParams) -> SamplingParams:
-        """The parameters with what the model is used to where nobody asked; the same object for the same one."""
-        kept = self._settled.get(id(params))
-        if kept is None:
-            kept = self._settled[id(params)] = (params, params.settled(self._usual))  # the first keeps its id taken
-            while len(self._settled) > BOUND:
-                self._settled.pop(next(iter(self._settled)))
-        return kept[1]
+    def with_texts(self, trace: Trace) -> Trace:
+        """The trace with the text of each id that occurs in it."""
+        ids = {*trace.canvas, *(token for step in trace.steps for token in step.token_ids)} - {self.mask_token_id}
+        for token in ids - self._texts.keys():
+            self._texts[token] = self.decode([token], skip_special=False)
+        trace.texts = {} if self.tokenizer is None else {token: self._texts[token] for token in sorted(ids)}
+        return trace
 
     def whole_blocks(self, length: int) -> int:
         """A canvas's length, on a block-causal model that of whole blocks, as far as it has so much context."""
@@ -111,21 +123,6 @@ class Engine:
             return length
         whole = -(-length // self.rule.length) * self.rule.length
         return max(length, min(whole, self.model.max_length or whole))
-
-    def constrain(self, row: Row, params: SamplingParams, *, ends: bool, advise: bool = True) -> None:
-        """Hold a row to the grammar asked for, if any; `ends`: whether an end of text may stop it before it is full.
-
-        `advise`: whether an error says what would have to change.
-
-        Raises:
-            ConfigError: no tokenizer, which says what text a token is.
-            GrammarError: no text of the grammar fits the canvas.
-        """
-        if params.grammar is None:
-            return
-        from dllm.grammars.explain.advice import attach
-
-        attach(params.grammar, row, self.vocabulary, ends=ends, eos=self.model.eos_token_ids, advise=advise)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -146,7 +143,7 @@ class Engine:
     def check_ids(self, token_ids: Sequence[int], what: str) -> list[int]:
         """The ids as a list. Raises PromptError for none, for ids outside the vocabulary and for mask ids."""
         if not token_ids:
-            raise PromptError(f"{what} is empty; give at least one token")
+            raise PromptError(f"{what} is empty; give at least one token{self._from_nothing(what)}")
         for at, token in enumerate(token_ids):
             if not 0 <= token < self.model.vocab_size:
                 raise PromptError(f"{what} holds id {token} at {at}; legal ids are 0...{self.model.vocab_size - 1}")
@@ -154,9 +151,29 @@ class Engine:
                 raise PromptError(f"{what} holds the mask id {token} at {at}; to fill masks use infill with a Hole")
         return [int(token) for token in token_ids]  # numpy's are no JSON numbers
 
+    def _from_nothing(self, what: str) -> str:
+        """How to begin with no text at all, where that is asked for."""
+        if what != "prompt":
+            return ""
+        begin = None if self.tokenizer is None else self.tokenizer.named.get("bos_token")
+        return (
+            f": to begin with nothing, give {begin!r}, the text that begins all others"
+            if begin
+            else (", such as the id that begins a text")
+        )
+
     def check_length(self, length: int, made_of: str) -> None:
         longest = self.model.max_length
         if longest is not None and length > longest:
             raise PromptError(
                 f"{made_of} is {length} tokens; this model's context holds {longest}: shorten one of them"
             )
+
+
+def _ready(scheduler: Scheduler, setting: Setting) -> Scheduler:
+    """Bound, with measures that exist."""
+    bound = scheduler.bind(setting)
+    unknown = sorted(set(bound.measures) - {"confidence", *MEASURES})
+    if unknown:
+        raise ConfigError(f"scheduler {bound} asks for measures {unknown}; known: {', '.join(MEASURES)}")
+    return bound

@@ -19,7 +19,7 @@ from dllm.errors import ConfigError
 from dllm.eval.items import Task
 from dllm.eval.jobs import Job, Loader, run_all
 from dllm.eval.judges import load_file
-from dllm.eval.records import Key, Line, Records, agree, alone, key_of, read
+from dllm.eval.records import Key, Line, Records, agree, alone, key_of, read_results
 from dllm.eval.variants import Variant, variants
 from dllm.hub import resolve_folder
 from dllm.llm import LLM
@@ -116,12 +116,12 @@ def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object
     Raises:
         ConfigError: the folder holds a run with other settings.
     """
-    check(plan, out)
+    check_plan(plan, out)
     if out is None:
         return _run(plan, Records(None, header(plan)), advance)
     for other in sorted(out.glob("results*.jsonl")):
         if other.name != plan.file:  # another shard of this run, if any
-            for earlier in read(other)[0]:
+            for earlier in read_results(other)[0]:
                 agree(other, earlier["settings"], header(plan)["settings"])
     with alone(out / plan.file):
         return _run(plan, Records(out / plan.file, header(plan)), advance)
@@ -150,7 +150,7 @@ def in_order(plan: Plan, lines: Iterable[Line]) -> list[Line]:
     return sorted((line for line in lines if key_of(line) in order), key=lambda line: order[key_of(line)])
 
 
-def size(plan: Plan) -> int:
+def sample_count(plan: Plan) -> int:
     """Samples of a plan."""
     return len(plan.models) * len(plan.variants) * sum(len(plan.places(task)) for task in plan.tasks)
 
@@ -205,7 +205,7 @@ def _fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def check(plan: Plan, out: Path | None = None) -> None:
+def check_plan(plan: Plan, out: Path | None = None) -> None:
     """Raise ConfigError for what can be found wrong before a model is loaded or anything is written."""
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"out={str(out)!r} is a file; name a folder for the results")
@@ -215,7 +215,7 @@ def check(plan: Plan, out: Path | None = None) -> None:
         raise ConfigError(f"task {twice[0]!r} is given twice; rename one of the files")
     if not (plan.models and plan.tasks and plan.variants):
         raise ConfigError("a comparison needs at least one model, one task and one scheduler")
-    if size(plan) == 0:
+    if sample_count(plan) == 0:
         raise ConfigError(
             f"shard {plan.shard[0]}/{plan.shard[1]} has no sample of these tasks; run more samples, or fewer shards"
         )

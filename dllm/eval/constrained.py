@@ -23,7 +23,7 @@ from dllm.llm import LLM
 from dllm.outputs import RequestOutput
 from dllm.params import SamplingParams
 
-COLUMNS = (
+HEADINGS = (
     *("task", "grammar", "valid %", "exact %", "tokens/fwd", "grammar ms/token", "witness %", "refused"),
     "preparation ms",
 )
@@ -40,7 +40,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Judged:
     """One answer; `output` is None where the grammar refused to begin."""
 
     output: RequestOutput | None
@@ -54,13 +54,13 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairedResult:
     """An item decoded free and held to its grammar."""
 
     task: str
     case: Case
-    free: Result
-    held: Result
+    free: Judged
+    held: Judged
 
 
 def cases(task: str, count: int, seed: int) -> tuple[list[Case], int]:
@@ -79,7 +79,7 @@ def cases(task: str, count: int, seed: int) -> tuple[list[Case], int]:
     return found[:count], made.max_new_tokens
 
 
-def measure(llm: LLM, task: str, count: int, params: SamplingParams) -> Iterator[Pair]:
+def measure_task(llm: LLM, task: str, count: int, params: SamplingParams) -> Iterator[PairedResult]:
     """Decode the items of a task both ways, one by one; `params.seed` chooses the items and the noise.
 
     The first item is decoded once more in front, unmeasured: first use compiles.
@@ -93,12 +93,12 @@ def measure(llm: LLM, task: str, count: int, params: SamplingParams) -> Iterator
     )  # a copy, so that the first is prepared in its turn
     for index, case in enumerate((unmeasured, *found)):
         own = replace(params, max_new_tokens=room, seed=params.seed + max(0, index - 1))
-        pair = Pair(task, case, _decoded(llm, case, own), _held(llm, case, own))
+        pair = PairedResult(task, case, _decoded(llm, case, own), _held(llm, case, own))
         if index:
             yield pair
 
 
-def _held(llm: LLM, case: Case, params: SamplingParams) -> Result:
+def _held(llm: LLM, case: Case, params: SamplingParams) -> Judged:
     vocabulary = llm.vocabulary
     began = time.perf_counter()
     case.grammar.compile(vocabulary)
@@ -106,16 +106,16 @@ def _held(llm: LLM, case: Case, params: SamplingParams) -> Result:
     try:
         return _decoded(llm, case, replace(params, grammar=case.grammar), seconds)
     except GrammarError:
-        return Result(None, False, 0.0, seconds)
+        return Judged(None, False, 0.0, seconds)
 
 
-def _decoded(llm: LLM, case: Case, params: SamplingParams, preparation: float = 0.0) -> Result:
+def _decoded(llm: LLM, case: Case, params: SamplingParams, preparation: float = 0.0) -> Judged:
     ask: Any = {"prompt": llm.generate, "chat": llm.chat, "document": llm.infill}[case.item.kind]
     output: RequestOutput = ask(case.item.question, params, progress=False)
-    return Result(output, case.valid(output.text), case.item.judge(output.text) or 0.0, preparation)
+    return Judged(output, case.valid(output.text), case.item.judge(output.text) or 0.0, preparation)
 
 
-def table(pairs: list[Pair], title: str) -> str:
+def paired_table(pairs: list[PairedResult], title: str) -> str:
     """A Markdown table: for each task, the free answers above the held ones."""
     rows = []
     for task in dict.fromkeys(pair.task for pair in pairs):
@@ -124,10 +124,10 @@ def table(pairs: list[Pair], title: str) -> str:
         rows.append([task, "none", *_cells([pair.free for pair in own]), *[""] * 4])
         held = [pair.held for pair in own]
         rows.append([task, ", ".join(names), *_cells(held), *_costs(held), f"{1000 * _preparation(own):.0f}"])
-    return markdown(title, COLUMNS, rows)
+    return markdown(title, HEADINGS, rows)
 
 
-def _cells(results: list[Result]) -> list[str]:
+def _cells(results: list[Judged]) -> list[str]:
     exact = sum(one.exact for one in results) / len(results)
     low, high = wilson(exact, len(results))
     outputs = [one.output for one in results if one.output is not None]
@@ -139,7 +139,7 @@ def _cells(results: list[Result]) -> list[str]:
     ]
 
 
-def _costs(results: list[Result]) -> list[str]:
+def _costs(results: list[Judged]) -> list[str]:
     outputs = [one.output for one in results if one.output is not None]
     tokens = max(1, _total(outputs, "tokens"))
     return [
@@ -153,7 +153,7 @@ def _total(outputs: list[RequestOutput], stat: str) -> float:
     return sum(float(getattr(one.stats, stat)) for one in outputs)
 
 
-def _preparation(pairs: list[Pair]) -> float:
+def _preparation(pairs: list[PairedResult]) -> float:
     """Mean seconds over the grammars, each of which is prepared once."""
     found: dict[Grammar, float] = {}
     for pair in pairs:

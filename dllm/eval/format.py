@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-VERSION = 1
+RESULTS_VERSION = 1
 Kinds = tuple[str, ...]
 """Names of JSON types."""
 SAMPLE: dict[str, Kinds] = {
@@ -94,6 +94,6 @@ def schema() -> dict[str, Any]:
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"A line of dllm results, version {VERSION}: a header a session, or a sample",
+        "title": f"A line of dllm results, version {RESULTS_VERSION}: a header a session, or a sample",
         "oneOf": [record(HEADER), record(SAMPLE)],
     }

@@ -10,11 +10,11 @@ from dllm.arguments import in_range, whole
 from dllm.errors import ConfigError, nearest
 from dllm.params import SamplingParams
 
-LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 """Names of one thing in the harness, the first that is given counts."""
 NEUTRAL = {"num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1.0, "length_penalty": 1.0}
 """Legal at the value that does nothing."""
-KNOWN = ("until", *LENGTHS, "do_sample", "temperature", "top_p", "top_k", *NEUTRAL)
+KNOWN = ("until", *LENGTH_NAMES, "do_sample", "temperature", "top_p", "top_k", *NEUTRAL)
 
 
 def read_kwargs(
@@ -45,7 +45,7 @@ def read_kwargs(
             )
         if name in NEUTRAL and value != NEUTRAL[name]:
             raise ConfigError(f"generation_kwargs: {name}={value!r} is not supported; legal is {NEUTRAL[name]}")
-    asked = next((kwargs[name] for name in LENGTHS if kwargs.get(name) is not None), max_gen_toks)
+    asked = next((kwargs[name] for name in LENGTH_NAMES if kwargs.get(name) is not None), max_gen_toks)
     greedy, own = _temperature(kwargs)
     shaped = {} if greedy else {name: kwargs[name] for name in ("top_p", "top_k") if kwargs.get(name) is not None}
     return replace(

@@ -53,7 +53,7 @@ class Job:
         )
 
 
-def run(llm: LLM, job: Job) -> list[Line]:
+def run_job(llm: LLM, job: Job) -> list[Line]:
     """The results of a job, in the order of its items, not judged yet."""
     began = time.perf_counter()
     answers = [(index, _prompt(llm, kind, question)) for index, kind, question in job.asked if kind != "document"]
@@ -173,4 +173,4 @@ def _work(job: Job) -> list[Line]:
     if job.model not in _loaded:
         _loaded.clear()  # one model at a time in memory
         _loaded[job.model] = _loaders[job.model]()
-    return run(_loaded[job.model], job)
+    return run_job(_loaded[job.model], job)

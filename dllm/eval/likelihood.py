@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dllm.engine.text_model import Engine
+from dllm.engine.text_model import TextModel
 from dllm.errors import ModelError
 from dllm.models.base import RowInput
 from dllm.sampling.noise import uniform
@@ -48,7 +48,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class LowerBound:
     """An estimate of a lower bound on log p(continuation | context).
 
     Attributes:
@@ -103,13 +103,13 @@ class Scorer:
     """
 
     def __init__(
-        self, engine: Engine, *, samples: int = 128, batch: int = 32, cfg_scale: float = 0.0, seed: int = 0
+        self, engine: TextModel, *, samples: int = 128, batch: int = 32, cfg_scale: float = 0.0, seed: int = 0
     ) -> None:
         self.engine = engine
         self.samples, self.batch, self.cfg_scale, self.seed = samples, batch, cfg_scale, seed
 
     @torch.inference_mode()
-    def bounds(self, pairs: Sequence[Pair]) -> list[Bound]:
+    def bounds(self, pairs: Sequence[Pair]) -> list[LowerBound]:
         """One bound a pair; masks of several pairs share a forward, which changes nothing in their values.
 
         Args:
@@ -134,7 +134,7 @@ class Scorer:
         ]
 
     @torch.inference_mode()
-    def greedy(self, pairs: Sequence[Pair], bounds: Sequence[Bound]) -> list[Bound]:
+    def greedy(self, pairs: Sequence[Pair], bounds: Sequence[LowerBound]) -> list[LowerBound]:
         """The bounds, each with whether greedy decoding writes exactly the continuation, and the forwards it took.
 
         Greedy: all of the continuation is masked, and at each forward the proposal of the highest confidence is
@@ -237,9 +237,9 @@ def windows(ids: Sequence[int], prefix: Sequence[int], longest: int | None) -> l
     return pairs
 
 
-def joined(bounds: Sequence[Bound]) -> Bound:
+def over_windows(bounds: Sequence[LowerBound]) -> LowerBound:
     """The bound of a text, from those of its windows, whose samples are independent."""
-    return Bound(
+    return LowerBound(
         value=sum(bound.value for bound in bounds),
         standard_error=math.hypot(*(bound.standard_error for bound in bounds)),
         tokens=sum(bound.tokens for bound in bounds),
@@ -248,8 +248,8 @@ def joined(bounds: Sequence[Bound]) -> Bound:
     )
 
 
-def _mean(samples: Tensor, tokens: int, forwards: int) -> Bound:
+def _mean(samples: Tensor, tokens: int, forwards: int) -> LowerBound:
     error = float(samples.std()) / math.sqrt(len(samples)) if tokens > 1 else 0.0
-    return Bound(
+    return LowerBound(
         value=float(samples.mean()), standard_error=error, tokens=tokens, samples=len(samples), forwards=forwards
     )

@@ -20,20 +20,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dllm import __version__
-from dllm.engine.text_model import Engine
+from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError
 from dllm.eval.costs import Costs, total
 from dllm.eval.generation_kwargs import read_kwargs
 from dllm.eval.harness_settings import Settings
 from dllm.eval.harness_text import (
     answer_text,
-    continued,
     fitted_pair,
     fitted_prompt,
     longest_canvas,
     prefix_of,
 )
-from dllm.eval.likelihood import Bound, Scorer, joined, request_seed, windows
+from dllm.eval.likelihood import LowerBound, Scorer, over_windows, request_seed, windows
 from dllm.eval.processes import Processes
 from dllm.llm import LLM
 from dllm.params import SamplingParams
@@ -58,7 +57,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         llm: the model.
         settings: all arguments.
         costs: kind of request -> `Costs` of this process.
-        bounds: a `Bound` a likelihood request, in the order they were answered: the standard errors, for which the
+        bounds: a `LowerBound` a likelihood request, in the order they were answered: the standard errors, for which the
             harness has no place. Answers out of the harness's own cache have none.
 
     Raises:
@@ -78,15 +77,15 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         self.batch_size = self.settings.batch_size
         self.max_length = longest_canvas(self.settings.max_length, self.llm.model.max_length)
         self._scorer = Scorer(
-            Engine(self.llm.model, self.tokenizer),
+            TextModel(self.llm.model, self.tokenizer),
             samples=self.settings.mc_num,
             batch=self.settings.mc_batch or self.batch_size,
             cfg_scale=self.settings.cfg_scale,
             seed=self.settings.seed,
         )
         self.costs: dict[str, Costs] = {}
-        self.bounds: list[Bound] = []
-        self._everyones: list[tuple[dict[str, Costs], list[Bound]]] = []
+        self.bounds: list[LowerBound] = []
+        self._everyones: list[tuple[dict[str, Costs], list[LowerBound]]] = []
 
     @classmethod
     def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> DllmLM:
@@ -136,9 +135,9 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         return self.tokenizer.chat_template
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """A conversation as a prompt; without `add_generation_prompt` its last message begins the answer."""
-        text = self.tokenizer.apply_chat_template(chat_history, add_generation_prompt=add_generation_prompt)
-        return text if add_generation_prompt else continued(text, chat_history[-1]["content"])
+        """A conversation as a prompt. A last message of the assistant's begins the answer: the harness says so with
+        `add_generation_prompt=False`, and here it needs no saying."""
+        return self.tokenizer.apply_chat_template(chat_history)
 
     # requests
 
@@ -208,7 +207,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             (request,) = requests[part]
             ids = self.tok_encode(request.args[0])
             ids = ids[1:] if ids[:1] == prefix else ids
-            bound = joined(self._scorer.bounds(windows(ids, prefix, self.max_length) if ids else []))
+            bound = over_windows(self._scorer.bounds(windows(ids, prefix, self.max_length) if ids else []))
             answers.append(bound.value)
             self._scored("loglikelihood_rolling", bound, request.args, bound.value)
         return answers
@@ -222,7 +221,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
                     yield slice(start, start + size)
                 bar.update(min(size, count - start))
 
-    def _scored(self, kind: str, bound: Bound, args: Any, answer: Any) -> None:
+    def _scored(self, kind: str, bound: LowerBound, args: Any, answer: Any) -> None:
         self.bounds.append(bound)
         self.costs[kind].add(requests=1, forwards=bound.forwards, tokens=bound.tokens)
         self.cache_hook.add_partial(kind, args, answer)

@@ -56,7 +56,9 @@ def evaluate(tasks: Tasks, settings: Settings) -> Results | None:
         OSError: a data set that cannot be had.
     """
     if find_spec("lm_eval") is None:
-        raise ConfigError("dllm eval lm needs lm-evaluation-harness, which is not installed: pip install 'dllm[eval]'")
+        raise ConfigError(
+            "dllm eval lm needs lm-evaluation-harness, which is not installed: pip install 'dllm-engine[eval]'"
+        )
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
@@ -108,7 +110,7 @@ def matching(asked: Sequence[str], known: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def save(results: Results, folder: Path) -> list[Path]:
+def save_results(results: Results, folder: Path) -> list[Path]:
     """Write `results.json`, and every answer to `samples_TASK.jsonl`, over earlier ones; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {"results.json": to_json(results, indent=2) + "\n"}
@@ -125,7 +127,7 @@ def to_json(results: Results, indent: int | None = None) -> str:
     return json.dumps(kept, indent=indent, default=str, ensure_ascii=False)
 
 
-def rows(results: Results) -> list[list[str]]:
+def metric_rows(results: Results) -> list[list[str]]:
     """Task, items, shots, metric, filter, value and standard error, a row a metric; groups behind tasks."""
     found = list[list[str]]()
     for task, metrics in {**results["results"], **results.get("groups", {})}.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import torch
-import torch.distributed as dist
+from accelerate.state import PartialState
+from accelerate.utils.operations import gather_object
 from torch import Tensor
 
 from dllm.errors import ConfigError
@@ -29,14 +30,15 @@ class Processes:
         local_rank: of this process on its machine.
     """
 
-    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        self.size = int(environment.get("WORLD_SIZE", "1"))
-        self.rank, self.local_rank = 0, 0
-        if self.size > 1:
-            if not dist.is_initialized():
-                dist.init_process_group("gloo", timeout=_PATIENCE)
-            self.rank, self.size = dist.get_rank(), dist.get_world_size()
-            self.local_rank = int(environment.get("LOCAL_RANK", "0"))
+    def __init__(self) -> None:
+        self.rank, self.size, self.local_rank = 0, 1, 0
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # alone, accelerate's state is left as the user has it
+            ours = not torch.distributed.is_initialized()
+            state: Any = PartialState(cpu=True, backend="gloo", timeout=_PATIENCE)
+            if ours:
+                atexit.register(state.destroy_process_group)  # its threads may else abort a process that is ending
+            self.rank, self.size = state.process_index, state.num_processes
+            self.local_rank = state.local_process_index
 
     def device(self, asked: str | torch.device) -> str | torch.device:
         """Where this process's copy of the model goes.
@@ -62,31 +64,14 @@ class Processes:
 
     def concatenated(self, tensor: Tensor) -> Tensor:
         """`[n, ...]`, or a number, of each process -> `[size * n, ...]` on the CPU: the same everywhere."""
-        mine = tensor.detach().cpu().contiguous()
-        mine = mine if mine.dim() else mine[None]
-        found = [torch.empty_like(mine) for _ in range(self.size)]
-        if self.size == 1:
-            return mine
-        dist.all_gather(found, mine)
-        return torch.cat(found)
+        mine = tensor.detach().cpu()
+        return torch.cat(self.everyones(mine if mine.dim() else mine[None]))
 
     def everyones(self, thing: Any) -> list[Any]:
         """One thing of each process, in the order of ranks: the same everywhere."""
-        if self.size == 1:
-            return [thing]
-        found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, thing)
-        return found
+        return [thing] if self.size == 1 else list(gather_object([thing]))
 
     def collected(self, thing: Any, rank: int) -> list[Any] | None:
         """One thing of each process, for process `rank` only; None for the others."""
-        if self.size == 1:
-            return [thing]
-        found: list[Any] | None = [None] * self.size if self.rank == rank else None
-        dist.gather_object(thing, found, dst=rank)
-        return found
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
-            dist.barrier()
+        found = self.everyones(thing)
+        return found if self.rank == rank else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import ConfigError, DllmError
-from dllm.eval.format import VERSION, fault
+from dllm.eval.format import RESULTS_VERSION, fault
 
 Line = dict[str, Any]
 Identity = tuple[str, int, str]
@@ -75,12 +75,12 @@ class Records:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            headers, lines = read(path)
+            headers, lines = read_results(path)
             for earlier in headers:
                 agree(path, earlier["settings"], header["settings"])
             _drop_torn_line(path)
             self._take(lines)
-        self._append([{"dllm_results": VERSION, **header}])
+        self._append([{"dllm_results": RESULTS_VERSION, **header}])
 
     def add(self, lines: Iterable[Line]) -> None:
         """Keep finished samples; they are on disk when this returns."""
@@ -117,7 +117,7 @@ class Records:
             ) from error
 
 
-def read(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:
+def read_results(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:
     """Headers and samples of a results file; a last line that was torn by a kill is ignored.
 
     Raises:
@@ -132,9 +132,11 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:
             value = None
         if not isinstance(value, dict):
             raise ConfigError(f"{path} line {number} is no line of dllm results; choose another folder")
-        version = value.get("dllm_results", VERSION)
-        if version != VERSION:
-            raise ConfigError(f"{path} holds results of version {version}, not {VERSION}; choose another folder")
+        version = value.get("dllm_results", RESULTS_VERSION)
+        if version != RESULTS_VERSION:
+            raise ConfigError(
+                f"{path} holds results of version {version}, not {RESULTS_VERSION}; choose another folder"
+            )
         wrong = fault(value)
         if wrong is not None:
             raise ConfigError(f"{path} line {number} is no line of dllm results: {wrong}; choose another folder")

@@ -12,8 +12,8 @@ from dllm.errors import ConfigError
 from dllm.eval.compare import Plan, header
 from dllm.eval.plots import available, save_plots
 from dllm.eval.records import Identity, Line
-from dllm.eval.summary import ALL, Area, Row, areas, summarize
-from dllm.eval.tables import cells, headings, overview, report
+from dllm.eval.summary import ALL, Area, SummaryRow, areas, summarize
+from dllm.eval.tables import cells, headings, overview, report_text
 from dllm.eval.variants import Variant
 
 Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]
@@ -34,7 +34,7 @@ class Report:
 
     about: dict[str, Any]
     lines: Sequence[Line]
-    rows: Sequence[Row]
+    rows: Sequence[SummaryRow]
     areas: Sequence[Area]
 
     @classmethod
@@ -59,7 +59,7 @@ class Report:
         """Write all files; plots only where matplotlib is installed."""
         folder.mkdir(parents=True, exist_ok=True)
         text, values = folder / "report.md", folder / "summary.json"
-        text.write_text(report(self.rows, self.areas, self._preface()), encoding="utf-8")
+        text.write_text(report_text(self.rows, self.areas, self._preface()), encoding="utf-8")
         values.write_text(json.dumps(self.summary(), indent=1) + "\n", encoding="utf-8")
         return [text, values, *(save_plots(self.rows, self.lines, folder) if available() else ())]
 

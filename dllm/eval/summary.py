@@ -29,7 +29,7 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SummaryRow:
     """One model and variant on one task, or on all (`task` = "all tasks": means and sums over tasks).
 
     Attributes:
@@ -78,10 +78,10 @@ class Area:
     points: int
 
 
-def summarize(lines: Sequence[Line], baselines: Sequence[Identity] = ()) -> list[Row]:
+def summarize(lines: Sequence[Line], baselines: Sequence[Identity] = ()) -> list[SummaryRow]:
     """Rows by model, then task (all of them last), then variant, in the order the lines have them."""
     labels = label_variants(lines)
-    rows: list[Row] = []
+    rows: list[SummaryRow] = []
     for model in dict.fromkeys(line["model"] for line in lines):
         own = [line for line in lines if line["model"] == model]
         tasks = list(dict.fromkeys(line["task"] for line in own))
@@ -117,7 +117,7 @@ def _column(lines: Sequence[Line], name: str) -> np.ndarray:
     return np.array([line[name] for line in lines], dtype=float)
 
 
-def _row(model: str, task: str, label: str, identity: Identity, found: Groups, gains: Mapping[str, Gain]) -> Row:
+def _row(model: str, task: str, label: str, identity: Identity, found: Groups, gains: Mapping[str, Gain]) -> SummaryRow:
     lines = [line for own in found.values() for line in own]
     means = [float(_column(own, "score").mean()) for own in found.values()]
     accuracy = sum(means) / len(means)
@@ -126,7 +126,7 @@ def _row(model: str, task: str, label: str, identity: Identity, found: Groups, g
     else:
         _, interval = bootstrap_difference([(_column(own, "score"), np.zeros(len(own))) for own in found.values()])
     forwards, tokens = _column(lines, "forwards"), _column(lines, "tokens")
-    return Row(
+    return SummaryRow(
         model=model,
         task=task,
         label=label,
@@ -172,7 +172,7 @@ def gain(found: Groups, base: Groups) -> Gain:
     )
 
 
-def areas(rows: Sequence[Row]) -> list[Area]:
+def areas(rows: Sequence[SummaryRow]) -> list[Area]:
     """AUP for every model, task and method; None where nothing was run at one token a step (`topk(1)`)."""
     found: list[Area] = []
     for model, task in dict.fromkeys((row.model, row.task) for row in rows):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dllm.eval.summary import ALL, Area, Gain, Row
+from dllm.eval.summary import ALL, Area, Gain, SummaryRow
 
-COLUMNS = ("scheduler", "accuracy %", "forwards", "tokens/fwd", "slots/fwd", "tokens/s", "p50 s", "p95 s")
+HEADINGS = ("scheduler", "accuracy %", "forwards", "tokens/fwd", "slots/fwd", "tokens/s", "p50 s", "p95 s")
 
 
 def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -19,8 +19,8 @@ def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
     return "\n".join([*head, *map(line, rows), ""])
 
 
-def cells(row: Row, baselines: Sequence[str]) -> list[str]:
-    """A row in the columns of `COLUMNS` and one for each baseline."""
+def cells(row: SummaryRow, baselines: Sequence[str]) -> list[str]:
+    """A row in the columns of `HEADINGS` and one for each baseline."""
     low, high = row.interval
     return [
         f"`{row.label}`",
@@ -43,10 +43,10 @@ def _gain(gain: Gain) -> str:
 
 
 def headings(baselines: Sequence[str]) -> list[str]:
-    return [*COLUMNS, *(f"x fewer forwards / x faster / accuracy against `{name}`" for name in baselines)]
+    return [*HEADINGS, *(f"x fewer forwards / x faster / accuracy against `{name}`" for name in baselines)]
 
 
-def overview(rows: Sequence[Row], model: str) -> tuple[list[str], list[list[str]]]:
+def overview(rows: Sequence[SummaryRow], model: str) -> tuple[list[str], list[list[str]]]:
     """Tasks down, variants across: accuracy in percent @ tokens a forward."""
     own = [row for row in rows if row.model == model]
     labels = list(dict.fromkeys(row.label for row in own))
@@ -56,11 +56,11 @@ def overview(rows: Sequence[Row], model: str) -> tuple[list[str], list[list[str]
     return ["task", *(f"`{label}`" for label in labels)], table
 
 
-def _point(row: Row | None) -> str:
+def _point(row: SummaryRow | None) -> str:
     return "" if row is None else f"{100 * row.accuracy:.1f} @ {row.tokens_per_forward:.2f}"
 
 
-def report(rows: Sequence[Row], found: Sequence[Area], about: str) -> str:
+def report_text(rows: Sequence[SummaryRow], found: Sequence[Area], about: str) -> str:
     """The whole report: overview, one table a task (all tasks first), AUP."""
     baselines = list(dict.fromkeys(name for row in rows for name in row.gains))
     parts = [about, ""]

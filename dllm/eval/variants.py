@@ -52,7 +52,7 @@ class Variant:
         return self.key, self.block_length, self.cache
 
 
-def expand(spec: str) -> list[str]:
+def alternatives(spec: str) -> list[str]:
     """`threshold({0.7,0.9})+{credit,localleap}` -> every combination of the alternatives, in order.
 
     Raises:
@@ -72,7 +72,7 @@ def variants(
     found: dict[Identity, Variant] = {}
     for block_length, cache in product(block_lengths, caches):
         for spec in schedulers:
-            for scheduler in expand(spec):
+            for scheduler in alternatives(spec):
                 variant = Variant.make(scheduler, block_length, cache)
                 found.setdefault(variant.identity, variant)
     return list(found.values())

@@ -1,15 +1,18 @@
 """What the engine asks of a model.
 
 The smallest model is a `Denoiser`: any object with `logits` and three attributes. A model that can do more declares
-it in `capabilities` and implements `RowDenoiser`, which is what the loop talks to. The loop knows no family: whether
-logits are shifted, how keys are rotated and how a batch is laid out stay inside the model.
+it in `capabilities` and implements `RowDenoiser`, which is what the loop talks to. What else a model may tell of itself
+stands at the end: a protocol of one member each, and the function that reads it or says what holds where it is missing.
+The loop knows no family: whether logits are shifted, how keys are rotated and how a batch is laid out stay inside the
+model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -37,15 +40,19 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What a request gets that does not say.
+    """What a request gets that does not say: how the model was published to be used.
 
     Attributes:
         block_length: positions denoised at a time.
         scheduler: its spec.
+        chat_template: Jinja, for a tokenizer that has none; None: there chat is an error.
+        template_variables: what a chat template is told, whoever's it is.
     """
 
     block_length: int = 32
     scheduler: str = "threshold(0.9)"
+    chat_template: str | None = None
+    template_variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -142,6 +149,59 @@ class RowDenoiser(Denoiser, Protocol):
         ...
 
 
+@runtime_checkable
+class TellsBlocks(Protocol):
+    """Optional: a model whose canvases may fall into blocks."""
+
+    block_rule: Blocks | None
+
+
+@runtime_checkable
+class TellsUsual(Protocol):
+    """Optional: a model that was published with habits of its own."""
+
+    usual: Usual
+
+
+@runtime_checkable
+class TellsName(Protocol):
+    """Optional: a model with a name for messages."""
+
+    name: str
+
+
+@runtime_checkable
+class TellsFolder(Protocol):
+    """Optional: a model that came from a folder, or None. `learn2pd` looks up there which filter was trained for it."""
+
+    folder: Path | None
+
+
+@runtime_checkable
+class TellsRowBytes(Protocol):
+    """Optional: a model that knows what memory a row takes; of others, the batcher takes a fixed number of rows."""
+
+    def row_bytes(self, length: int, stores: bool) -> int:
+        """Bytes on the model's device at most: of a canvas of `length` tokens, its K/V if it `stores` them, and what a
+        forward over all of it holds beside the logits."""
+        ...
+
+
 def block_rule(model: Denoiser) -> Blocks | None:
-    """How a model's canvases fall into blocks: its attribute of that name, None where it has none and sees all."""
-    return getattr(model, "block_rule", None)
+    """How a model's canvases fall into blocks; None: each position sees all of the canvas."""
+    return model.block_rule if isinstance(model, TellsBlocks) else None
+
+
+def usual_of(model: Denoiser) -> Usual:
+    """What a request gets on this model that does not say."""
+    return model.usual if isinstance(model, TellsUsual) else Usual()
+
+
+def name_of(model: Denoiser) -> str:
+    """What to call a model in messages: its name, or that of its class."""
+    return model.name if isinstance(model, TellsName) else type(model).__name__
+
+
+def folder_of(model: Denoiser) -> Path | None:
+    """Where a model came from, if from a folder."""
+    return model.folder if isinstance(model, TellsFolder) else None

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from dllm.errors import ModelError
 from dllm.models.adapters import LogitsAdapter
-from dllm.models.base import RowInput, RowKV, Usual
-from dllm.models.families.family import BorrowedFamily, Settings
+from dllm.models.base import RowInput, RowKV
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import BorrowedFamily
 
 _ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_autoset")
 """Keys of config.json that say how attention was computed in training, which is no matter here."""
@@ -43,7 +44,7 @@ class Borrowed(nn.Module):
     block_rule = None
     quantized = None
 
-    def __init__(self, family: BorrowedFamily, settings: Settings, *, max_length: int | None = None) -> None:
+    def __init__(self, family: BorrowedFamily, config: ConfigReader, *, max_length: int | None = None) -> None:
         super().__init__()
         self.family = family
         self.max_length = max_length
@@ -51,8 +52,8 @@ class Borrowed(nn.Module):
         self.eos_token_ids: tuple[int, ...] = ()
         self.folder: Path | None = None
         self.id_sources: dict[str, str] = {}
-        self.usual = Usual(scheduler=family.scheduler)
-        self.module = _build(settings.get("architectures")[0], family.values(settings), settings.source)
+        self.usual = family.usual()
+        self.module = _build(config.get("architectures")[0], family.values(config), config.source)
         self.vocab_size = int(self._head.out_features)
         self.no_split = tuple(sorted(self.module._no_split_modules or ()))
 

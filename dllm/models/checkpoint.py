@@ -19,12 +19,12 @@ from torch import Tensor
 from dllm.errors import ModelError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+STORED_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredTensor:
     """One tensor of a checkpoint: its file, shape and safetensors dtype."""
 
     file: Path
@@ -37,12 +37,12 @@ class Checkpoint:
     """The tensors of a folder, by name; only headers have been read."""
 
     folder: Path
-    tensors: Mapping[str, Stored]
+    tensors: Mapping[str, StoredTensor]
 
     @property
     def dtype(self) -> torch.dtype:
         """What the weights are stored in: the dtype of the first tensor."""
-        return next((DTYPES[stored.dtype] for stored in self.tensors.values()), torch.float32)
+        return next((STORED_DTYPES[stored.dtype] for stored in self.tensors.values()), torch.float32)
 
     @property
     def bytes(self) -> int:
@@ -112,7 +112,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     raise ModelError(f"{folder}: no weights; expected {SINGLE} or {INDEX}{also}")
 
 
-def _sharded(folder: Path) -> dict[str, Stored]:
+def _sharded(folder: Path) -> dict[str, StoredTensor]:
     index = folder / INDEX
     try:
         weight_map: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
@@ -122,7 +122,7 @@ def _sharded(folder: Path) -> dict[str, Stored]:
     absent = [name for name in files if not (folder / name).is_file()]
     if absent:
         raise ModelError(f"{index}: names {len(absent)} shards that are not there: {_list(absent)}; download them")
-    tensors: dict[str, Stored] = {}
+    tensors: dict[str, StoredTensor] = {}
     for name in files:
         header = _header(folder / name)
         twice = [tensor for tensor in header if tensor in tensors]
@@ -139,14 +139,14 @@ def _sharded(folder: Path) -> dict[str, Stored]:
     return tensors
 
 
-def _header(path: Path) -> dict[str, Stored]:
+def _header(path: Path) -> dict[str, StoredTensor]:
     with _open(path) as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        tensors = {name: Stored(path, tuple(s.get_shape()), str(s.get_dtype())) for name, s in slices.items()}
-    quantised = [f"{name} ({stored.dtype})" for name, stored in tensors.items() if stored.dtype not in DTYPES]
+        tensors = {name: StoredTensor(path, tuple(s.get_shape()), str(s.get_dtype())) for name, s in slices.items()}
+    quantised = [f"{name} ({stored.dtype})" for name, stored in tensors.items() if stored.dtype not in STORED_DTYPES]
     if quantised:
         raise ModelError(
-            f"{path}: {len(quantised)} tensors are not in {', '.join(DTYPES)}: {_list(quantised)}; "
+            f"{path}: {len(quantised)} tensors are not in {', '.join(STORED_DTYPES)}: {_list(quantised)}; "
             "quantised weights are not supported, use the original checkpoint"
         )
     return tensors

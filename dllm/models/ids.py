@@ -13,7 +13,8 @@ from typing import Any
 
 from dllm.errors import ConfigError, ModelError
 from dllm.hub import read_json_if_present
-from dllm.models.families.family import Row, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import AnyFamily
 from dllm.tokenizer.files import added_tokens, named_tokens
 
 
@@ -32,7 +33,9 @@ class SpecialIds:
     sources: dict[str, str]
 
 
-def resolve_ids(folder: Path, settings: Settings, family: Row, columns: int, given_mask: int | None) -> SpecialIds:
+def resolve_ids(
+    folder: Path, config: ConfigReader, family: AnyFamily, columns: int, given_mask: int | None
+) -> SpecialIds:
     """Find mask and end ids below `columns`.
 
     Raises:
@@ -40,10 +43,10 @@ def resolve_ids(folder: Path, settings: Settings, family: Row, columns: int, giv
         ModelError: the checkpoint's own files name an id outside the vocabulary.
     """
     added = {name: token.id for name, token in added_tokens(folder).items() if token.id < columns}
-    mask, mask_source = _mask(folder, settings, family, columns, added, given_mask)
+    mask, mask_source = _mask(folder, config, family, columns, added, given_mask)
     ends: dict[int, str] = {}
     generation = folder / "generation_config.json"
-    for file, values in (("config.json", settings.values), (generation.name, read_json_if_present(generation))):
+    for file, values in (("config.json", config.values), (generation.name, read_json_if_present(generation))):
         for token in _id_list(values.get("eos_token_id"), f"{folder / file}: 'eos_token_id'", columns):
             ends.setdefault(token, file)
     for name in family.turn_end_tokens:
@@ -56,14 +59,14 @@ def resolve_ids(folder: Path, settings: Settings, family: Row, columns: int, giv
 
 
 def _mask(
-    folder: Path, settings: Settings, family: Row, columns: int, added: Mapping[str, int], given: int | None
+    folder: Path, config: ConfigReader, family: AnyFamily, columns: int, added: Mapping[str, int], given: int | None
 ) -> tuple[int | None, str]:
     """The mask id and where it comes from: the first of argument, config, tokenizer, publication that says."""
     if given is not None:
         if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < columns:
             raise ConfigError(f"mask_token_id={given!r} must be an integer in 0..{columns - 1}")
         return given, "argument"
-    configured = _id_list(settings.values.get("mask_token_id"), f"{settings.source}: 'mask_token_id'", columns)
+    configured = _id_list(config.values.get("mask_token_id"), f"{config.source}: 'mask_token_id'", columns)
     if configured:
         return configured[0], "config.json"
     named = named_tokens(folder).get("mask_token")

@@ -14,16 +14,15 @@ from accelerate.utils.modeling import infer_auto_device_map, set_module_tensor_t
 from dllm.arguments import one_of, whole
 from dllm.errors import ConfigError, ModelError
 from dllm.hub import read_json, resolve_folder
-from dllm.models.building import Network, Parts, build, parts_of
+from dllm.models.building import Contents, Network, build_network, contents_of
 from dllm.models.checkpoint import Checkpoint, open_checkpoint
-from dllm.models.families.family import Family, Row, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import AnyFamily, Family
 from dllm.models.families.table import family_of
 from dllm.models.ids import resolve_ids
 from dllm.models.network.native import Backbone
 from dllm.models.network.packed import Fused, Linear, can_pack
 from dllm.progress import progress_bar
-
-__all__ = ["load_model", "resolve_folder"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 QUANTIZE = ("int8", "int4")
@@ -43,7 +42,7 @@ def load_model(
     block_length: int | None = None,
     quantize: str | None = None,
 ) -> Network:
-    """Load a checkpoint into the native modules, or into transformers' own where the family's row says so.
+    """Load a checkpoint into the native modules, or into transformers' own where the family says so.
 
     Tensors are read one at a time, so memory peaks at the weights plus one tensor. Loading is strict: a tensor that is
     missing, left over, stored twice or of another shape is an error.
@@ -71,28 +70,28 @@ def load_model(
                 f"quantize={quantize!r} and device_map were both given; quantized weights go to one device"
             )
     folder = resolve_folder(model, revision)
-    settings = Settings(read_json(folder / "config.json"), str(folder / "config.json"))
-    settings.only_if_present("quantization_config", None)
-    family = family_of(settings)
-    block, block_source = _block(family, settings, block_length)
+    config = ConfigReader(read_json(folder / "config.json"), str(folder / "config.json"))
+    config.only_if_present("quantization_config", None)
+    family = family_of(config)
+    block, block_source = _block(family, config, block_length)
     with init_empty_weights():
-        network = build(family, settings, block)
+        network = build_network(family, config, block)
     network.tie_weights()  # moving parameters to the meta device one by one has untied them
     network.folder = folder
-    ids = resolve_ids(folder, settings, family, network.vocab_size, mask_token_id)
+    ids = resolve_ids(folder, config, family, network.vocab_size, mask_token_id)
     network.mask_token_id, network.eos_token_ids = ids.mask, ids.eos
-    scheduler, scheduler_source = family.scheduler_of(settings)
+    scheduler, scheduler_source = family.scheduler_of(config)
     network.usual = replace(network.usual, scheduler=scheduler)
     network.id_sources = {**ids.sources, "attention": block_source, "scheduler": scheduler_source}
 
     quantizer = _quantizer(network, quantize)
     target = _device(device, device_map)
     checkpoint = open_checkpoint(folder)
-    parts = _expected(network, checkpoint, family, settings)
-    kind = _dtype(dtype, settings, checkpoint, target)
+    contents = _expected(network, checkpoint, family, config)
+    kind = _dtype(dtype, config, checkpoint, target)
     placement = _placement(network, device_map, target, kind)
     packing = device_map is None and target.type == "cpu"
-    _fill(network, checkpoint, parts, placement, kind, packing=packing, quantizer=quantizer)
+    _fill(network, checkpoint, contents, placement, kind, packing=packing, quantizer=quantizer)
     if device_map is not None:
         dispatch_model(network, dict(placement))
     else:
@@ -112,7 +111,7 @@ def _quantizer(network: Network, method: str | None) -> Callable[[str], None] | 
     return lambda name: quantize_parameter(network, name, method)
 
 
-def _block(family: Row, settings: Settings, given: int | None) -> tuple[int | None, str]:
+def _block(family: AnyFamily, config: ConfigReader, given: int | None) -> tuple[int | None, str]:
     """The block that attention goes by, None where it is full, and who says so."""
     blocks = family.blocks if isinstance(family, Family) else None
     if blocks is None:
@@ -120,21 +119,21 @@ def _block(family: Row, settings: Settings, given: int | None) -> tuple[int | No
             raise ConfigError(f"block_length={given!r}: attention of {family.name} is full; leave block_length out")
         return None, f"published for {family.name}"
     if given is None:
-        return blocks.read(settings)
+        return blocks.read(config)
     return whole("block_length", given, 1), "argument"
 
 
-def _expected(network: Network, checkpoint: Checkpoint, family: Row, settings: Settings) -> Parts:
+def _expected(network: Network, checkpoint: Checkpoint, family: AnyFamily, config: ConfigReader) -> Contents:
     """What exactly the tensors of the checkpoint that are needed hold."""
-    parts = parts_of(network, family, settings)
-    shapes = {tensor: (sum(rows for _, (rows, *_) in held), *held[0][1][1:]) for tensor, held in parts.items()}
+    contents = contents_of(network, family, config)
+    shapes = {tensor: (sum(rows for _, (rows, *_) in held), *held[0][1][1:]) for tensor, held in contents.items()}
     if network.tied is not None:
-        head, embedding = (family.tensor_name(name, settings) for name in network.tied)
+        head, embedding = (family.tensor_name(name, config) for name in network.tied)
         if head in checkpoint.tensors and embedding in checkpoint.tensors:
             _check_tied(checkpoint, head, embedding)
             shapes[head] = shapes[embedding]
     checkpoint.expect(shapes)
-    return parts
+    return contents
 
 
 def _check_tied(checkpoint: Checkpoint, head: str, embedding: str) -> None:
@@ -149,7 +148,7 @@ def _check_tied(checkpoint: Checkpoint, head: str, embedding: str) -> None:
 def _fill(
     network: Network,
     checkpoint: Checkpoint,
-    parts: Parts,
+    contents: Contents,
     placement: Mapping[str, Device],
     dtype: torch.dtype,
     *,
@@ -159,10 +158,10 @@ def _fill(
     """Read every tensor; quantize it; with `packing`, pack the weights of a product as soon as they are there."""
     owners, missing = _products(network) if packing else ({}, {})
     wanted = None if checkpoint.bytes >= LARGE else False
-    with progress_bar(len(parts), wanted, "loading") as done:
-        for tensor, stored in checkpoint.read_all(parts):
-            pieces = torch.split(stored, [rows for _, (rows, *_) in parts[tensor]])
-            for (name, _), piece in zip(parts[tensor], pieces, strict=True):
+    with progress_bar(len(contents), wanted, "loading") as done:
+        for tensor, stored in checkpoint.read_all(contents):
+            pieces = torch.split(stored, [rows for _, (rows, *_) in contents[tensor]])
+            for (name, _), piece in zip(contents[tensor], pieces, strict=True):
                 kind = torch.float32 if network.keeps_float32(name) else dtype
                 owner = owners.get(name)
                 if owner is None or name.endswith("bias") or quantizer is not None or not can_pack(piece, kind):
@@ -246,24 +245,24 @@ def _available(device: str | torch.device) -> torch.device:
     return found
 
 
-def _dtype(dtype: str | torch.dtype, settings: Settings, checkpoint: Checkpoint, target: torch.device) -> torch.dtype:
+def _dtype(dtype: str | torch.dtype, config: ConfigReader, checkpoint: Checkpoint, target: torch.device) -> torch.dtype:
     legal = f"'auto', {', '.join(repr(name) for name in DTYPES)}, or the torch dtype"
     if dtype == "auto":
-        return _auto_dtype(settings, checkpoint, target)
+        return _auto_dtype(config, checkpoint, target)
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if found is None or found not in DTYPES.values():
         raise ConfigError(f"dtype={dtype!r} is not supported; legal: {legal}")
     return found
 
 
-def _auto_dtype(settings: Settings, checkpoint: Checkpoint, target: torch.device) -> torch.dtype:
-    named: Any = settings.values.get("torch_dtype") or settings.values.get("dtype")
+def _auto_dtype(config: ConfigReader, checkpoint: Checkpoint, target: torch.device) -> torch.dtype:
+    named: Any = config.values.get("torch_dtype") or config.values.get("dtype")
     if named is None:
         found = checkpoint.dtype
     elif named in DTYPES:
         found = DTYPES[named]
     else:
-        raise ModelError(f"{settings.source}: 'torch_dtype' is {named!r}; give load_model a dtype: {', '.join(DTYPES)}")
+        raise ModelError(f"{config.source}: 'torch_dtype' is {named!r}; give load_model a dtype: {', '.join(DTYPES)}")
     # On a CPU half precision is slow and overflows (bfloat16 keeps the range); nothing here needs double precision.
     half_on_cpu = found == torch.float16 and target.type == "cpu"
     return torch.float32 if half_on_cpu or found == torch.float64 else found

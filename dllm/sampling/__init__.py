@@ -1,1 +1,6 @@
-"""From logits to proposals: noise that is a function of (seed, position, step), and one pass that measures a row."""
+"""From logits to proposals.
+
+`proposals` (what each position would become, and the measures) reads `peaks` (one pass over the logits; on CUDA
+`peaks_cuda`, whose kernels are in `peaks_triton`) and `noise` (a function of seed, position and step). `installed`
+says whether kernels can be compiled.
+"""

@@ -1,7 +1,7 @@
 """One pass over logits: the best id, the second best score, the normaliser, and the entropy if it is asked for.
 
-Everything that schedulers ask of a distribution follows from these (`sampling.py`), so no softmax over the vocabulary
-is ever stored. On CUDA it is one kernel (`confidence_cuda.py`); elsewhere the logits are read in pieces that fit a
+Everything that schedulers ask of a distribution follows from these (`proposals.py`), so no softmax over the vocabulary
+is ever stored. On CUDA it is one kernel (`peaks_cuda.py`); elsewhere the logits are read in pieces that fit a
 CPU's cache. Both give the ids of a float64 reference; values agree with it to 1e-5 (tests/sampling/test_peaks.py).
 """
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dllm.sampling import peaks_cuda as confidence_cuda
+from dllm.sampling import peaks_cuda
 
 GROUP = 256
 """Columns whose maximum is taken first: finding where it stands is dear, and one group of them is enough for that."""
 SMALL = 1 << 12
 """Vocabularies up to this are read plainly: there is nothing to gain, and the calls would be dearer than the work."""
-PIECE = 1 << 17
+PIECE_SIZE = 1 << 17
 """Elements that are exponentiated at a time: half a megabyte, which a CPU keeps close."""
 
 
@@ -43,8 +43,8 @@ class Peaks:
 
 def peaks(logits: Tensor, banned: Tensor, *, entropy: bool = False) -> Peaks:
     """Read `[m, V]` float logits once; `banned`: `[V]` bool on their device, ids that may not be proposed."""
-    if confidence_cuda.usable(logits):
-        return Peaks(*confidence_cuda.peaks(logits, banned, entropy))
+    if peaks_cuda.usable(logits):
+        return Peaks(*peaks_cuda.peaks(logits, banned, entropy))
     return (_plainly if logits.shape[1] <= SMALL else _in_groups)(logits.float(), banned, entropy)
 
 
@@ -97,7 +97,7 @@ def _allowed_maxima(logits: Tensor, top: Tensor, banned: Tensor) -> Tensor:
 
 def normalisers(logits: Tensor, highest: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
     """`[m]` log of the sum of exp, and `[m]` entropies (zeros unless asked for); `highest`: `[m]`, of each row."""
-    pieces = torch.split(logits, max(1, PIECE // logits.shape[1]))
+    pieces = torch.split(logits, max(1, PIECE_SIZE // logits.shape[1]))
     tops = torch.split(highest, len(pieces[0]))
     found = [_normaliser(rows, top, entropy) for rows, top in zip(pieces, tops, strict=True)]
     return torch.cat([log for log, _ in found]), torch.cat([spread for _, spread in found])

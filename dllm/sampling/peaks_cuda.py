@@ -6,37 +6,33 @@ the sum of exp and the sum of x exp; a second kernel joins a row's pieces.
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-COLUMNS = 4096
+from dllm.sampling.installed import has_triton
+
+PIECE_COLUMNS = 4096
 """Of one piece."""
 
 
-@cache
-def has_triton() -> bool:
-    """Whether Triton is installed; it comes with torch's CUDA builds for Linux."""
-    return importlib.util.find_spec("triton") is not None
-
-
 def usable(logits: Tensor) -> bool:
+    """Whether the kernels can read these logits."""
     return logits.is_cuda and has_triton() and logits.dim() == 2 and logits.numel() > 0 and logits.stride(1) == 1
 
 
 def peaks(logits: Tensor, banned: Tensor, entropy: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The fields of `confidence.Peaks` for `[m, V]` logits on CUDA, V at most 2^31."""
+    """The fields of `Peaks` for `[m, V]` logits on CUDA, V at most 2^31."""
     (m, width), device = logits.shape, logits.device
-    pieces = -(-width // COLUMNS)
+    pieces = -(-width // PIECE_COLUMNS)
     parts = torch.empty(5, m, pieces, dtype=torch.float32, device=device)
     ids = torch.empty(m, pieces, dtype=torch.int32, device=device)
     out = torch.empty(4, m, dtype=torch.float32, device=device)
     tokens = torch.empty(m, dtype=torch.int64, device=device)
     piece_kernel, join_kernel, next_power = _kernels()
-    piece_kernel[(m, pieces)](logits, banned, parts, ids, logits.stride(0), width, m * pieces, COLUMNS, entropy)
+    piece_kernel[(m, pieces)](logits, banned, parts, ids, logits.stride(0), width, m * pieces, PIECE_COLUMNS, entropy)
     join_kernel[(m,)](parts, ids, out, tokens, m, pieces, next_power(pieces))
     best, second, normaliser, spread = out.unbind()
     return tokens, best, second, normaliser, spread

@@ -1,4 +1,4 @@
-"""Triton kernels of `confidence_cuda.py`; imported on CUDA only."""
+"""Triton kernels of `peaks_cuda.py`; imported on CUDA only."""
 
 # mypy: ignore-errors
 # (the compiler reads the annotations of kernels, and knows its own only)

@@ -3,22 +3,13 @@
 "Scheduler" never means request batching here; that is the batcher. A scheduler is a stateless object: whatever a row
 must remember is created by `init`, handed to each hook and returned by it.
 
-A method overrides the hooks it needs and no others. In the order in which a step calls them:
-
-    plant      tokens of its own on the canvas                                           (before the first forward)
-    wants      positions to have predicted beside the block's masks                      (before the forward)
-    shadows    committed positions to predict once more as if masked                     (before the forward)
-    transform  changes the logits that proposals and confidences come from               (credit)
-    block_end  where the block that has just been opened ends                            (block policies)
-    finishes   whether to commit every mask at once and be done                          (stop rules)
-    select     which positions to commit                                                 (selectors)
-    remask     which committed positions to mask again                                   (revokers)
-    cut        where the canvas may end                                                  (stop rules)
+A method overrides the hooks it needs and no others. `HOOKS` lists them all, in the order in which they are called.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -30,10 +21,53 @@ State = Any
 """Whatever a scheduler wants to remember of a row. Treat it as immutable: return a new one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A method of `Scheduler` that a subclass may override.
+
+    Attributes:
+        when: at which point of a row's life, or of a step, it is called.
+        does: what it does, as in "this scheduler ...".
+        gives: what it returns, in a word each; a last "state" is the row's new state.
+        joined: what `a+b` makes of it. "each": every part's own, which the others do not see; "one": only one part may
+            have it; "union": of the positions; "chain": each part gets what the one before returned; "any": what any of
+            them says; "least": the least that is not None.
+        copy: a scheduler that has it, by its file in `dllm/schedulers/`.
+    """
+
+    name: str
+    when: str
+    does: str
+    gives: tuple[str, ...]
+    joined: Literal["each", "one", "union", "chain", "any", "least"]
+    copy: str
+
+
+# fmt: off
+HOOKS = (  # a table is read across
+    Hook("bind", "before any row", "makes itself ready for a model and tokenizer", ("scheduler",), "each", "adablock"),
+    Hook("plant", "row begins", "puts tokens of its own on the canvas", ("positions", "ids"), "one", "prophet"),
+    Hook("init", "row begins", "begins what it remembers of the row", ("state",), "each", "saber"),
+    Hook("wants", "before forward", "has more predicted than the block's masks", ("positions",), "union", "prophet"),
+    Hook("shadows", "before forward", "has committed tokens predicted as if masked", ("positions",), "union", "wino"),
+    Hook("transform", "after forward", "changes the logits to propose from", ("logits", "state"), "chain", "credit"),
+    Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
+    Hook("open_block", "block begins", "begins a block", ("state",), "each", "saber"),
+    Hook("finishes", "choosing", "commits every mask at once and is done", ("bool", "state"), "any", "prophet"),
+    Hook("select", "choosing", "chooses which positions to commit", ("mask", "state"), "any", "threshold"),
+    Hook("edit", "before commit", "replaces tokens", ("mask", "bool", "state"), "one", "edit"),
+    Hook("remask", "after commit", "masks tokens again", ("positions", "state"), "one", "saber"),
+    Hook("remasked", "after commit", "is told what was masked again", ("state",), "each", "credit"),
+    Hook("cut", "step ends", "ends the canvas", ("length",), "least", "eotp"),
+)
+# fmt: on
+"""Every hook, in the order in which a row meets them."""
+
+
 class Scheduler:
     """Base class. Subclass it, override the hooks, and `register` it to give it a name in specs.
 
-    Class attributes:
+    Attributes:
         reads_steps: whether `SamplingParams.steps` means anything to it.
         measures: what it needs beside `confidence`: names of `dllm.sampling.proposals.MEASURES`.
         measures_shaped: measure after temperature, top_p and top_k instead of before.
@@ -133,7 +167,7 @@ class Scheduler:
         return None
 
     def supplies(self, hook: str) -> bool:
-        """Whether this scheduler has a `hook` of its own."""
+        """Whether this scheduler has a `hook` of its own, one of `HOOKS`."""
         return getattr(type(self), hook) is not getattr(Scheduler, hook)
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dllm.errors import ConfigError
 
-NAMES = ("hidden.weight", "hidden.bias", "out.weight", "out.bias")
+TENSORS = ("hidden.weight", "hidden.bias", "out.weight", "out.bias")
 SHIPPED = Path(__file__).parent / "filters"
 
 
@@ -54,7 +54,7 @@ class Filter:
 
     def save(self, path: Path) -> None:
         """Write `path` (.safetensors) and a JSON file of the same name."""
-        save_file({name: self.weights[name].contiguous() for name in NAMES}, path)
+        save_file({name: self.weights[name].contiguous() for name in TENSORS}, path)
         path.with_suffix(".json").write_text(json.dumps(self.about, indent=2) + "\n")
 
 
@@ -65,7 +65,7 @@ def load_filter(path: Path) -> Filter:
         about = json.loads(path.with_suffix(".json").read_text())
     except Exception as error:  # safetensors raises its own kind
         raise ConfigError(
-            f"learn2pd: filter={str(path)!r} cannot be read: {error}; train one with scripts/train_filter.py"
+            f"learn2pd: filter={str(path)!r} cannot be read: {error}; train one with `dllm train-filter`"
         ) from error
     shapes = {name: list(value.shape) for name, value in weights.items()}
     b = shapes.get("out.bias", [0])[0]

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial, partialmethod, reduce
+from operator import or_
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dllm.errors import ConfigError
-from dllm.schedulers.base import Scheduler, State
-from dllm.views import CanvasView, Setting, StepView
-
-EXCLUSIVE = {
-    "plant": "puts tokens of its own on the canvas",
-    "block_end": "chooses where blocks end",
-    "edit": "replaces tokens",
-    "remask": "masks tokens again",
-}
-"""Hooks that only one part may supply, and what such a part does."""
+from dllm.schedulers.base import HOOKS, Hook, Scheduler, State
+from dllm.views import CanvasView, Setting
 
 
 @dataclass(frozen=True)
@@ -39,10 +33,10 @@ class Joined(Scheduler):
             object.__setattr__(self, name, value)
 
     def _refuse_conflicts(self) -> None:
-        for hook, does in EXCLUSIVE.items():
-            both = [str(part) for part in self.parts if part.supplies(hook)]
-            if len(both) > 1:
-                raise ConfigError(f"scheduler={str(self)!r}: {both[0]} and {both[1]} each {does}; use one of them")
+        for hook in HOOKS:
+            both = [str(part) for part in self.parts if part.supplies(hook.name)]
+            if hook.joined == "one" and len(both) > 1:
+                raise ConfigError(f"scheduler={str(self)!r}: {both[0]} and {both[1]} each {hook.does}; use one of them")
         editors = [str(part) for part in self.parts if part.supplies("edit")]
         remaskers = [str(part) for part in self.parts if part.supplies("remask")]
         if editors and remaskers:
@@ -61,11 +55,7 @@ class Joined(Scheduler):
 
     @cached_property
     def _suppliers(self) -> dict[str, tuple[int, ...]]:
-        hooks = (
-            *("plant", "wants", "shadows", "transform", "block_end"),
-            *("finishes", "select", "edit", "remask", "remasked", "cut"),
-        )
-        return {hook: tuple(i for i, part in enumerate(self.parts) if part.supplies(hook)) for hook in hooks}
+        return {hook.name: tuple(i for i, part in enumerate(self.parts) if part.supplies(hook.name)) for hook in HOOKS}
 
     def supplies(self, hook: str) -> bool:
         return bool(self._suppliers[hook])
@@ -77,72 +67,43 @@ class Joined(Scheduler):
         return tuple(part.init(view) for part in self.parts)
 
     def plant(self, view: CanvasView) -> tuple[Tensor, Tensor] | None:
-        for i in self._suppliers["plant"]:
-            return self.parts[i].plant(view)
-        return None
+        return next((self.parts[i].plant(view) for i in self._suppliers["plant"]), None)
 
-    def wants(self, view: CanvasView, state: State) -> Tensor | None:
-        asked = [self.parts[i].wants(view, state[i]) for i in self._suppliers["wants"]]
-        found = [positions for positions in asked if positions is not None]
-        return torch.cat(found) if found else None
-
-    def shadows(self, view: CanvasView, state: State) -> Tensor | None:
-        asked = [self.parts[i].shadows(view, state[i]) for i in self._suppliers["shadows"]]
-        found = [positions for positions in asked if positions is not None]
-        return torch.unique(torch.cat(found)) if found else None
-
-    def transform(self, view: CanvasView, positions: Tensor, logits: Tensor, state: State) -> tuple[Tensor, State]:
-        for i in self._suppliers["transform"]:
-            logits, own = self.parts[i].transform(view, positions, logits, state[i])
-            state = _with(state, i, own)
-        return logits, state
-
-    def block_end(self, view: StepView, state: State) -> int:
-        for i in self._suppliers["block_end"]:
-            return self.parts[i].block_end(view, state[i])
-        return view.end
-
-    def open_block(self, view: CanvasView, state: State) -> State:
-        return tuple(part.open_block(view, own) for part, own in zip(self.parts, state, strict=True))
-
-    def finishes(self, view: StepView, state: State) -> tuple[bool, State]:
-        done = False
-        for i in self._suppliers["finishes"]:
-            says, own = self.parts[i].finishes(view, state[i])
-            done, state = done or says, _with(state, i, own)
-        return done, state
-
-    def select(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        chosen = torch.zeros_like(view.active)
-        for i in self._suppliers["select"]:
-            mask, own = self.parts[i].select(view, state[i])
-            chosen, state = chosen | mask, _with(state, i, own)
-        return chosen, state
-
-    def edit(self, view: StepView, state: State) -> tuple[Tensor, bool, State]:
-        for i in self._suppliers["edit"]:
-            mask, again, own = self.parts[i].edit(view, state[i])
-            return mask, again, _with(state, i, own)
-        return torch.zeros_like(view.active), False, state
-
-    def remask(self, view: StepView, chosen: Tensor, state: State) -> tuple[Tensor, State]:
-        for i in self._suppliers["remask"]:
-            positions, own = self.parts[i].remask(view, chosen, state[i])
-            return positions, _with(state, i, own)
-        return view.positions[:0], state
-
-    def remasked(self, positions: Tensor, state: State) -> State:
-        for i in self._suppliers["remasked"]:
-            state = _with(state, i, self.parts[i].remasked(positions, state[i]))
-        return state
-
-    def cut(self, view: StepView, chosen: Tensor, state: State) -> int | None:
-        lengths = [self.parts[i].cut(view, chosen, state[i]) for i in self._suppliers["cut"]]
-        return min((length for length in lengths if length is not None), default=None)
+    def ask(self, hook: Hook, *arguments: Any) -> Any:
+        """What the parts that supply a hook answer together; each sees its own state, the last of the arguments."""
+        *given, states = arguments
+        found = list[list[Any]]()
+        for i in self._suppliers[hook.name]:
+            answer = getattr(self.parts[i], hook.name)(*given, states[i])
+            values = [answer] if len(hook.gives) == 1 else [*answer]
+            if hook.gives[-1] == "state":
+                states = (*states[:i], values.pop(), *states[i + 1 :])
+            if hook.joined == "chain":
+                given[-1:] = values
+            found.append(values)
+        if not found:
+            return getattr(Scheduler, hook.name)(self, *given, states)
+        together = [JOIN[hook.joined](values) for values in zip(*found, strict=True)]
+        together += [states] if hook.gives[-1] == "state" else []
+        return together[0] if len(together) == 1 else tuple(together)
 
     def __str__(self) -> str:
         return "+".join(str(part) for part in self.parts)
 
 
-def _with(states: State, index: int, own: State) -> State:
-    return (*states[:index], own, *states[index + 1 :])
+def _given(values: Sequence[Any]) -> list[Any]:
+    return [value for value in values if value is not None]
+
+
+JOIN: dict[str, Callable[[Sequence[Any]], Any]] = {
+    "one": lambda values: values[0],
+    "union": lambda values: torch.unique(torch.cat(_given(values))) if _given(values) else None,
+    "chain": lambda values: values[-1],
+    "any": partial(reduce, or_),
+    "least": lambda values: min(_given(values), default=None),
+}
+"""What becomes of the parts' answers, by `Hook.joined`; of "each", which gives states only, nothing is left to join."""
+
+for _hook in HOOKS:
+    if _hook.name not in vars(Joined):
+        setattr(Joined, _hook.name, partialmethod(Joined.ask, _hook))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dllm.arguments import in_range
 from dllm.errors import ConfigError
+from dllm.models.base import folder_of
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.schedulers.filter import Filter, load_filter, shipped_filter
 from dllm.views import CanvasView, Setting, StepView
@@ -39,7 +40,7 @@ class Learn2PD(Scheduler):
 
     def bind(self, setting: Setting) -> Scheduler:
         bound = replace(self)
-        object.__setattr__(bound, "network", load_filter(self._path(getattr(setting.model, "folder", None))))
+        object.__setattr__(bound, "network", load_filter(self._path(folder_of(setting.model))))
         return bound
 
     def _path(self, folder: Path | None) -> Path:

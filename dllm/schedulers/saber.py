@@ -13,7 +13,7 @@ from dllm.views import CanvasView, StepView
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Account:
     """Of a row: the sum and number of its confidences at commit; of its live block: what each token was worth last.
 
     Attributes:
@@ -42,23 +42,23 @@ class Saber(Scheduler):
     def __post_init__(self) -> None:
         in_range("saber: mu", self.mu, 1.0)
 
-    def init(self, view: CanvasView) -> Record:
-        return Record()
+    def init(self, view: CanvasView) -> Account:
+        return Account()
 
-    def wants(self, view: CanvasView, state: Record) -> Tensor:
+    def wants(self, view: CanvasView, state: Account) -> Tensor:
         return torch.arange(view.start, view.end)
 
-    def open_block(self, view: CanvasView, state: Record) -> Record:
-        return Record(state.total, state.count, {})
+    def open_block(self, view: CanvasView, state: Account) -> Account:
+        return Account(state.total, state.count, {})
 
-    def select(self, view: StepView, state: Record) -> tuple[Tensor, Record]:
+    def select(self, view: StepView, state: Account) -> tuple[Tensor, Account]:
         chosen = view.best(view.confidence, 1)
         if state.count:
             chosen = chosen | view.active & (view.confidence > state.total / state.count)
         confidences = view.confidence[chosen]
-        return chosen, Record(state.total + float(confidences.sum()), state.count + len(confidences), state.held)
+        return chosen, Account(state.total + float(confidences.sum()), state.count + len(confidences), state.held)
 
-    def remask(self, view: StepView, chosen: Tensor, state: Record) -> tuple[Tensor, Record]:
+    def remask(self, view: StepView, chosen: Tensor, state: Account) -> tuple[Tensor, Account]:
         before = state.held or {}
         now = dict(zip(view.positions.tolist(), view.measures["held"].tolist(), strict=True))
         drops = {position: before[position] - p for position, p in now.items() if position in before}
@@ -66,9 +66,9 @@ class Saber(Scheduler):
         count = max(1, int(int(chosen.sum()) / self.mu))
         held = {position: p for position, p in now.items() if position in before}
         held |= dict(zip(view.positions[chosen].tolist(), view.confidence[chosen].tolist(), strict=True))
-        return torch.tensor(fallen[:count], dtype=torch.long), Record(state.total, state.count, held)
+        return torch.tensor(fallen[:count], dtype=torch.long), Account(state.total, state.count, held)
 
-    def remasked(self, positions: Tensor, state: Record) -> Record:
+    def remasked(self, positions: Tensor, state: Account) -> Account:
         gone = set(positions.tolist())
         held = {position: p for position, p in (state.held or {}).items() if position not in gone}
-        return Record(state.total, state.count, held)
+        return Account(state.total, state.count, held)

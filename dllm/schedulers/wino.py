@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dllm.arguments import in_range
 from dllm.errors import CapabilityError
-from dllm.models.base import SHADOWS
+from dllm.models.base import SHADOWS, RowDenoiser
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import CanvasView, Setting, StepView
 
@@ -39,7 +39,8 @@ class Wino(Scheduler):
         in_range("wino: revoke", self.revoke, 0.0, 1.0)
 
     def bind(self, setting: Setting) -> Scheduler:
-        offered: frozenset[str] = getattr(setting.model, "capabilities", frozenset())
+        model = setting.model
+        offered = model.capabilities if isinstance(model, RowDenoiser) else frozenset[str]()
         if SHADOWS not in offered:
             raise CapabilityError(
                 f"wino needs a model that predicts committed positions anew ({SHADOWS!r}); this one declares "

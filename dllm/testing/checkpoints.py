@@ -14,9 +14,10 @@ from torch import Tensor
 
 from dllm.arguments import one_of, whole
 from dllm.errors import ConfigError
-from dllm.models.building import Network, build, parts_of
+from dllm.models.building import Network, build_network, contents_of
 from dllm.models.checkpoint import INDEX, SINGLE
-from dllm.models.families.family import Row, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import AnyFamily
 from dllm.models.families.table import family_of
 from dllm.models.loading import DTYPES
 from dllm.testing.configs import EXAMPLES
@@ -53,26 +54,26 @@ def make_checkpoint(
     if (folder / "config.json").exists():
         raise ConfigError(f"out={str(folder)!r} holds a checkpoint already; name another folder")
     chosen = EXAMPLES[example]
-    config = {**chosen.published, **(chosen.small if small else {}), **(changes or {})}
-    settings = Settings(config, str(folder / "config.json"))
-    family = family_of(settings)
+    values = {**chosen.published, **(chosen.small if small else {}), **(changes or {})}
+    config = ConfigReader(values, str(folder / "config.json"))
+    family = family_of(config)
     with torch.device("meta"):
-        network = build(family, settings)
+        network = build_network(family, config)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    dtype = DTYPES[config["torch_dtype"]]
-    _write(folder, _tensors(network, family, settings, dtype, torch.Generator().manual_seed(seed)), shard_bytes)
+    (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    dtype = DTYPES[values["torch_dtype"]]
+    _write(folder, _tensors(network, family, config, dtype, torch.Generator().manual_seed(seed)), shard_bytes)
     if tokenizer:
-        write_tokenizer(folder, family, config, network.vocab_size)
+        write_tokenizer(folder, family, values, network.vocab_size)
     return folder
 
 
 def _tensors(
-    network: Network, family: Row, settings: Settings, dtype: torch.dtype, generator: torch.Generator
+    network: Network, family: AnyFamily, config: ConfigReader, dtype: torch.dtype, generator: torch.Generator
 ) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of the checkpoint, the parameters of one name stacked."""
-    for name, parts in parts_of(network, family, settings).items():
-        drawn = [_drawn(name, shape, generator) for _, shape in parts]
+    for name, held in contents_of(network, family, config).items():
+        drawn = [_drawn(name, shape, generator) for _, shape in held]
         yield name, torch.cat(drawn).to(dtype)
 
 
@@ -113,7 +114,7 @@ def _write(folder: Path, tensors: Iterator[tuple[str, Tensor]], shard_bytes: int
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
-def write_tokenizer(folder: Path, family: Row, config: Mapping[str, Any], columns: int) -> None:
+def write_tokenizer(folder: Path, family: AnyFamily, values: Mapping[str, Any], columns: int) -> None:
     """Every byte is a token; then the mask, the end, and the ends of turns, at the config's ids where it has any.
 
     Raises:
@@ -122,8 +123,8 @@ def write_tokenizer(folder: Path, family: Row, config: Mapping[str, Any], column
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     vocabulary = {character: number for number, character in enumerate(sorted(alphabet))}
     special = {
-        family.mask_tokens[0]: config.get("mask_token_id"),
-        "<|endoftext|>": config.get("eos_token_id"),
+        family.mask_tokens[0]: values.get("mask_token_id"),
+        "<|endoftext|>": values.get("eos_token_id"),
         **dict.fromkeys(family.turn_end_tokens),
     }
     taken = set(vocabulary.values()) | {number for number in special.values() if number is not None}

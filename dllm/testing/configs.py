@@ -9,72 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# iLLaDA: hearsay but for the intermediate size, the base of the rotary frequencies and the epsilon, LLaDA's
-ILLADA: Mapping[str, Any] = {
-    "architectures": ["ILLaDAForCausalLM"],
-    "attention_bias": False,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-    "hidden_act": "silu",
-    "hidden_size": 4096,
-    "intermediate_size": 12288,
-    "layer_norm_eps": None,
-    "max_position_embeddings": 8192,
-    "mlp_bias": False,
-    "num_attention_heads": 32,
-    "num_hidden_layers": 32,
-    "num_key_value_heads": 8,
-    "pad_token_id": 1,
-    "rms_norm_eps": 1e-5,
-    "rope_scaling": None,
-    "rope_theta": 500000.0,
-    "tie_word_embeddings": True,
-    "torch_dtype": "bfloat16",
-    "vocab_size": 155136,
-}
-MODERNBERT: Mapping[str, Any] = {
-    "architectures": ["ModernBertForMaskedLM"],
-    "model_type": "modernbert",
-    "attention_bias": False,
-    "bos_token_id": 50281,
-    "classifier_activation": "gelu",
-    "classifier_bias": False,
-    "cls_token_id": 50281,
-    "decoder_bias": True,
-    "eos_token_id": 50282,
-    "global_attn_every_n_layers": 3,
-    "global_rope_theta": 160000.0,
-    "hidden_activation": "gelu",
-    "hidden_size": 768,
-    "intermediate_size": 1152,
-    "local_attention": 128,
-    "local_rope_theta": 10000.0,
-    "max_position_embeddings": 8192,
-    "mlp_bias": False,
-    "norm_bias": False,
-    "norm_eps": 1e-5,
-    "num_attention_heads": 12,
-    "num_hidden_layers": 22,
-    "pad_token_id": 50283,
-    "sep_token_id": 50282,
-    "tie_word_embeddings": True,
-    "torch_dtype": "float32",
-    "vocab_size": 50368,
-}
-MODERNBERT_SMALL: Mapping[str, Any] = {
-    "bos_token_id": 257,
-    "cls_token_id": 257,
-    "local_attention": 8,
-    "num_hidden_layers": 4,
-    "sep_token_id": 257,
-}
-
-
 Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ExampleConfig:
     """One checkpoint's config.
 
     Attributes:
@@ -306,6 +245,65 @@ _DREAM_REASONER: Config = {
     "intermediate_size": 12288,
     "mask_token_id": 151669,
 }
+# iLLaDA: hearsay but for the intermediate size, the base of the rotary frequencies and the epsilon, LLaDA's
+_ILLADA: Config = {
+    "architectures": ["ILLaDAForCausalLM"],
+    "attention_bias": False,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "hidden_act": "silu",
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "layer_norm_eps": None,
+    "max_position_embeddings": 8192,
+    "mlp_bias": False,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "pad_token_id": 1,
+    "rms_norm_eps": 1e-5,
+    "rope_scaling": None,
+    "rope_theta": 500000.0,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+    "vocab_size": 155136,
+}
+_MODERNBERT: Config = {
+    "architectures": ["ModernBertForMaskedLM"],
+    "model_type": "modernbert",
+    "attention_bias": False,
+    "bos_token_id": 50281,
+    "classifier_activation": "gelu",
+    "classifier_bias": False,
+    "cls_token_id": 50281,
+    "decoder_bias": True,
+    "eos_token_id": 50282,
+    "global_attn_every_n_layers": 3,
+    "global_rope_theta": 160000.0,
+    "hidden_activation": "gelu",
+    "hidden_size": 768,
+    "intermediate_size": 1152,
+    "local_attention": 128,
+    "local_rope_theta": 10000.0,
+    "max_position_embeddings": 8192,
+    "mlp_bias": False,
+    "norm_bias": False,
+    "norm_eps": 1e-5,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 22,
+    "pad_token_id": 50283,
+    "sep_token_id": 50282,
+    "tie_word_embeddings": True,
+    "torch_dtype": "float32",
+    "vocab_size": 50368,
+}
+_MODERNBERT_SMALL: Config = {
+    "bos_token_id": 257,
+    "cls_token_id": 257,
+    "local_attention": 8,
+    "num_hidden_layers": 4,
+    "sep_token_id": 257,
+}
 _SMALL: Config = {
     "eos_token_id": 257,
     "hidden_size": 64,
@@ -319,13 +317,13 @@ _SMALL: Config = {
 _DENSE: Config = {**_SMALL, "intermediate_size": 128}
 _MIXED: Config = {**_SMALL, "num_experts": 8, "num_experts_per_tok": 2}
 
-EXAMPLES: dict[str, Example] = {
-    "llada": Example(_LLADA, _LLADA_SMALL),
-    "llada-moe": Example(
+EXAMPLES: dict[str, ExampleConfig] = {
+    "llada": ExampleConfig(_LLADA, _LLADA_SMALL),
+    "llada-moe": ExampleConfig(
         _LLADA_MOE,
         {**_MIXED, "dense_intermediate_size": 128, "expert_intermediate_size": 32, "moe_layer_freq": [1, 1]},
     ),
-    "llada2": Example(
+    "llada2": ExampleConfig(
         _LLADA2,
         {
             **_MIXED,
@@ -338,19 +336,19 @@ EXAMPLES: dict[str, Example] = {
             "topk_group": 2,
         },
     ),
-    "dream": Example(_DREAM, {**_DENSE, "mask_token_id": 256}),
-    "sdar": Example(_SDAR, {**_DENSE, "head_dim": 32, "mask_token_id": 256}),
-    "sdar-moe": Example(
+    "dream": ExampleConfig(_DREAM, {**_DENSE, "mask_token_id": 256}),
+    "sdar": ExampleConfig(_SDAR, {**_DENSE, "head_dim": 32, "mask_token_id": 256}),
+    "sdar-moe": ExampleConfig(
         _SDAR_MOE,
         {**_MIXED, "head_dim": 32, "intermediate_size": 128, "mask_token_id": 256, "moe_intermediate_size": 32},
     ),
-    "fast-dllm-v2": Example(_FAST_DLLM_V2, _DENSE),
-    "a2d-qwen3": Example(_A2D_QWEN3, {**_DENSE, "head_dim": 32}),
-    "a2d-qwen3-bd3lm": Example(_A2D_QWEN3, {**_DENSE, "head_dim": 32}, named="bd3lm"),
-    "a2d-qwen2": Example(_A2D_QWEN2, _DENSE),
-    "a2d-llama": Example(_A2D_LLAMA, _DENSE),
-    "illada": Example(ILLADA, _DENSE),
-    "dream-reasoner": Example(_DREAM_REASONER, {**_DENSE, "block_size": 8, "head_dim": 32, "mask_token_id": 256}),
-    "modernbert": Example(MODERNBERT, {**_DENSE, **MODERNBERT_SMALL}),
+    "fast-dllm-v2": ExampleConfig(_FAST_DLLM_V2, _DENSE),
+    "a2d-qwen3": ExampleConfig(_A2D_QWEN3, {**_DENSE, "head_dim": 32}),
+    "a2d-qwen3-bd3lm": ExampleConfig(_A2D_QWEN3, {**_DENSE, "head_dim": 32}, named="bd3lm"),
+    "a2d-qwen2": ExampleConfig(_A2D_QWEN2, _DENSE),
+    "a2d-llama": ExampleConfig(_A2D_LLAMA, _DENSE),
+    "illada": ExampleConfig(_ILLADA, _DENSE),
+    "dream-reasoner": ExampleConfig(_DREAM_REASONER, {**_DENSE, "block_size": 8, "head_dim": 32, "mask_token_id": 256}),
+    "modernbert": ExampleConfig(_MODERNBERT, {**_DENSE, **_MODERNBERT_SMALL}),
 }
 """Name of an example, as `scripts/make_checkpoint.py` takes it -> its configs."""

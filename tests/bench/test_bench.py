@@ -8,12 +8,13 @@ import torch
 from typer.testing import CliRunner
 
 from dllm import LLM, SamplingParams
-from dllm.bench import against_literal, growth, networks, split, tiny_speed
+from dllm.bench import against_literal, growth, requests, split, tiny_speed
 from dllm.bench import suite as report
-from dllm.bench.against_literal import Comparison, Request, compare, mixed
+from dllm.bench.against_literal import Comparison, Request, compare_with_literal, mixed
 from dllm.bench.clock import ratio, threads
 from dllm.bench.literal import Literal
 from dllm.cli.app import app
+from dllm.testing import networks
 from tools import performance_page as page
 
 SMALL = replace(networks.shape_a(600), hidden_size=64, intermediate_size=96, heads=2, kv_heads=2, head_dim=32, layers=2)
@@ -24,13 +25,13 @@ def small(monkeypatch):
     """Shape A, small enough for a test."""
     for module in (against_literal, growth, split):
         monkeypatch.setattr(module, "shape_a", lambda vocabulary=600: replace(SMALL, columns=min(vocabulary, 600)))
-        monkeypatch.setattr(module, "random_prompt", lambda n, seed: [t % 590 for t in networks.random_prompt(n, seed)])
+        monkeypatch.setattr(module, "random_prompt", lambda n, seed: [t % 590 for t in requests.random_prompt(n, seed)])
 
 
 def test_the_published_rule_gives_our_tokens():
     """With the cache and without: the engine is held to goldens of the published code elsewhere."""
-    literal = Literal(networks.random_network(SMALL, torch.float32))
-    llm = LLM(networks.random_network(SMALL, torch.float32))
+    literal = Literal(networks.seeded_network(SMALL, torch.float32))
+    llm = LLM(networks.seeded_network(SMALL, torch.float32))
     prompt = [3, 5, 7, 11]
     for cache in ("dual", "none"):
         params = SamplingParams(max_new_tokens=32, block_length=8, scheduler="topk(1)", cache=cache, ignore_eos=True)
@@ -45,10 +46,10 @@ def test_requests_of_mixed_lengths():
 
 
 def test_a_comparison(small):
-    found = compare([Request([1, 2, 3], 16), Request([4] * 9, 32)], torch.float32, 2, block=16)
+    found = compare_with_literal([Request([1, 2, 3], 16), Request([4] * 9, 32)], torch.float32, 2, block=16)
     assert found.equal and found.equal_batch and found.rows == 2 and found.tokens == 48
     assert found.ratio > 0 and found.ratio_own > 0 and found.literal > 0
-    alone = compare([Request([1, 2, 3], 16)], torch.bfloat16, 1, block=16)
+    alone = compare_with_literal([Request([1, 2, 3], 16)], torch.bfloat16, 1, block=16)
     assert alone.batch is None and alone.ratio_own is None and alone.equal_batch is None
 
 
@@ -64,7 +65,7 @@ def test_threads_are_given_back():
 
 
 def test_the_parts_of_a_step_add_up(small):
-    found = split.split(600, 2, torch.float32, new=32)
+    found = split.split_step(600, 2, torch.float32, new=32)
     assert found.forwards == 32 and set(found.milliseconds) == {"body", "head", "confidence", "rest"}
     assert all(value > 0 for value in found.milliseconds.values()) and 0 < found.overhead < 1
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dllm import LLM, ConfigError, SamplingParams
-from dllm.bench.cache_report import COLUMNS, _filled, cache_report
+from dllm.bench.cache_report import HEADINGS, _filled, cache_report
 from dllm.eval.items import Item, Task
 from dllm.eval.tiny.items import tiny_task
 
@@ -59,7 +59,7 @@ def test_none_is_itself_and_comes_first(report):
 
 def test_it_can_be_printed_and_written_down(report):
     title, columns, cells = report.titled()
-    assert "2 tasks, 6 items" in title and columns == COLUMNS and all(len(row) == len(COLUMNS) for row in cells)
+    assert "2 tasks, 6 items" in title and columns == HEADINGS and all(len(row) == len(HEADINGS) for row in cells)
     assert "| `window(every=1)` |" in report.markdown() and "| cache | words | fill_record |" in report.markdown()
     assert json.loads(json.dumps(report.to_dict()))["rows"][1]["cache"] == "dual"
 

@@ -11,6 +11,8 @@ from dllm.cache import caches
 from dllm.cli import chat as chat_command
 from dllm.cli.inputs import unescape
 from dllm.cli.options import SamplingOptions
+from dllm.cli.registered import registered
+from dllm.schedulers import schedulers
 from dllm.trace import Trace
 from tests.support import cli as cli_support
 from tests.support.cli import EOS, LLADA, MASK, ROOT, SHORT, byte_tokenizer, python_m_dllm
@@ -62,6 +64,12 @@ def test_options_mirror_sampling_params():
 def test_help_names_every_cache(dllm):
     text = dllm("generate", "--help", model=None).stdout
     assert all(name in text for name in ("auto", *caches.names()))
+
+
+def test_names_read_off_the_files_are_those_of_the_registries():
+    for package, registry in (("cache", caches), ("schedulers", schedulers)):
+        ours = [name for name in registry.names() if registry.get(name).__module__.startswith("dllm.")]
+        assert registered(package) == ours
 
 
 def test_prompts_are_verbatim_and_escapes_are_asked_for(dllm):

@@ -597,7 +597,7 @@ def test_as_many_rows_as_fit_into_memory(native, monkeypatch):
 def _row(llm, params):
     from dllm.engine.answer import AnswerDraft
 
-    return AnswerDraft.check(llm.engine, [1, 2, 3], params).request(0).row
+    return AnswerDraft.of(llm.engine, [1, 2, 3], params).sample(0).row
 
 
 def test_what_a_row_takes_grows_with_what_it_keeps(native):

@@ -27,6 +27,9 @@ def test_defaults_are_the_contract():
         "grammar": None,
         "stop": (),
         "ignore_eos": False,
+        "cut_at_eos": "now",
+        "min_new_tokens": 0,
+        "logit_bias": None,
     }
 
 

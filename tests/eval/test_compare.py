@@ -8,14 +8,14 @@ import pytest
 
 from dllm import LLM, ConfigError, SamplingParams
 from dllm.eval import jobs
-from dllm.eval.compare import RESULTS, Plan, compare, size
+from dllm.eval.compare import RESULTS, Plan, compare, sample_count
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
-from dllm.eval.plots import order_map, save_plots
-from dllm.eval.records import read
+from dllm.eval.plots import order_map, panels, save_plots
+from dllm.eval.records import read_results
 from dllm.eval.reports import Report
 from dllm.eval.summary import ALL, areas, summarize
-from dllm.eval.tables import report
+from dllm.eval.tables import report_text
 from dllm.eval.tiny.items import tiny_task
 from dllm.eval.variants import variants
 from tests.support import cli as cli_support
@@ -42,7 +42,7 @@ def timeless(lines):
 def test_lines_are_what_the_engine_returns(tiny):
     plan = plan_of(tiny)
     lines = compare(plan)
-    assert len(lines) == size(plan) == 30
+    assert len(lines) == sample_count(plan) == 30
     for line in lines:
         task = next(task for task in plan.tasks if task.name == line["task"])
         item = task.items[line["index"]]
@@ -84,7 +84,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tiny, tmp_path, monkeypatch
     plan = plan_of(tiny)
     whole = compare(plan)
     calls = []
-    work = jobs.run
+    work = jobs.run_job
 
     def failing(llm, job):
         calls.append(job)
@@ -92,15 +92,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tiny, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return work(llm, job)
 
-    monkeypatch.setattr(jobs, "run", failing)
+    monkeypatch.setattr(jobs, "run_job", failing)
     with pytest.raises(KeyboardInterrupt):
         compare(plan, tmp_path)
-    done = read(tmp_path / RESULTS)[1]
+    done = read_results(tmp_path / RESULTS)[1]
     assert len(done) == sum(len(job.asked) for job in calls[:7])
     told = []
     resumed = compare(plan, tmp_path, told.append)
     assert timeless(resumed) == timeless(whole)
-    assert told[0] == len(done) and sum(told) == size(plan)
+    assert told[0] == len(done) and sum(told) == sample_count(plan)
     calls.clear()
     wider = replace(plan, variants=variants(["topk(1)", "threshold(0.9)", "wino", "factor"]))
     assert len(compare(wider, tmp_path)) == 40
@@ -209,7 +209,7 @@ def test_a_report_holds_every_row(tmp_path):
         for i in range(6)
     ]
     rows = summarize(lines, [variants(["topk(1)"])[0].identity])
-    text = report(rows, areas(rows), "about")
+    text = report_text(rows, areas(rows), "about")
     for heading in ("m: accuracy % @ tokens per forward", "m: all tasks (n = 12)", "m: a (n = 6)", "m: AUP"):
         assert f"### {heading}" in text
     assert text.count("| `factor` | 66.7 [30.0, 90.3] | 10.0 | 1.00 | 1.00 | 20 |") == 2
@@ -218,6 +218,21 @@ def test_a_report_holds_every_row(tmp_path):
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in written)
     grid = order_map([made("a", "factor", 0, order=[2, 0, 1]), made("a", "factor", 1, order=[0, 0])])
     assert np.allclose(grid, [(1 + 0) / 2, 0.0, 0.5])
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_nothing_in_a_picture_is_cut_off(tasks):
+    def draw(axes, task):
+        for number in range(20):
+            axes.plot([0, 1], label=f"{'+'.join(['scheduler'] * (number % 4 + 1))}({number})")
+
+    figure = panels([f"task {number}" for number in range(tasks)], draw, "a title of many words, " * 4)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    for part in (figure.texts[-1], legend, *(axes.title for axes in figure.axes)):
+        box = part.get_window_extent()
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    assert all(axes.get_window_extent().height > 100 for axes in figure.axes)
 
 
 def test_a_users_file_through_the_command(dllm, tmp_path):

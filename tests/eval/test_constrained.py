@@ -34,11 +34,11 @@ def test_the_schema_is_that_of_the_keys_asked_for():
 
 def test_both_ways(llm):
     params = SamplingParams(seed=0, cache="none")
-    pairs = [pair for task in ("json", "fill_record") for pair in constrained.measure(llm, task, 2, params)]
+    pairs = [pair for task in ("json", "fill_record") for pair in constrained.measure_task(llm, task, 2, params)]
     assert [pair.task for pair in pairs] == ["json", "json", "fill_record", "fill_record"]
     assert all(pair.held.valid and pair.held.output.seed == pair.free.output.seed for pair in pairs)
     assert pairs[0].held.preparation > 0
-    heading, _, columns, _, *rows, _ = constrained.table(pairs, "title").split("\n")
+    heading, _, columns, _, *rows, _ = constrained.paired_table(pairs, "title").split("\n")
     assert heading == "### title" and "tokens/fwd" in columns
     assert [row.split(" | ")[0] for row in rows] == ["| json", "| json", "| fill_record", "| fill_record"]
     assert len({row.count("|") for row in (columns, *rows)}) == 1
@@ -54,4 +54,4 @@ def test_mistakes(llm):
     with pytest.raises(ConfigError, match=r"sort.*no grammar"):
         constrained.cases("sort", 1, seed=0)
     with pytest.raises(ConfigError, match="seed=None"):
-        next(constrained.measure(llm, "json", 1, SamplingParams()))
+        next(constrained.measure_task(llm, "json", 1, SamplingParams()))

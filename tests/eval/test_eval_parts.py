@@ -10,13 +10,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dllm import ConfigError, DllmError, Hole
-from dllm.eval.format import VERSION, fault, schema
+from dllm.eval.format import RESULTS_VERSION, fault, schema
 from dllm.eval.items import read_task
 from dllm.eval.judges import judge_maker
 from dllm.eval.metrics import aup, bootstrap_difference, bootstrap_ratio, percentile, wilson
-from dllm.eval.records import Records, alone, key_of, read
+from dllm.eval.records import Records, alone, key_of, read_results
 from dllm.eval.tiny.items import tiny_task
-from dllm.eval.variants import Variant, expand, variants
+from dllm.eval.variants import Variant, alternatives, variants
 
 # judges
 
@@ -127,16 +127,16 @@ def test_tinys_tasks_are_a_function_of_their_seed():
 
 
 def test_braces_make_every_combination():
-    assert expand("threshold({0.7,0.9})+{credit,localleap}") == [
+    assert alternatives("threshold({0.7,0.9})+{credit,localleap}") == [
         "threshold(0.7)+credit",
         "threshold(0.7)+localleap",
         "threshold(0.9)+credit",
         "threshold(0.9)+localleap",
     ]
-    assert expand("topk(2, by=margin)") == ["topk(2, by=margin)"]
+    assert alternatives("topk(2, by=margin)") == ["topk(2, by=margin)"]
     for broken in ("threshold({0.7)", "threshold(0.7})", "a({b,{c}})"):
         with pytest.raises(ConfigError, match="braces"):
-            expand(broken)
+            alternatives(broken)
 
 
 def test_equal_variants_run_once():
@@ -175,9 +175,9 @@ def test_a_torn_line_is_dropped_and_the_run_goes_on(tmp_path):
         again = Records(path, HEADER)
         assert again.done == {key_of(line(0)), key_of(line(1))}
         again.add([line(2), line(2)])
-        headers, lines = read(path)
+        headers, lines = read_results(path)
         assert [one["index"] for one in lines][:3] == [0, 1, 2] and len(headers) == 2
-        assert headers[0]["dllm_results"] == VERSION
+        assert headers[0]["dllm_results"] == RESULTS_VERSION
 
 
 def test_a_run_with_other_settings_is_refused(tmp_path):
@@ -306,17 +306,17 @@ def test_what_the_reader_does_not_know_it_refuses(tmp_path, change, said):
     with path.open("a") as file:
         file.write(json.dumps(sample) + "\n")
     with pytest.raises(ConfigError, match="line 3 is no line of dllm results"):
-        read(path)
+        read_results(path)
 
 
 def test_a_sample_without_its_identity_or_a_file_without_a_header_is_refused(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_text(json.dumps(line(0)) + "\n")
     with pytest.raises(ConfigError, match="no header"):
-        read(path)
+        read_results(path)
     path.write_text('{"model": "m"}\n')
     with pytest.raises(ConfigError, match="'task' is missing"):
-        read(path)
+        read_results(path)
 
 
 def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, monkeypatch):
@@ -340,4 +340,4 @@ def test_two_runs_do_not_write_one_file(tmp_path):
         pass
     with alone(path):
         Records(path, HEADER).add([line(0)])
-    assert len(read(path)[1]) == 1
+    assert len(read_results(path)[1]) == 1

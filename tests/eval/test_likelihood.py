@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dllm import LLM, PromptError, SamplingParams
-from dllm.engine.text_model import Engine
-from dllm.eval.likelihood import COLUMNS_AT_ONCE, Pair, Scorer, draw_masks, joined, windows
+from dllm.engine.text_model import TextModel
+from dllm.eval.likelihood import COLUMNS_AT_ONCE, Pair, Scorer, draw_masks, over_windows, windows
 from dllm.models.adapters import as_denoiser
 from tests.support.fakes import MixDenoiser, ScriptedDenoiser
 
@@ -21,7 +21,7 @@ def mix(seed=0, scale=0.7):
 
 
 def scorer(model, **options):
-    return Scorer(Engine(as_denoiser(model), None), **options)
+    return Scorer(TextModel(as_denoiser(model), None), **options)
 
 
 def log_p(model, context, continuation, masked, cfg_scale=0.0):
@@ -106,7 +106,7 @@ def test_a_value_depends_on_the_pair_and_the_seed_alone(monkeypatch):
     texts = [("Reverse the list.\n", '["a"]'), ("x = ", "1 + 2"), ("", "int main() { return 0; }"), ("ab", "c")]
     encode = llm.tokenizer.encode
     pairs = [Pair(tuple(encode(a)), tuple(encode(b))) for a, b in texts]
-    engine = Engine(llm.model, llm.tokenizer)
+    engine = TextModel(llm.model, llm.tokenizer)
     alone = [Scorer(engine, samples=12, batch=1).bounds([pair])[0] for pair in pairs]
     assert Scorer(engine, samples=12, batch=7).bounds(pairs) == alone
     assert Scorer(engine, samples=12, batch=64).bounds(pairs[::-1]) == alone[::-1]
@@ -177,7 +177,7 @@ def test_windows_are_the_text(length, prefix):
 def test_a_text_in_windows_is_their_sum():
     pairs = windows((1, 2, 3, 4, 5, 0, 1), (), 4)
     bounds = scorer(mix(), samples=64).bounds(pairs)
-    whole = joined(bounds)
+    whole = over_windows(bounds)
     assert whole.value == sum(bound.value for bound in bounds) and whole.tokens == 7
     assert whole.standard_error == pytest.approx(math.sqrt(sum(bound.standard_error**2 for bound in bounds)))
-    assert joined([]).value == 0.0
+    assert over_windows([]).value == 0.0

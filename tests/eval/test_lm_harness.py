@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from dllm import LLM, ConfigError, PromptError, SamplingParams
 from dllm.cli.app import app
-from dllm.cli.eval_lm import HowOptions
-from dllm.engine.text_model import Engine
+from dllm.cli.eval_lm import HarnessOptions
+from dllm.engine.text_model import TextModel
 from dllm.eval.generation_kwargs import read_kwargs
 from dllm.eval.harness_settings import Settings
 from dllm.eval.likelihood import Pair, Scorer, windows
@@ -105,7 +105,7 @@ def asked(*args):
 
 
 def bound(llm, context, continuation, **options):
-    return Scorer(Engine(llm.model, llm.tokenizer), samples=16, **options).bounds([Pair(context, continuation)])[0]
+    return Scorer(TextModel(llm.model, llm.tokenizer), samples=16, **options).bounds([Pair(context, continuation)])[0]
 
 
 def samples(found, task):
@@ -290,7 +290,7 @@ def test_rolling_in_windows(llm):
     ids, bos = llm.tokenizer.encode(text), llm.tokenizer.token_to_id(BOS)
     pairs = windows(ids, [bos], 12)
     assert len(pairs) == 2
-    expected = Scorer(Engine(llm.model, llm.tokenizer), samples=16).bounds(pairs)
+    expected = Scorer(TextModel(llm.model, llm.tokenizer), samples=16).bounds(pairs)
     values = model.loglikelihood_rolling([asked(text), asked("")], disable_tqdm=True)
     assert values == [sum(one.value for one in expected), 0.0]
     assert model.loglikelihood_rolling([asked(BOS + text)], disable_tqdm=True) == values[:1]
@@ -449,9 +449,9 @@ def test_mistakes_are_one_line(run, monkeypatch):
 
 def test_options_mirror_settings():
     settings = {field.name: field.default for field in fields(Settings)}
-    assert {field.name: field.default for field in fields(HowOptions)}.items() <= settings.items()
+    assert {field.name: field.default for field in fields(HarnessOptions)}.items() <= settings.items()
     loading = {"pretrained", "tokenizer", "dtype", "device", "revision", "mask_token_id", "max_length"}
-    assert set(settings) - {field.name for field in fields(HowOptions)} == loading
+    assert set(settings) - {field.name for field in fields(HarnessOptions)} == loading
 
 
 def test_nothing_else_imports_the_harness():

@@ -18,7 +18,7 @@ from dllm.eval.format import schema
 from dllm.eval.parallelbench.planning import Wanted, plan_of
 from dllm.eval.parallelbench.presets import PRESETS
 from dllm.eval.processes import Processes
-from dllm.eval.records import read
+from dllm.eval.records import read_results
 from dllm.eval.together import share
 from dllm.eval.variants import variants
 
@@ -32,7 +32,7 @@ def run(*arguments, code=0):
 
 
 def samples(folder):
-    return [line for path in sorted(Path(folder).glob("results*.jsonl")) for line in read(path)[1]]
+    return [line for path in sorted(Path(folder).glob("results*.jsonl")) for line in read_results(path)[1]]
 
 
 def without_times(lines):
@@ -110,7 +110,7 @@ def test_two_processes_share_a_run(tmp_path):
 
 @pytest.mark.parametrize("options", [{"shard": (1, 2)}, {"workers": 2}])
 def test_processes_that_share_a_run_take_neither_shards_nor_workers(options):
-    processes = Processes({})
+    processes = Processes()
     processes.size = 2
     with pytest.raises(ConfigError, match=next(iter(options))):
         share(plan_of(Wanted(count=2), **options), processes)
@@ -128,7 +128,7 @@ def test_killing_it_at_any_moment_corrupts_nothing(tmp_path):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        _, lines = read(path)
+        _, lines = read_results(path)
         assert len(lines) >= 4 and len({line["index"] for line in lines}) == len(lines)
     assert len(lines) < 400
 

@@ -12,7 +12,7 @@ from dllm.eval.parallelbench import measures, scorers, theory, trial
 from dllm.eval.parallelbench.answers import digits, lenient_list, rows, strict_list
 from dllm.eval.parallelbench.curves import headlines, oracle, pbx, points
 from dllm.eval.parallelbench.ideal import NAMES, OPERATIONS, IdealDenoiser, question
-from dllm.eval.parallelbench.page import Page
+from dllm.eval.parallelbench.page import ACROSS, Page, narrow
 from dllm.eval.parallelbench.puzzles import dig, grids, solutions
 from dllm.eval.parallelbench.reference import read_curves
 from dllm.eval.parallelbench.synthetic import known, synthetic
@@ -75,8 +75,8 @@ def test_rows_and_digits():
     ],
 )
 def test_tasks_with_several_right_answers(name, right, wrong):
-    assert all(scorers.ANY[name](ABC, answer, "N") for answer in right)
-    assert not any(scorers.ANY[name](ABC, answer, "N") for answer in wrong)
+    assert all(scorers.SEVERAL_RIGHT[name](ABC, answer, "N") for answer in right)
+    assert not any(scorers.SEVERAL_RIGHT[name](ABC, answer, "N") for answer in wrong)
 
 
 def test_a_name_that_is_inserted_twice_is_wrong():
@@ -408,3 +408,14 @@ def test_published_curves(tmp_path):
     (tmp_path / "bad.csv").write_text("task,tps,accuracy\navg,x,2\n")
     with pytest.raises(ConfigError, match=r"bad\.csv line 2"):
         read_curves(tmp_path)
+
+
+def test_an_overview_of_many_tasks_is_several_tables():
+    tasks, schedulers = [f"task {i}" for i in range(ACROSS + 2)], ["`a`", "`b`", "`c`"]
+    parts = list(
+        narrow(("title", ["task", *schedulers], [[task, *(f"{task} {s}" for s in schedulers)] for task in tasks]))
+    )
+    assert [title for title, _, _ in parts] == ["title", "title, further tasks"]
+    assert [name for _, (_, *names), _ in parts for name in names] == tasks
+    for _, (_, *names), turned in parts:
+        assert turned == [[scheduler, *(f"{task} {scheduler}" for task in names)] for scheduler in schedulers]

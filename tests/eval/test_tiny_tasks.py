@@ -18,7 +18,7 @@ from dllm.eval.tiny.example import Example, held_out
 from dllm.eval.tiny.names import FREQUENT
 from tools.train_tiny import data, evaluate
 from tools.train_tiny import tokenizer as bpe
-from tools.train_tiny.model import Shape, TinyModel, export, load
+from tools.train_tiny.model import TinyModel, TinyShape, export, load_trained
 from tools.train_tiny.train import rate
 
 FOLDER = Path(dllm.__file__).parent / "models" / "tiny"
@@ -38,26 +38,26 @@ def items(task: str, count: int = 40, seed: int = 0) -> list[Example]:
 @pytest.mark.parametrize("task", tasks.TASKS)
 def test_reference_answers_pass(task: str) -> None:
     for example in items(task):
-        assert tasks.check(example, example.answer), example
+        assert tasks.is_right(example, example.answer), example
         assert not example.parts or "".join(example.parts) == example.answer
 
 
 @pytest.mark.parametrize("task", [task for task in tasks.TASKS if not task.startswith("fill_")])
 def test_corrupted_answers_fail(task: str) -> None:
     for example in items(task):
-        assert not tasks.check(example, "")
-        assert not tasks.check(example, example.answer + "x")
-        assert not tasks.check(example, example.answer[1:])
-        assert not tasks.check(example, example.answer[:-1])
+        assert not tasks.is_right(example, "")
+        assert not tasks.is_right(example, example.answer + "x")
+        assert not tasks.is_right(example, example.answer[1:])
+        assert not tasks.is_right(example, example.answer[:-1])
         if task not in FREE:
-            assert not tasks.check(example, example.answer.swapcase())
+            assert not tasks.is_right(example, example.answer.swapcase())
 
 
 @pytest.mark.parametrize("task", ["fill_answer", "fill_json", "fill_record", "fill_code"])
 def test_corrupted_documents_fail(task: str) -> None:
     for example in items(task):
-        assert not tasks.check(example, "")
-        assert not tasks.check(example, example.answer + " )")
+        assert not tasks.is_right(example, "")
+        assert not tasks.is_right(example, example.answer + " )")
 
 
 @pytest.mark.parametrize("task", tasks.TASKS)
@@ -80,60 +80,60 @@ def test_first_forms_are_the_documented_ones() -> None:
 def test_shuffle_and_random_replacement_accept_any_right_answer() -> None:
     given = ["Ana", "Bob", "Cid"]
     shuffle = Example("shuffle", "", "", "", facts=(json.dumps(given), ""))
-    assert tasks.check(shuffle, '["Cid", "Bob", "Ana"]')
-    assert not tasks.check(shuffle, '["Ana", "Bob", "Cid"]')
-    assert not tasks.check(shuffle, '["Ana", "Ana", "Cid"]')
-    assert not tasks.check(shuffle, '["Cid","Bob","Ana"]')
+    assert tasks.is_right(shuffle, '["Cid", "Bob", "Ana"]')
+    assert not tasks.is_right(shuffle, '["Ana", "Bob", "Cid"]')
+    assert not tasks.is_right(shuffle, '["Ana", "Ana", "Cid"]')
+    assert not tasks.is_right(shuffle, '["Cid","Bob","Ana"]')
     swap = Example("replace_random", "", "", "", facts=(json.dumps(given), "Ruth"))
-    assert tasks.check(swap, '["Ana", "Bob", "Ruth"]')
-    assert not tasks.check(swap, '["Ruth", "Bob", "Ruth"]')
-    assert not tasks.check(swap, '["Ana", "Bob", "Cid"]')
+    assert tasks.is_right(swap, '["Ana", "Bob", "Ruth"]')
+    assert not tasks.is_right(swap, '["Ruth", "Bob", "Ruth"]')
+    assert not tasks.is_right(swap, '["Ana", "Bob", "Cid"]')
 
 
 def test_latin_squares() -> None:
     assert len(latin.SQUARES) == 576
     example = Example("latin", "", "", "", facts=("1000\n0000\n0000\n0004",))
-    assert tasks.check(example, "1234\n2143\n3412\n4321") is False
-    assert tasks.check(example, "1234\n2143\n4312\n3421") is False
-    assert tasks.check(example, "1234\n2341\n3412\n4123") is False
-    assert tasks.check(replace(example, facts=("1000\n0000\n0000\n0003",)), "1234\n2341\n3412\n4123")
+    assert tasks.is_right(example, "1234\n2143\n3412\n4321") is False
+    assert tasks.is_right(example, "1234\n2143\n4312\n3421") is False
+    assert tasks.is_right(example, "1234\n2341\n3412\n4123") is False
+    assert tasks.is_right(replace(example, facts=("1000\n0000\n0000\n0003",)), "1234\n2341\n3412\n4123")
 
 
 def test_words_need_each_noun_once() -> None:
     example = Example("words", "", "", "", facts=("dog", "cat", "river"))
-    assert tasks.check(example, "The cat sees the big dog near the river.")
-    assert not tasks.check(example, "The cat sees the cat near the river.")
-    assert not tasks.check(example, "The cat sees the dog.")
+    assert tasks.is_right(example, "The cat sees the big dog near the river.")
+    assert not tasks.is_right(example, "The cat sees the cat near the river.")
+    assert not tasks.is_right(example, "The cat sees the dog.")
     assert words.NOUNS and not set(words.NOUNS) & set(words.ADJECTIVES)
 
 
 def test_code_is_compared_up_to_free_names() -> None:
     example = Example("python", "", "def add(a, b):\n    return a + b", "", facts=("add",))
-    assert tasks.check(example, "def add(x, y):\n    return x + y")
-    assert not tasks.check(example, "def add(x, y):\n    return y + x")
-    assert not tasks.check(example, "def sub(x, y):\n    return x + y")
-    assert not tasks.check(example, "def add(x, x):\n    return x + x")
+    assert tasks.is_right(example, "def add(x, y):\n    return x + y")
+    assert not tasks.is_right(example, "def add(x, y):\n    return y + x")
+    assert not tasks.is_right(example, "def sub(x, y):\n    return x + y")
+    assert not tasks.is_right(example, "def add(x, x):\n    return x + x")
     document = Example("fill_code", "", "int f() { return 1; }", "")
-    assert tasks.check(document, "int f() { int x = 2; return x * 3; }")
-    assert not tasks.check(document, "int f() { return y; }")
-    assert not tasks.check(document, "int f() { return (1; }")
-    assert not tasks.check(document, "int f() { return 1 }")
-    assert not tasks.check(document, "def f():\n    return y")
+    assert tasks.is_right(document, "int f() { int x = 2; return x * 3; }")
+    assert not tasks.is_right(document, "int f() { return y; }")
+    assert not tasks.is_right(document, "int f() { return (1; }")
+    assert not tasks.is_right(document, "int f() { return 1 }")
+    assert not tasks.is_right(document, "def f():\n    return y")
 
 
 def test_records_know_their_types() -> None:
     example = Example("fill_record", "", "", "")
-    assert tasks.check(example, '{"age": 3, "name": "Ana"}')
-    assert tasks.check(example, '[{"age": 3}, {"name": "Ana"}]')
+    assert tasks.is_right(example, '{"age": 3, "name": "Ana"}')
+    assert tasks.is_right(example, '[{"age": 3}, {"name": "Ana"}]')
     twice = '{"age": 3, "age": 4}'
     for wrong in ('{"age": "3"}', '{"name": 3}', '{"name": ""}', '{"nam": "Ana"}', twice, "[]", "3", "{}"):
-        assert not tasks.check(example, wrong), wrong
+        assert not tasks.is_right(example, wrong), wrong
 
 
 def test_holes_are_never_empty_and_never_touch() -> None:
     rng = random.Random(0)
     for _ in range(300):
-        parts = tasks.cut(code.document(rng), rng)
+        parts = tasks.cut_holes(code.document(rng), rng)
         assert len(parts) % 2 == 1 and len(parts) >= 3
         assert all(parts[1::2]) and all(parts[2:-1:2])
 
@@ -164,13 +164,13 @@ def test_chat_template_is_llada(encoder: data.Encoder) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(FOLDER))
     messages = [{"role": "user", "content": "  Copy the list. \n"}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    assert text == bpe.chat("Copy the list.")
+    assert text == bpe.chat_prompt("Copy the list.")
     assert tokenizer.encode(text, add_special_tokens=False) == encoder.ids(text)
     assert tokenizer.eos_token_id == tokenizer.pad_token_id == encoder.end
 
 
 def test_batches_repeat_and_masks_count_exactly(encoder: data.Encoder) -> None:
-    first, second = (data.pool(encoder, "seed", 4, 400, None) for _ in range(2))
+    first, second = (data.batch_pool(encoder, "seed", 4, 400, None) for _ in range(2))
     assert all(torch.equal(a.ids, b.ids) for a, b in zip(first, second, strict=True))
     for batch in first:
         masked, weight = data.masks(batch, random.Random(0), blocks=0.0)
@@ -194,9 +194,9 @@ def test_learning_rate_follows_the_budget() -> None:
 
 def test_export_round_trips_and_decoder_fills(encoder: data.Encoder, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = TinyModel(Shape(vocabulary=encoder.tokenizer.get_vocab_size(), layers=1))
+    model = TinyModel(TinyShape(vocabulary=encoder.tokenizer.get_vocab_size(), layers=1))
     export(model, tmp_path, encoder.mask, encoder.end)
-    loaded = load(tmp_path)
+    loaded = load_trained(tmp_path)
     ids = torch.randint(0, 1000, (2, 9))
     at = torch.rand(2, 9) < 0.4
     at[:, 0] = True

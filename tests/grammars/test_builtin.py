@@ -1,4 +1,4 @@
-"""The built-in grammars, judged by those who know the language: Python, SQLite, a C++ parser and compiler, people."""
+"""The built-in grammars against those who know the languages: Python, SQLite, a C++ parser and compiler, texts."""
 
 import ast
 import itertools

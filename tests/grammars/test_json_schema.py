@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from dllm.errors import GrammarError
 from dllm.grammars.explain.recogniser import Recogniser
+from dllm.grammars.frontends.json_schema.keywords import KEYWORDS
 from dllm.grammars.frontends.json_schema.schema import rules_from_schema
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.automata import dfa
@@ -58,7 +60,7 @@ def test_official_suite(name):
     found, mark = schema_suite.counts(name), MARK[name]
     assert found["wrongly_accepted"] == 0
     assert "UNLISTED" not in found["rejected"], (
-        "a valid value is rejected for a reason that the docstring does not list"
+        "a valid value is rejected for a reason that docs/grammars.md does not list"
     )
     assert not schema_suite.worse(found, mark), "see `python -m tests.support.schema_suite`"
     assert found == mark, "better than before: record it with `python -m tests.support.schema_suite --write`"
@@ -311,6 +313,12 @@ def test_text_and_pydantic_models_are_schemas_too():
 def test_mistakes_and_what_is_not_supported(schema, message):
     with pytest.raises(GrammarError, match=message):
         rules_from_schema(schema)
+
+
+def test_the_documentation_names_every_keyword():
+    page = (Path(__file__).parents[2] / "docs" / "grammars.md").read_text()
+    section = page[page.index("### JSON Schema") : page.index("### Lark")]
+    assert [name for name in KEYWORDS if not re.search(rf"`{re.escape(name)}\b", section)] == []
 
 
 def test_property_order_has_two_values():

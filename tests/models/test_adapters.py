@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,9 +10,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dllm import LLM, SamplingParams
 from dllm.errors import CapabilityError, ConfigError, ModelError
 from dllm.models.adapters import LogitsAdapter, as_denoiser
-from dllm.models.base import Denoiser, RowDenoiser, RowInput
+from dllm.models.base import (
+    Blocks,
+    Denoiser,
+    RowDenoiser,
+    RowInput,
+    RowKV,
+    TellsBlocks,
+    TellsFolder,
+    TellsName,
+    TellsRowBytes,
+    TellsUsual,
+    Usual,
+    block_rule,
+    folder_of,
+    name_of,
+    usual_of,
+)
 from dllm.models.loading import load_model
 
 LLADA = Path(__file__).parents[1] / "golden" / "llada"
@@ -62,6 +80,47 @@ def test_native_models_pass_through():
     assert (other.mask_token_id, model.mask_token_id) == (5, 246)
     ids = torch.arange(8)[None]
     assert torch.equal(other.logits(ids), model.logits(ids))
+
+
+class Rows:
+    """The members of a `RowDenoiser` and no more: token 1 everywhere."""
+
+    vocab_size, mask_token_id, eos_token_ids, max_length = V, 9, (10,), None
+    capabilities, lookback, device = frozenset(), 0, torch.device("cpu")
+
+    def logits(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        raise AssertionError
+
+    def new_kv(self, length: int) -> RowKV:
+        raise AssertionError
+
+    def forward_rows(self, rows: Sequence[RowInput]) -> list[Tensor]:
+        return [9.0 * (torch.arange(V) == 1).float().expand(len(row.wanted), V) for row in rows]
+
+
+class Telling(Rows):
+    """One that tells all that a model may tell."""
+
+    block_rule, usual, name, folder = Blocks(4), Usual(block_length=2, scheduler="topk(1)"), "Teller", LLADA
+
+    def row_bytes(self, length: int, stores: bool) -> int:
+        return length
+
+
+def test_what_a_model_may_tell_of_itself():
+    quiet, telling, native = Rows(), Telling(), load_model(LLADA)
+    assert as_denoiser(quiet) is quiet and as_denoiser(telling) is telling
+    assert (block_rule(quiet), usual_of(quiet), name_of(quiet), folder_of(quiet)) == (None, Usual(), "Rows", None)
+    assert (block_rule(telling), name_of(telling), folder_of(telling)) == (Blocks(4), "Teller", LLADA)
+    assert (name_of(native), folder_of(native), usual_of(native).chat_template) == (
+        *("LLaDA", LLADA),
+        native.family.chat_template,
+    )
+    for protocol in (TellsBlocks, TellsUsual, TellsName, TellsFolder, TellsRowBytes):
+        assert [isinstance(model, protocol) for model in (quiet, telling, native)] == [False, True, True]
+    for model, forwards in ((quiet, 1), (telling, 6)):
+        out = LLM(model).generate([2, 3], SamplingParams(max_new_tokens=6))
+        assert (out.token_ids, out.stats.forwards, out.stats.cache) == ([1] * 6, forwards, "none")
 
 
 def test_rows_of_equal_length_share_a_call_and_none_is_padded():

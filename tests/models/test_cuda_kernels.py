@@ -16,9 +16,9 @@ pytest.importorskip("triton")
 if torch.cuda.is_available():
     pytest.skip("here the kernels are compiled: see scripts/gpu_check.py", allow_module_level=True)
 from dllm.models.network.cuda import graphs
-from dllm.models.network.cuda.forward import Shape
+from dllm.models.network.cuda.forward import Extent
 from dllm.models.network.cuda.graphs import Runner, bucket_of
-from dllm.models.network.cuda.plan import plan, rounded
+from dllm.models.network.cuda.layout import lay_out, rounded
 from dllm.sampling import peaks_cuda as confidence_cuda
 from dllm.sampling.peaks import peaks
 from tests.support.pairwise import marked
@@ -88,7 +88,7 @@ def test_the_layers_equal_the_modules(name, stored, long, monkeypatch):
 def test_keys_shared_out_among_programs():
     """One short block over many keys: several programs a row, joined afterwards."""
     model = network("llada")
-    shape = Shape(tokens=16, rows=1, longest=16, length=600)
+    shape = Extent(tokens=16, rows=1, longest=16, length=600)
     assert shape.shares(model.spec.heads) > 1
     generator = torch.Generator().manual_seed(0)
     ids, everything = torch.randint(0, 200, (600,), generator=generator), torch.arange(600)
@@ -114,15 +114,15 @@ def test_a_plan_for_a_graph_adds_filler_that_nobody_reads():
 
 
 def hidden_of_bucket(runner, model, rows):
-    from dllm.models.network.cuda.forward import run
-    from dllm.models.network.cuda.plan import Store
+    from dllm.models.network.cuda.forward import run_layers
+    from dllm.models.network.cuda.layout import Store
 
     stores = [Store(row.kv.keys, row.kv.values, True, row.kv.length) for row in rows]
-    laid = plan(rows, stores, model.lookback, bucket=True)
+    laid = lay_out(rows, stores, model.lookback, bucket=True)
     assert laid.tokens == 48 and laid.rows == 4
-    shape = bucket_of(Shape(laid.tokens, laid.rows, laid.longest, laid.length))
+    shape = bucket_of(Extent(laid.tokens, laid.rows, laid.longest, laid.length))
     assert (shape.longest, shape.length) == (32, 512)
-    hidden = run(model, laid.table[: laid.body], model.rope.table(64, model.device), shape)
+    hidden = run_layers(model, laid.table[: laid.body], model.rope.table(64, model.device), shape)
     return hidden[laid.table[laid.body :]]
 
 

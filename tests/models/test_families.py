@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from dllm import LLM, ConfigError, ModelError, SamplingParams, load_model
 from dllm.cache import caches
 from dllm.errors import PromptError
 from dllm.models.base import KV, SHADOWS
+from dllm.models.families import table
 from dllm.models.families.table import TABLE
 from dllm.schedulers import schedulers
 from dllm.testing.checkpoints import make_checkpoint
@@ -194,6 +196,12 @@ def test_a_mask_id_outside_the_vocabulary_is_none_and_generate_says_what_to_give
 
 
 # --- made checkpoints -------------------------------------------------------------------------------------------------
+
+
+def test_every_file_of_a_family_is_in_the_table():
+    shared = {"__init__", "config", "family", "qwen", "table"}
+    assert {path.stem for path in Path(table.__file__).parent.glob("*.py")} - shared == set(table.FAMILY_FILES)
+    assert len({family.name for family in TABLE}) == len(TABLE)
 
 
 def test_every_family_of_the_table_has_an_example():

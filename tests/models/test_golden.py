@@ -17,7 +17,7 @@ from dllm.errors import ModelError
 from dllm.models.base import KV, POSITIONS, SHADOWS, RowDenoiser, RowInput
 from dllm.models.loading import load_model
 from dllm.models.network.native import Backbone
-from dllm.models.network.ragged import pack
+from dllm.models.network.ragged import batch_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDERS = ("llada", "llada_gqa_bias_tied", "dream", "llada_moe", "llada2_moe", "sdar", "a2d_qwen3")
@@ -251,13 +251,13 @@ def test_no_rows(model):
 def test_bad_rows():
     one, kv = torch.tensor([1]), load_model(GOLDEN / "llada").new_kv(2)
     with pytest.raises(ModelError, match="at least one token"):
-        pack([RowInput(torch.arange(0), torch.arange(0), torch.arange(0))], 0)
+        batch_of([RowInput(torch.arange(0), torch.arange(0), torch.arange(0))], 0)
     with pytest.raises(ModelError, match="equal length"):
-        pack([RowInput(one, torch.arange(2), torch.arange(0))], 0)
+        batch_of([RowInput(one, torch.arange(2), torch.arange(0))], 0)
     with pytest.raises(ModelError, match="not fed"):
-        pack([RowInput(one, one, torch.tensor([2]))], 0)
+        batch_of([RowInput(one, one, torch.tensor([2]))], 0)
     with pytest.raises(ModelError, match="do not fit a store of length 2"):
-        pack([RowInput(one, torch.tensor([2]), torch.arange(0), kv)], 0)
+        batch_of([RowInput(one, torch.tensor([2]), torch.arange(0), kv)], 0)
 
 
 def test_bad_batches(model):

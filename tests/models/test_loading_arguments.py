@@ -11,8 +11,9 @@ import torch
 
 import dllm.hub as folder_module
 from dllm.errors import ConfigError, DllmError, ModelError
+from dllm.hub import resolve_folder
 from dllm.models import loading
-from dllm.models.loading import load_model, resolve_folder
+from dllm.models.loading import load_model
 from tests.support.checkpoints import LLADA, copy
 
 

@@ -13,7 +13,7 @@ from dllm.cache import resolve_cache
 from dllm.cli.app import app
 from dllm.models.base import RowDenoiser, RowInput
 from dllm.models.borrowed import Borrowed
-from dllm.models.families.family import Settings
+from dllm.models.families.config import ConfigReader
 from dllm.models.families.modernbert import MODERNBERT
 from dllm.testing.checkpoints import make_checkpoint
 from tests.support.checkpoints import copy, shard
@@ -167,7 +167,7 @@ def test_a_class_that_this_transformers_lacks():
     needed = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "local_attention", "norm_eps")
     values |= dict.fromkeys((*needed, "hidden_activation", "classifier_activation"), 8)
     with pytest.raises(ModelError, match="has no NonesuchForMaskedLM; install a newer transformers"):
-        Borrowed(MODERNBERT, Settings(values, "here"))
+        Borrowed(MODERNBERT, ConfigReader(values, "here"))
 
 
 # --- the weights ------------------------------------------------------------------------------------------------------

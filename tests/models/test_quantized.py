@@ -273,7 +273,7 @@ def test_torchao_is_imported_for_quantized_models_only_and_missed_in_one_line():
     assert run.returncode == 0, run.stderr
     imported, *lines = run.stdout.splitlines()
     assert imported == "False"
-    assert len(lines) == 2 and all("pip install 'dllm[quantize]'" in line for line in lines)
+    assert len(lines) == 2 and all("pip install 'dllm-engine[quantize]'" in line for line in lines)
     assert issubclass(ConfigError, DllmError)
 
 

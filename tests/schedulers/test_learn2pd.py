@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from dllm import LLM, ConfigError, SamplingParams
-from dllm.eval.filter_training import FitOptions, Records, collect, fit, report
-from dllm.eval.filter_training.fit import split
-from dllm.eval.filter_training.prompts import read_prompts, tiny_prompts
+from dllm.eval.filter_training import FitOptions, Trajectories, collect, fit, quality
+from dllm.eval.filter_training.fit import split_prompts
+from dllm.eval.filter_training.prompts import read_prompts
+from dllm.eval.tiny.items import tiny_prompts
 from dllm.schedulers.filter import Filter, load_filter
 from tests.references import methods as ref
 from tests.schedulers.test_methods import check, model_of
@@ -156,16 +157,16 @@ def test_the_split_keeps_prompts_together_and_a_filter_learns():
     yes = torch.ones(n, 8, dtype=torch.bool)
     # final where the position and its left neighbour are sure: no threshold on one position says that
     left = torch.roll(confidence, 1, 1)
-    records = Records(
+    records = Trajectories(
         confidence, (confidence > 0.5) & (left > 0.5), yes, yes, torch.arange(n) // 6, torch.ones(n // 6), 0
     )
-    parts = split(records, seed=0)
+    parts = split_prompts(records, seed=0)
     owners = [set(part.prompt.tolist()) for part in parts]
     assert sum(map(len, owners)) == n // 6 and not (
         owners[0] & owners[1] or owners[0] & owners[2] or owners[1] & owners[2]
     )
     network, test = fit(records, FitOptions(iterations=1500, rate=0.02))
-    found = report(network, test, gamma=0.5)
+    found = quality(network, test, gamma=0.5)
     assert found["precision"] > 0.75 and found["recall"] > 0.6
     assert found["threshold_precision"] < 0.6 and found["threshold_recall"] < 0.3
 

@@ -14,10 +14,10 @@ from dllm import LLM, RequestOutput, SamplingParams, Stats, Trace, TraceStep
 from dllm.testing import networks as shapes
 from tests.support.fakes import MASK, ScriptedDenoiser, wish
 from tools.gpu_check import batching, golden_logits, golden_text, roofline
-from tools.gpu_check.checks import Check, collect, table
+from tools.gpu_check.checks import Check, run_checks, text_table
 from tools.gpu_check.margins import first_wrong, parting
 from tools.gpu_check.precision import exact_float32
-from tools.gpu_check.step_time import KINDS, Cell, as_table, measure_steps, summary
+from tools.gpu_check.step_time import STEP_KINDS, Cell, cell_table, measure_steps, summary
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -43,7 +43,7 @@ def test_script_runs_without_lark_typer_and_rich(tmp_path):
     report = json.loads(out.read_text())
     assert len(report["checks"]) > 80 and all(check["passed"] is not False for check in report["checks"])
     (timed,) = report["timed"]
-    assert len(timed["cells"]) == 2 * len(KINDS) and all(cell["milliseconds"] > 0 for cell in timed["cells"])
+    assert len(timed["cells"]) == 2 * len(STEP_KINDS) and all(cell["milliseconds"] > 0 for cell in timed["cells"])
     assert len(timed["speeds"]) == 6 and all(speed["seconds"] > 0 for speed in timed["speeds"])
     assert report["machine"]["bandwidth"] > 0 and report["about"]["torch"] == torch.__version__
     assert "x floor" in result.stdout and "tokens/forward" in result.stdout.splitlines()[-7]
@@ -139,7 +139,7 @@ def test_what_is_not_measured_says_why(monkeypatch):
     monkeypatch.setattr("tools.gpu_check.step_time._free_bytes", lambda device: 1e3)
     full = measured(network)
     assert all("GiB" in cell.note for cell in full) and summary(full).passed
-    assert "out of time" in as_table(late)
+    assert "out of time" in cell_table(late)
 
 
 def test_a_failing_cell_fails_the_run_but_not_the_others(monkeypatch):
@@ -162,12 +162,12 @@ def test_collect_turns_an_exception_into_a_failed_check():
         yield Check("first", True, "fine")
         raise ValueError("broken\nand more")
 
-    assert collect("the part", part) == [
+    assert run_checks("the part", part) == [
         Check("first", True, "fine"),
         Check("the part", False, "ValueError: broken"),
     ]
 
 
 def test_table():
-    assert table(("a", "long"), [("1", "2"), ("333", "")]) == "  a  long\n  1     2\n333"
-    assert "5.00" in as_table([Cell(1, 64, "dual", 8, 5.0, 2.5)])
+    assert text_table(("a", "long"), [("1", "2"), ("333", "")]) == "  a  long\n  1     2\n333"
+    assert "5.00" in cell_table([Cell(1, 64, "dual", 8, 5.0, 2.5)])

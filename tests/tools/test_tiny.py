@@ -10,7 +10,7 @@ from dllm.hub import resolve_folder
 from tools.train_tiny import evaluate
 from tools.train_tiny.data import Encoder, collate
 from tools.train_tiny.evaluate import Rule
-from tools.train_tiny.model import load
+from tools.train_tiny.model import load_trained
 from tools.train_tiny.through_engine import engine_decoder
 
 N = 24
@@ -36,7 +36,7 @@ def test_the_engine_loads_what_was_trained(llm, encoder):
     rows = [item.row for item in evaluate.held_out_items(encoder, "sort", 6, seed=3)]
     batch = collate(rows, encoder.end)
     ids = batch.ids.masked_fill(batch.region, encoder.mask)
-    trained = load(resolve_folder("tiny"))(ids, batch.valid, batch.region)
+    trained = load_trained(resolve_folder("tiny"))(ids, batch.valid, batch.region)
     served = llm.model.logits(ids, batch.valid)[batch.region]
     torch.testing.assert_close(served, trained, atol=5e-5, rtol=1e-4)
 

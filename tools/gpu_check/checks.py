@@ -25,7 +25,7 @@ class Check:
         return {None: "info", True: "ok", False: "FAIL"}[self.passed]
 
 
-def collect(part: str, run: Callable[[], Iterable[Check]]) -> list[Check]:
+def run_checks(part: str, run: Callable[[], Iterable[Check]]) -> list[Check]:
     """The checks of one part; an exception becomes a failed check, so that the other parts still run."""
     found: list[Check] = []
     try:
@@ -43,7 +43,7 @@ def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def text_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Right-aligned columns."""
     lines = [list(titles), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]

@@ -20,16 +20,16 @@ from dllm.models.families.llada import LLADA
 from dllm.models.network.spec import BackboneSpec
 from dllm.testing import networks as shapes
 from tools.gpu_check import batching, generation, golden_logits, golden_text, kernels, other_families
-from tools.gpu_check.checks import Check, collect, first_line
+from tools.gpu_check.checks import Check, first_line, run_checks
 from tools.gpu_check.generation import Speed, measure_speeds
-from tools.gpu_check.roofline import Machine, measure
-from tools.gpu_check.step_time import Cell, as_table, measure_steps, summary
+from tools.gpu_check.roofline import Machine, measure_machine
+from tools.gpu_check.step_time import Cell, cell_table, measure_steps, summary
 
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "tokenizers", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class GpuCheckOptions:
     """What to run.
 
     Attributes:
@@ -59,7 +59,7 @@ class Options:
     out: Path | None = None
 
 
-def run(options: Options) -> bool:
+def run_everything(options: GpuCheckOptions) -> bool:
     """Print everything, write the JSON, and say whether every required check passed."""
     about = _about(options.device)
     print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
@@ -72,7 +72,7 @@ def run(options: Options) -> bool:
         # the clock starts here: building the networks is part of the budget
         deadline = time.monotonic() + 60 * options.minutes
         try:
-            machine = measure(options.device, **({"copy_bytes": 1 << 22, "side": 256} if options.smoke else {}))
+            machine = measure_machine(options.device, **({"copy_bytes": 1 << 22, "side": 256} if options.smoke else {}))
             for part in _networks(options):
                 timed.append(_timed(part, machine, options, deadline))
             checks.append(summary([cell for one in timed for cell in one.cells]))
@@ -88,26 +88,26 @@ def run(options: Options) -> bool:
     if machine is not None:
         print(f"\nmeasured here: copy {machine.bandwidth / 1e12:.3g} TB/s, product {machine.flops / 1e12:.3g} TFLOP/s")
         for one in timed:
-            print(f"\n{_title(options, one)}\n{as_table(one.cells)}")
+            print(f"\n{_title(options, one)}\n{cell_table(one.cells)}")
             if one.speeds:
-                print(f"\nwhole generations, {one.name}, {options.blocks} blocks\n{generation.as_table(one.speeds)}")
+                print(f"\nwhole generations, {one.name}, {options.blocks} blocks\n{generation.speed_table(one.speeds)}")
     return not failed
 
 
-def _checks(options: Options) -> list[Check]:
+def _checks(options: GpuCheckOptions) -> list[Check]:
     if options.golden is None:
         return []
     found: list[Check] = []
     for name in golden_logits.FOLDERS:
         folder = options.golden / name
-        found += collect(f"{name} logits", partial(golden_logits.checks, folder, options.device))
-        found += collect(f"{name} generations", partial(golden_text.checks, folder, options.device))
+        found += run_checks(f"{name} logits", partial(golden_logits.checks, folder, options.device))
+        found += run_checks(f"{name} generations", partial(golden_text.checks, folder, options.device))
         for dtype in ("float32", "bfloat16"):
-            found += collect(f"{name} batching {dtype}", partial(batching.checks, folder, options.device, dtype))
-            found += collect(f"{name} kernels {dtype}", partial(kernels.checks, folder, options.device, dtype))
+            found += run_checks(f"{name} batching {dtype}", partial(batching.checks, folder, options.device, dtype))
+            found += run_checks(f"{name} kernels {dtype}", partial(kernels.checks, folder, options.device, dtype))
     for name in other_families.FOLDERS:
-        found += collect(f"{name} family", partial(other_families.checks, options.golden / name, options.device))
-    found += collect("confidence", partial(kernels.confidence, options.device))
+        found += run_checks(f"{name} family", partial(other_families.checks, options.golden / name, options.device))
+    found += run_checks("confidence", partial(kernels.confidence, options.device))
     return found
 
 
@@ -120,7 +120,7 @@ class Timed:
     speeds: list[Speed]
 
 
-def _networks(options: Options) -> list[tuple[str, BackboneSpec, Family, bool]]:
+def _networks(options: GpuCheckOptions) -> list[tuple[str, BackboneSpec, Family, bool]]:
     """Name, shape, family, and whether whole generations are timed too."""
     if options.smoke:
         return [("the smoke shape", shapes.smoke(), LLADA, True)]
@@ -131,7 +131,9 @@ def _networks(options: Options) -> list[tuple[str, BackboneSpec, Family, bool]]:
     ]
 
 
-def _timed(part: tuple[str, BackboneSpec, Family, bool], machine: Machine, options: Options, deadline: float) -> Timed:
+def _timed(
+    part: tuple[str, BackboneSpec, Family, bool], machine: Machine, options: GpuCheckOptions, deadline: float
+) -> Timed:
     name, spec, family, generates = part
     print(name, flush=True)
     network = shapes.random_network(spec, options.device, family)
@@ -158,7 +160,7 @@ def _timed(part: tuple[str, BackboneSpec, Family, bool], machine: Machine, optio
     return Timed(name, cells, speeds)
 
 
-def _title(options: Options, timed: Timed) -> str:
+def _title(options: GpuCheckOptions, timed: Timed) -> str:
     return (
         f"one forward of {timed.name}, bfloat16, random weights; {options.block} positions wanted a row, in a block "
         "that begins mid-canvas; floor = max(bytes / copy, FLOPs / product)"

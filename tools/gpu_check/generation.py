@@ -10,7 +10,7 @@ import torch
 
 from dllm import LLM, SamplingParams
 from dllm.models.network.native import Backbone
-from tools.gpu_check.checks import first_line, table
+from tools.gpu_check.checks import first_line, text_table
 
 PER_FORWARD = (1.0, 2.5, 4.0)
 
@@ -52,30 +52,36 @@ def measure_speeds(
     for rows in batches:
         for cache in caches:
             for rate in PER_FORWARD:
-                found.append(_speed(llm, rows, length, block, cache, blocks, rate, deadline))
+                new, forwards = blocks * block, blocks * round(block / rate)
+                asked = Speed(rows, length, cache, rate, new, forwards, seconds=None)
+                found.append(_measured(llm, asked, block, deadline))
                 print(_line(found[-1]), flush=True)
     return found
 
 
-def _speed(
-    llm: LLM, rows: int, length: int, block: int, cache: str, blocks: int, rate: float, deadline: float
-) -> Speed:
-    new, forwards = blocks * block, blocks * round(block / rate)
+def _measured(llm: LLM, asked: Speed, block: int, deadline: float) -> Speed:
+    """What is asked for with its seconds, or with a note that says why there are none."""
     if time.monotonic() >= deadline:
-        return Speed(rows, length, cache, rate, new, forwards, None, "not measured: out of time")
-    generator = torch.Generator().manual_seed(rows)
-    prompts = torch.randint(2, min(1000, llm.model.vocab_size), (rows, length - new), generator=generator).tolist()
+        return replace(asked, note="not measured: out of time")
+    generator = torch.Generator().manual_seed(asked.rows)
+    size = (asked.rows, asked.length - asked.new_tokens)
+    prompts = torch.randint(2, min(1000, llm.model.vocab_size), size, generator=generator).tolist()
     params = SamplingParams(
-        max_new_tokens=new, block_length=block, scheduler="llada", steps=forwards, cache=cache, ignore_eos=True
+        max_new_tokens=asked.new_tokens,
+        block_length=block,
+        scheduler="llada",
+        steps=asked.forwards,
+        cache=asked.cache,
+        ignore_eos=True,
     )
     try:
-        llm.generate(prompts, _short(params), max_batch_size=rows, progress=False)
+        llm.generate(prompts, _short(params), max_batch_size=asked.rows, progress=False)
         began = time.perf_counter()
-        outputs = llm.generate(prompts, params, max_batch_size=rows, progress=False)
+        outputs = llm.generate(prompts, params, max_batch_size=asked.rows, progress=False)
         seconds = time.perf_counter() - began
     except RuntimeError as error:
-        return Speed(rows, length, cache, rate, new, forwards, None, f"failed: {first_line(error)}")
-    return Speed(rows, length, cache, rate, new, outputs[0].stats.forwards, seconds)
+        return replace(asked, note=f"failed: {first_line(error)}")
+    return replace(asked, forwards=outputs[0].stats.forwards, seconds=seconds)
 
 
 def _short(params: SamplingParams) -> SamplingParams:
@@ -83,9 +89,9 @@ def _short(params: SamplingParams) -> SamplingParams:
     return replace(params, max_new_tokens=params.block_length, steps=3)
 
 
-def as_table(speeds: Iterable[Speed]) -> str:
+def speed_table(speeds: Iterable[Speed]) -> str:
     titles = ("rows", "canvas", "cache", "tokens/forward", "forwards", "tokens/s", "ms/forward", "")
-    return table(titles, (_columns(speed) for speed in speeds))
+    return text_table(titles, (_columns(speed) for speed in speeds))
 
 
 def _columns(speed: Speed) -> tuple[str, ...]:

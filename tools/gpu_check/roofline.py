@@ -24,7 +24,7 @@ class Machine:
     flops: float
 
 
-def measure(device: torch.device, *, copy_bytes: int = 4 << 30, side: int = 8192) -> Machine:
+def measure_machine(device: torch.device, *, copy_bytes: int = 4 << 30, side: int = 8192) -> Machine:
     """Bandwidth of a device-to-device copy (bytes read plus written), throughput of a square bfloat16 product."""
     return Machine(
         bandwidth=2e3 * copy_bytes / _copy_ms(device, copy_bytes), flops=2e3 * side**3 / _product_ms(device, side)

@@ -12,7 +12,7 @@ from dllm.models.base import RowInput
 from dllm.models.network.native import Backbone
 from dllm.models.network.spec import BackboneSpec
 from dllm.testing.networks import MASK
-from tools.gpu_check.checks import Check, first_line, table
+from tools.gpu_check.checks import Check, first_line, text_table
 from tools.gpu_check.roofline import WEIGHT_BYTES, Machine, Step, floor_ms, kv_bytes_per_token
 from tools.gpu_check.timing import milliseconds
 
@@ -24,7 +24,7 @@ MOST_FED = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class StepKind:
     """What a step feeds. The live block begins in the middle of the canvas."""
 
     name: str
@@ -37,11 +37,11 @@ class Kind:
         return 0 if self.from_start else start - lookback, length if self.to_end else start + block
 
 
-KINDS = (
-    Kind("none", from_start=True, to_end=True, stored=False),
-    Kind("refresh", from_start=True, to_end=True, stored=True),
-    Kind("prefix", from_start=False, to_end=True, stored=True),
-    Kind("dual", from_start=False, to_end=False, stored=True),
+STEP_KINDS = (
+    StepKind("none", from_start=True, to_end=True, stored=False),
+    StepKind("refresh", from_start=True, to_end=True, stored=True),
+    StepKind("prefix", from_start=False, to_end=True, stored=True),
+    StepKind("dual", from_start=False, to_end=False, stored=True),
 )
 
 
@@ -72,31 +72,22 @@ def measure_steps(
     cells = []
     for length in canvases:
         for rows in batches:
-            for kind in KINDS:
-                cells.append(_cell(network, machine, kind, rows, length, block, repeats, deadline))
+            for kind in STEP_KINDS:
+                start, stop = kind.span(length, block, network.lookback)
+                step = Step(rows, length, stop - start, block, kind.stored)
+                cells.append(_cell(network, machine, kind, step, repeats, deadline))
                 print(_line(cells[-1]), flush=True)
     return cells
 
 
-def _cell(
-    network: Backbone,
-    machine: Machine,
-    kind: Kind,
-    rows: int,
-    length: int,
-    block: int,
-    repeats: int,
-    deadline: float,
-) -> Cell:
-    start, stop = kind.span(length, block, network.lookback)
-    step = Step(rows, length, stop - start, block, kind.stored)
+def _cell(network: Backbone, machine: Machine, kind: StepKind, step: Step, repeats: int, deadline: float) -> Cell:
     taken, note = None, _obstacle(network, step, deadline)
     if not note:
         try:
             taken = _measure(network, kind, step, repeats, deadline)
         except RuntimeError as error:  # out of memory, or a kernel that is missing: the other cells may still do
             note = f"failed: {first_line(error)}"
-    return Cell(rows, length, kind.name, step.fed, taken, floor_ms(network.spec, step, machine), note)
+    return Cell(step.rows, step.length, kind.name, step.fed, taken, floor_ms(network.spec, step, machine), note)
 
 
 def _obstacle(network: Backbone, step: Step, deadline: float) -> str:
@@ -110,12 +101,12 @@ def _obstacle(network: Backbone, step: Step, deadline: float) -> str:
     return ""
 
 
-def _measure(network: Backbone, kind: Kind, step: Step, repeats: int, deadline: float) -> float:
+def _measure(network: Backbone, kind: StepKind, step: Step, repeats: int, deadline: float) -> float:
     seconds = min(CELL_SECONDS, max(0.0, deadline - time.monotonic()))
     return milliseconds(_forward(network, kind, step), network.device, repeats=repeats, seconds=seconds)
 
 
-def _forward(network: Backbone, kind: Kind, step: Step) -> Callable[[], object]:
+def _forward(network: Backbone, kind: StepKind, step: Step) -> Callable[[], object]:
     """The step as a call. Ids are random: nothing measured here depends on them."""
     start, stop = kind.span(step.length, step.wanted, network.lookback)
     middle = step.length // 2
@@ -153,10 +144,10 @@ def summary(cells: Sequence[Cell]) -> Check:
     return Check("step times", not broken, f"{measured} of {len(cells)} measured, {len(broken)} failed")
 
 
-def as_table(cells: Iterable[Cell]) -> str:
+def cell_table(cells: Iterable[Cell]) -> str:
     """One line a cell; `x floor` says how many times the floor a step takes."""
     titles = ("canvas", "rows", "cache", "fed/row", "ms", "floor ms", "x floor", "ms/row", "")
-    return table(titles, (_columns(cell) for cell in cells))
+    return text_table(titles, (_columns(cell) for cell in cells))
 
 
 def _columns(cell: Cell) -> tuple[str, ...]:

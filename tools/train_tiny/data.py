@@ -12,16 +12,16 @@ from torch import Tensor
 
 from dllm.eval.tiny import tasks
 from dllm.eval.tiny.example import Example
-from tools.train_tiny.tokenizer import END, MASK, chat
+from tools.train_tiny.tokenizer import END, MASK, chat_prompt
 
-LONGEST = 128
+LONGEST_ANSWER = 128
 BLOCK = 32
 CAP = 4.0
 START_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class TinySequence:
     """Ids of one sequence; ``region`` holds the positions that may be masked, ``size`` how many of them carry text."""
 
     ids: list[int]
@@ -46,15 +46,15 @@ class Encoder:
     def prompt(self, example: Example, form: str) -> list[int]:
         """The prompt as ``chat``, ``bare`` (a newline after it) or ``unended`` (without): the answer is the same."""
         if form == "chat":
-            return self.ids(chat(example.prompt))
+            return self.ids(chat_prompt(example.prompt))
         return self.ids(example.prompt + ("\n" if form == "bare" else ""))
 
-    def answer(self, prompt: list[int], answer: list[int], region: int) -> Sequence:
+    def answer(self, prompt: list[int], answer: list[int], region: int) -> TinySequence:
         """Prompt, then a region of ``region`` tokens: the answer, END, and END to fill."""
         ids = prompt + answer + [self.end] * (region - len(answer))
-        return Sequence(ids, list(range(len(prompt), len(ids))), len(answer) + 1)
+        return TinySequence(ids, list(range(len(prompt), len(ids))), len(answer) + 1)
 
-    def document(self, example: Example, rng: random.Random | None = None) -> Sequence:
+    def document(self, example: Example, rng: random.Random | None = None) -> TinySequence:
         """Fixed pieces and holes in turn; with ``rng`` a fifth of the holes get more tokens than needed."""
         ids: list[int] = []
         region: list[int] = []
@@ -66,16 +66,16 @@ class Encoder:
                     piece = self.ids(part[:at]) + self.ids(part[at:])
                 region += range(len(ids), len(ids) + len(piece))
             ids += piece
-        return Sequence(ids, region, len(region), document=True)
+        return TinySequence(ids, region, len(region), document=True)
 
-    def training(self, example: Example, rng: random.Random) -> Sequence | None:
+    def training(self, example: Example, rng: random.Random) -> TinySequence | None:
         """A training sequence in a random form, or None for the few that are too long."""
         if example.parts:
             made = self.document(example, rng)
         else:
             form = rng.choices(("chat", "bare", "unended"), (0.5, 0.42, 0.08))[0]
             prompt, answer = self.prompt(example, form), self.ids(example.answer)
-            if len(answer) >= LONGEST:
+            if len(answer) >= LONGEST_ANSWER:
                 return None
             made = self.answer(prompt, answer, region_length(len(answer), rng))
         return made if len(made.ids) <= 320 and made.region else None
@@ -84,7 +84,7 @@ class Encoder:
 def region_length(answer: int, rng: random.Random) -> int:
     """Mostly the answer and 1..12 more; one time in five a whole number of blocks, as the engine's canvas has."""
     if rng.random() < 0.8:
-        return min(LONGEST, answer + rng.randint(1, 12))
+        return min(LONGEST_ANSWER, answer + rng.randint(1, 12))
     fitting = [length for length in (32, 64, 96, 128) if length > answer]
     return rng.choices(fitting, [{32: 3, 64: 4, 96: 1, 128: 4}[length] for length in fitting])[0]
 
@@ -99,7 +99,7 @@ class Batch:
     sizes: int
 
 
-def collate(rows: list[Sequence], pad: int) -> Batch:
+def collate(rows: list[TinySequence], pad: int) -> Batch:
     """Right-pad ``rows`` to the longest."""
     width = max(len(row.ids) for row in rows)
     ids = torch.full((len(rows), width), pad)
@@ -111,10 +111,12 @@ def collate(rows: list[Sequence], pad: int) -> Batch:
     return Batch(ids, valid, region, sum(min(len(row.region), row.size + 12) for row in rows))
 
 
-def pool(encoder: Encoder, seed: str, batches: int, tokens: int, only: str | None, hard: float = 0.0) -> list[Batch]:
+def batch_pool(
+    encoder: Encoder, seed: str, batches: int, tokens: int, only: str | None, hard: float = 0.0
+) -> list[Batch]:
     """``batches`` batches of about ``tokens`` tokens each, rows of similar length together; a function of ``seed``."""
     rng = random.Random(seed)
-    rows: list[Sequence] = []
+    rows: list[TinySequence] = []
     total = 0
     while total < batches * tokens:
         example = tasks.sample(only, rng, hard=hard) if only else tasks.sample_any(rng, hard)
@@ -123,7 +125,7 @@ def pool(encoder: Encoder, seed: str, batches: int, tokens: int, only: str | Non
             rows.append(row)
             total += len(row.ids)
     rows.sort(key=lambda row: len(row.ids) + rng.random())
-    groups: list[list[Sequence]] = [[] for _ in range(batches)]
+    groups: list[list[TinySequence]] = [[] for _ in range(batches)]
     done = 0
     for row in rows:
         groups[min(batches - 1, done * batches // total)].append(row)

@@ -17,7 +17,7 @@ from torch import Tensor
 from dllm.eval.metrics import wilson
 from dllm.eval.tiny import tasks
 from dllm.eval.tiny.example import Example
-from tools.train_tiny.data import Encoder, Sequence, collate
+from tools.train_tiny.data import Encoder, TinySequence, collate
 from tools.train_tiny.model import TinyModel
 
 
@@ -51,7 +51,7 @@ class Filled:
     steps: int
 
 
-def decode(model: TinyModel, rows: list[Sequence], mask: int, end: int, rule: Rule, seed: int = 0) -> list[Filled]:
+def decode(model: TinyModel, rows: list[TinySequence], mask: int, end: int, rule: Rule, seed: int = 0) -> list[Filled]:
     """Fill every region greedily under ``rule``; the tokens already there are ignored. Rows leave when they are done.
 
     As in the engine, an END committed in an answer closes everything after it; a document's holes take no END.
@@ -106,7 +106,7 @@ def _choose(open_: Tensor, best: Tensor, rule: Rule) -> Tensor:
     return torch.zeros_like(open_).scatter(1, top, True) & open_
 
 
-Decoder = Callable[[list[Sequence], Rule], list[Filled]]
+Decoder = Callable[[list[TinySequence], Rule], list[Filled]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +128,20 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class HeldOutItem:
     """A held-out example with its sequence."""
 
     example: Example
-    row: Sequence
+    row: TinySequence
 
 
-def held_out_items(encoder: Encoder, task: str, count: int, seed: int, region: int = 0) -> list[Item]:
+def held_out_items(encoder: Encoder, task: str, count: int, seed: int, region: int = 0) -> list[HeldOutItem]:
     """``count`` held-out items; prompts bare and in the chat template in turn.
 
     ``region`` is the canvas of an answer; 0 draws the answer's length and 1..16 more, as most of training has.
     """
     rng = random.Random(f"test/{seed}/{task}")
-    items: list[Item] = []
+    items: list[HeldOutItem] = []
     while len(items) < count:
         example = tasks.sample(task, rng, test=True)
         if example.parts:
@@ -153,11 +153,11 @@ def held_out_items(encoder: Encoder, task: str, count: int, seed: int, region: i
                 continue
             row = encoder.answer(encoder.prompt(example, "bare" if len(items) % 2 else "chat"), answer, length)
         if row.region:
-            items.append(Item(example, row))
+            items.append(HeldOutItem(example, row))
     return items
 
 
-def text_of(encoder: Encoder, item: Item, ids: list[int]) -> str:
+def text_of(encoder: Encoder, item: HeldOutItem, ids: list[int]) -> str:
     """What the checker reads: the answer up to END, or the whole document."""
     if item.example.parts:
         if encoder.end in ids:
@@ -171,14 +171,14 @@ def text_of(encoder: Encoder, item: Item, ids: list[int]) -> str:
     return text
 
 
-def score(decoder: Decoder, encoder: Encoder, items: list[Item], rule: Rule, batch: int = 64) -> Score:
+def score(decoder: Decoder, encoder: Encoder, items: list[HeldOutItem], rule: Rule, batch: int = 64) -> Score:
     """Exact match and tokens a step (all positions of the region count, the END fill too)."""
     order = sorted(range(len(items)), key=lambda i: len(items[i].row.ids))
     right = tokens = steps = 0
     for at in range(0, len(order), batch):
         group = [items[i] for i in order[at : at + batch]]
         for item, filled in zip(group, decoder([item.row for item in group], rule), strict=True):
-            right += tasks.check(item.example, text_of(encoder, item, filled.ids))
+            right += tasks.is_right(item.example, text_of(encoder, item, filled.ids))
             tokens += len(item.row.region)
             steps += filled.steps
     return Score(right, len(items), tokens / max(1, steps))
@@ -187,13 +187,13 @@ def score(decoder: Decoder, encoder: Encoder, items: list[Item], rule: Rule, bat
 def decoder_of(model: TinyModel, encoder: Encoder) -> Decoder:
     """``decode`` with the model filled in."""
 
-    def run(rows: list[Sequence], rule: Rule) -> list[Filled]:
+    def run(rows: list[TinySequence], rule: Rule) -> list[Filled]:
         return decode(model, rows, encoder.mask, encoder.end, rule)
 
     return run
 
 
-def quick(model: TinyModel, encoder: Encoder, names: tuple[str, ...], count: int) -> dict[str, float]:
+def quick_rates(model: TinyModel, encoder: Encoder, names: tuple[str, ...], count: int) -> dict[str, float]:
     """Exact match of a few held-out items a task at one token a step, for a look during training."""
     return {
         name: score(decoder_of(model, encoder), encoder, held_out_items(encoder, name, count, 1), Rule()).rate

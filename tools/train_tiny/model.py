@@ -21,7 +21,7 @@ Rope = tuple[Tensor, Tensor]  # cosines and sines, [L, head_dim] or broadcastabl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class TinyShape:
     """Sizes of the network."""
 
     vocabulary: int
@@ -38,10 +38,10 @@ def _matrix(out: int, into: int, scale: float = 1.0) -> nn.Parameter:
     return nn.Parameter(torch.randn(out, into) * (scale / math.sqrt(into)))
 
 
-class Block(nn.Module):
+class TinyLayer(nn.Module):
     """One pre-norm layer: attention, then SwiGLU. Parameter names are those of LLaDA."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TinyShape) -> None:
         super().__init__()
         d, f = shape.width, shape.hidden
         self.heads, self.eps = shape.heads, shape.eps
@@ -84,12 +84,15 @@ def _rotate(x: Tensor, rope: Rope) -> Tensor:
 class TinyModel(nn.Module):
     """Bidirectional transformer over ids; ``forward`` gives logits at chosen positions only."""
 
-    def __init__(self, shape: Shape) -> None:
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, shape: TinyShape) -> None:
         super().__init__()
         self.shape = shape
         self.embedding = _matrix(shape.vocabulary, shape.width)
         self.head = self.embedding
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(TinyLayer(shape) for _ in range(shape.layers))
         self.ln_f = nn.Parameter(torch.ones(shape.width))
         self.input_scale = math.sqrt(shape.width)
         size = shape.width // shape.heads
@@ -105,7 +108,7 @@ class TinyModel(nn.Module):
             valid: [B, L] bool, False at padding; None when there is none.
             at: [B, L] bool; the result is then [at.sum(), V] instead of [B, L, V].
         """
-        rope = (self.cos[: ids.shape[1]], self.sin[: ids.shape[1]])  # type: ignore[index]
+        rope = (self.cos[: ids.shape[1]], self.sin[: ids.shape[1]])
         bias = None
         if valid is not None:
             bias = torch.zeros(valid.shape, device=ids.device).masked_fill_(~valid, -1e9)[:, None, None, :]
@@ -128,7 +131,7 @@ _NORMS = ("attn_norm", "ff_norm")
 _MATRICES = ("q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
 
 
-def config(shape: Shape, mask: int, end: int) -> dict[str, object]:
+def config(shape: TinyShape, mask: int, end: int) -> dict[str, object]:
     """LLaDA's config.json with every key of the family present."""
     off = (
         "alibi attention_layer_norm bias_for_layer_norm flash_attention include_bias include_qkv_bias input_emb_norm "
@@ -192,10 +195,10 @@ def export(model: TinyModel, folder: Path, mask: int, end: int) -> None:
     (folder / "config.json").write_text(json.dumps(config(model.shape, mask, end), indent=2) + "\n")
 
 
-def load(folder: Path, tied: bool = False) -> TinyModel:
+def load_trained(folder: Path, tied: bool = False) -> TinyModel:
     """The exported checkpoint as a module in float32: for evaluation, or ``tied`` (one matrix again) for training."""
     values = json.loads((folder / "config.json").read_text())
-    shape = Shape(
+    shape = TinyShape(
         vocabulary=values["vocab_size"],
         width=values["d_model"],
         layers=values["n_layers"],

@@ -24,7 +24,7 @@ RULES = (Rule(k=1), Rule(k=2), Rule(k=4), Rule(k=8), Rule(k=0), Rule(threshold=0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CardPlan:
     """What to measure: ``count`` items at one token a step, ``fewer`` under the other rules; ``region`` as in items."""
 
     folder: Path
@@ -42,13 +42,13 @@ class Plan:
         return self.count if rule == Rule(k=1) else min(self.count, self.fewer)
 
 
-Results = dict[tuple[str, str], Score]
+Scores = dict[tuple[str, str], Score]
 
 
-def measure(plan: Plan) -> Results:
+def measure_scores(plan: CardPlan) -> Scores:
     """Score every task under every rule, one task and rule a job, on ``plan.workers`` single-thread processes."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    results: Results = {}
+    results: Scores = {}
     with ProcessPoolExecutor(plan.workers, mp_context=get_context("spawn")) as pool, Progress() as progress:
         bar = progress.add_task("evaluate", total=len(plan.names) * len(plan.rules))
         jobs = {pool.submit(_job, plan, name, rule): (name, str(rule)) for rule in plan.rules for name in plan.names}
@@ -58,7 +58,7 @@ def measure(plan: Plan) -> Results:
     return results
 
 
-def _job(plan: Plan, name: str, rule: Rule) -> Score:
+def _job(plan: CardPlan, name: str, rule: Rule) -> Score:
     torch.set_num_threads(1)
     encoder = Encoder(Tokenizer.from_file(str(plan.folder / "tokenizer.json")))
     llm = LLM(plan.folder, device="cpu")
@@ -68,7 +68,7 @@ def _job(plan: Plan, name: str, rule: Rule) -> Score:
     return evaluate.score(engine_decoder(llm, encoder.end), encoder, found, rule)
 
 
-def markdown(plan: Plan, results: Results) -> str:
+def card_table(plan: CardPlan, results: Scores) -> str:
     """The table: percent right, Wilson's interval at one token a step, tokens a step of the threshold rule."""
     names = [str(rule) for rule in plan.rules]
     lines = ["| task | n | " + " | ".join(names) + " |", "|---|---|" + "---|" * len(names)]
@@ -89,7 +89,7 @@ def markdown(plan: Plan, results: Results) -> str:
     return "\n".join(lines)
 
 
-def as_json(plan: Plan, results: Results) -> str:
+def scores_as_json(plan: CardPlan, results: Scores) -> str:
     """All counts, for other programs."""
     rows = [
         {

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from itertools import groupby
 
-from dllm.engine.document import Part
+from dllm.engine.document import Hole, Part
 from dllm.llm import LLM
-from dllm.outputs import Hole
 from dllm.params import SamplingParams
-from tools.train_tiny.data import Sequence
+from tools.train_tiny.data import TinySequence
 from tools.train_tiny.evaluate import Decoder, Filled, Rule
 
 
 def engine_decoder(llm: LLM, end: int, *, cache: str = "none") -> Decoder:
     """A `Decoder` (see `evaluate.score`) that fills rows with `LLM.generate` and `LLM.infill`, greedily."""
 
-    def run(rows: list[Sequence], rule: Rule) -> list[Filled]:
+    def run(rows: list[TinySequence], rule: Rule) -> list[Filled]:
         filled: list[Filled] = [Filled([], 0)] * len(rows)
         for document in (False, True):
             chosen = [i for i, row in enumerate(rows) if row.document is document]
@@ -37,7 +36,7 @@ def engine_decoder(llm: LLM, end: int, *, cache: str = "none") -> Decoder:
     return run
 
 
-def _params(row: Sequence, rule: Rule, cache: str, seed: int) -> SamplingParams:
+def _params(row: TinySequence, rule: Rule, cache: str, seed: int) -> SamplingParams:
     region = len(row.region)
     if rule.threshold is not None:
         scheduler = f"threshold({rule.threshold})"
@@ -49,7 +48,7 @@ def _params(row: Sequence, rule: Rule, cache: str, seed: int) -> SamplingParams:
     )
 
 
-def _parts(row: Sequence) -> Many[Part]:
+def _parts(row: TinySequence) -> Sequence[Part]:
     """Fixed ids and holes of a document, in turn."""
     holes = set(row.region)
     parts: list[Part] = []

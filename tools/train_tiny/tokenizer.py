@@ -13,8 +13,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from dllm.eval.tiny import json_records as records
-from dllm.eval.tiny import tasks, words
+from dllm.eval.tiny import json_records, tasks, words
 from dllm.eval.tiny.names import FREQUENT
 
 START, END, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"
@@ -30,7 +29,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def chat(content: str) -> str:
+def chat_prompt(content: str) -> str:
     """What the chat template makes of one user message, with the generation prompt."""
     user = f"{START}{HEADER}user{HEADER_END}\n\n{content.strip()}{TURN_END}"
     return f"{user}{HEADER}assistant{HEADER_END}\n\n"
@@ -42,7 +41,7 @@ def _corpus(rng: random.Random, items: int) -> Iterator[str]:
         yield "\n".join([name] * 200)
     for noun in words.NOUNS:
         yield " ".join(f'"{noun}" {noun}' for _ in range(300))
-    for shape in records.SHAPES.values():
+    for shape in json_records.SHAPES.values():
         for key in shape:
             yield " ".join(f'"{key}" {key} {key.capitalize()}' for _ in range(40))
     for _ in range(items):
@@ -50,10 +49,10 @@ def _corpus(rng: random.Random, items: int) -> Iterator[str]:
         if example.parts:
             yield from example.parts
         else:
-            yield from (chat(example.prompt), example.prompt + "\n", example.answer)
+            yield from (chat_prompt(example.prompt), example.prompt + "\n", example.answer)
 
 
-def train(seed: int = 0, items: int = 20_000, vocabulary: int = VOCABULARY) -> Tokenizer:
+def train_tokenizer(seed: int = 0, items: int = 20_000, vocabulary: int = VOCABULARY) -> Tokenizer:
     """Train the BPE on ``items`` sampled items of the task mix."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -74,7 +73,7 @@ def train(seed: int = 0, items: int = 20_000, vocabulary: int = VOCABULARY) -> T
     return tokenizer
 
 
-def save(tokenizer: Tokenizer, folder: Path) -> None:
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write ``tokenizer.json`` and a ``tokenizer_config.json`` that transformers' AutoTokenizer loads."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))

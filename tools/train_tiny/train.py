@@ -27,7 +27,7 @@ from torch.multiprocessing.spawn import spawn
 from dllm.eval.tiny import tasks
 from tools.train_tiny import data, evaluate
 from tools.train_tiny.data import Batch, Encoder
-from tools.train_tiny.model import Shape, TinyModel, export, load
+from tools.train_tiny.model import TinyModel, TinyShape, export, load_trained
 from tools.train_tiny.optim import Optimizer
 
 POOL = 24
@@ -36,7 +36,7 @@ SMALL_START = 0.12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class TrainingOptions:
     """A run. ``minutes`` and ``steps`` of 0 mean no such limit; ``copy_sequences`` open the run with copying alone.
 
     ``start`` is an exported model to go on from (a second phase, which has its own rates and its own ``hard`` share of
@@ -71,7 +71,7 @@ def rate(fraction: float, decay: float) -> float:
     return min(1.0, max(0.0, (1.0 - fraction) / decay))
 
 
-def run(options: Options) -> None:
+def train_model(options: TrainingOptions) -> None:
     """Train to the end of the budget; leaves ``checkpoint.safetensors`` and the exported model in ``options.out``."""
     options.out.mkdir(parents=True, exist_ok=True)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -81,7 +81,7 @@ def run(options: Options) -> None:
         spawn(_start, args=(options,), nprocs=options.workers)  # type: ignore[no-untyped-call]
 
 
-def _start(rank: int, options: Options) -> None:
+def _start(rank: int, options: TrainingOptions) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(options.port)}
     dist.init_process_group("gloo", rank=rank, world_size=options.workers)
     _Worker(options, rank).train()
@@ -91,13 +91,13 @@ def _start(rank: int, options: Options) -> None:
 class _Worker:
     """One rank: its model replica, its data stream, its part of the evaluation."""
 
-    def __init__(self, options: Options, rank: int) -> None:
+    def __init__(self, options: TrainingOptions, rank: int) -> None:
         torch.set_num_threads(1)
         torch.manual_seed(options.seed)
         self.options, self.rank = options, rank
         self.encoder = Encoder(Tokenizer.from_file(str(options.tokenizer)))
-        shape = Shape(vocabulary=self.encoder.tokenizer.get_vocab_size(), layers=options.layers)
-        model = TinyModel(shape) if options.start is None else load(options.start, tied=True)
+        shape = TinyShape(vocabulary=self.encoder.tokenizer.get_vocab_size(), layers=options.layers)
+        model = TinyModel(shape) if options.start is None else load_trained(options.start, tied=True)
         self.model = model.to(options.device)
         self.optimizer = Optimizer(self.model, options.muon, options.adam, options.workers, rank)
         self.parameters = list(self.model.parameters())
@@ -147,7 +147,7 @@ class _Worker:
         only = options.only or ("copy" if first else None)
         seed = f"{options.seed}/{self.rank}/{self.pool}"
         small = self._fraction() < SMALL_START and options.start is None
-        yield from data.pool(self.encoder, seed, POOL, options.tokens // (2 if small else 1), only, options.hard)
+        yield from data.batch_pool(self.encoder, seed, POOL, options.tokens // (2 if small else 1), only, options.hard)
 
     def _update(self, batch: Batch) -> tuple[float, float]:
         options, device = self.options, self.options.device
@@ -159,7 +159,7 @@ class _Worker:
         loss = (losses * weight[masked].to(device)).sum() / batch.sizes
         for parameter in self.parameters:
             parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         numbers = [loss.item(), self._fraction(), float(len(batch.ids)), float(batch.valid.sum())]
         told = self._average(numbers)
         self.sequences += told[2] * options.workers
@@ -205,7 +205,7 @@ class _Worker:
         names = (self.options.only,) if self.options.only else tasks.TASKS
         mine = names[self.rank :: self.options.workers]
         self.model.eval()
-        rates = evaluate.quick(self.model, self.encoder, mine, self.options.eval_count)
+        rates = evaluate.quick_rates(self.model, self.encoder, mine, self.options.eval_count)
         told = torch.tensor([rates.get(name, 0.0) for name in names])
         if self.options.workers > 1:
             dist.all_reduce(told)
@@ -231,7 +231,8 @@ class _Worker:
     def _restore(self) -> None:
         with safe_open(self.options.out / "checkpoint.safetensors", "pt") as file:
             counters = json.loads(file.metadata()["counters"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names: list[str] = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
         self.step, self.pool = counters["step"], counters["pool"]
         self.used, self.sequences, self.tokens = counters["used"], counters["sequences"], counters["tokens"]
         with torch.no_grad():

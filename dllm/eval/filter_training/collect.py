@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.engine.text_model import Engine
+from dllm.engine.text_model import TextModel
 from dllm.llm import LLM
 from dllm.models.base import RowDenoiser, RowInput
 from dllm.params import SamplingParams
@@ -25,7 +25,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class Trajectories:
     """Steps of the oracle, n of them, over blocks of b positions.
 
     Attributes:
@@ -48,7 +48,7 @@ class Records:
 
 
 @dataclass(slots=True)
-class _Run:
+class _OracleRun:
     """One prompt under the oracle."""
 
     index: int
@@ -70,7 +70,7 @@ def collect(
     block_length: int = 32,
     max_batch_size: int = 32,
     advance: Advance | None = None,
-) -> Records:
+) -> Trajectories:
     """Decode every prompt twice; see the module's text.
 
     Args:
@@ -79,8 +79,8 @@ def collect(
         advance: called after every batch.
     """
     params = SamplingParams(max_new_tokens=max_new_tokens, block_length=block_length, scheduler="topk", cache="none")
-    banned = Engine(llm.model, llm.tokenizer).banned
-    runs: list[_Run] = []
+    banned = TextModel(llm.model, llm.tokenizer).banned
+    runs: list[_OracleRun] = []
     for at in range(0, len(prompts), max_batch_size):
         batch = prompts[at : at + max_batch_size]
         outputs = llm.generate(batch, params, max_batch_size=max_batch_size, progress=False)
@@ -95,18 +95,18 @@ def collect(
     return _records(runs, block_length)
 
 
-def _begin(model: RowDenoiser, index: int, prompt: list[int], answer: list[int], new: int) -> _Run:
+def _begin(model: RowDenoiser, index: int, prompt: list[int], answer: list[int], new: int) -> _OracleRun:
     """The canvas before the first step. Behind the answer the reference says end of text, up to the last position."""
     ends = model.eos_token_ids[:1]
     reference = torch.tensor([*prompt, *answer, *ends * (new - len(answer))])
     canvas = reference.clone()
     masked = torch.arange(len(reference)) >= len(prompt)
     canvas[masked] = model.mask_token_id or 0
-    return _Run(index, len(prompt), canvas, reference, masked, len(prompt))
+    return _OracleRun(index, len(prompt), canvas, reference, masked, len(prompt))
 
 
 @torch.inference_mode()
-def _oracle(model: RowDenoiser, banned: Tensor, runs: Sequence[_Run], block_length: int) -> None:
+def _oracle(model: RowDenoiser, banned: Tensor, runs: Sequence[_OracleRun], block_length: int) -> None:
     """Take all runs to their ends, one forward a step for those that are left."""
     live = list(runs)
     while live:
@@ -123,7 +123,7 @@ def _oracle(model: RowDenoiser, banned: Tensor, runs: Sequence[_Run], block_leng
         live = [run for run in live if bool(run.masked.any())]
 
 
-def _step(run: _Run, block: Tensor, tokens: Tensor, confidence: Tensor, ends: tuple[int, ...]) -> None:
+def _step(run: _OracleRun, block: Tensor, tokens: Tensor, confidence: Tensor, ends: tuple[int, ...]) -> None:
     """Record what the oracle saw, then let it commit."""
     final, masked = tokens == run.reference[block], run.masked[block]
     run.rows.append((confidence, final, masked))
@@ -140,7 +140,7 @@ def _step(run: _Run, block: Tensor, tokens: Tensor, confidence: Tensor, ends: tu
         run.canvas, run.masked = run.canvas[:length], run.masked[:length]
 
 
-def _records(runs: Sequence[_Run], block_length: int) -> Records:
+def _records(runs: Sequence[_OracleRun], block_length: int) -> Trajectories:
     columns: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     owners: list[int] = []
     for run in runs:
@@ -153,4 +153,5 @@ def _records(runs: Sequence[_Run], block_length: int) -> Records:
             owners.append(run.index)
     confidence, final, masked, inside = (torch.stack(column) for column in zip(*columns, strict=True))
     lengths = torch.tensor([len(run.canvas) - run.prompt_length for run in runs])
-    return Records(confidence, final, masked, inside, torch.tensor(owners), lengths, sum(run.pasted for run in runs))
+    pasted = sum(run.pasted for run in runs)
+    return Trajectories(confidence, final, masked, inside, torch.tensor(owners), lengths, pasted)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dllm.errors import ConfigError
-from dllm.eval.filter_training.collect import Records
-from dllm.schedulers.filter import NAMES, Filter
+from dllm.eval.filter_training.collect import Trajectories
+from dllm.schedulers.filter import TENSORS, Filter
 
 SHARES = (0.8, 0.9)
 """Where the training prompts end and the validation prompts end; the rest is the test."""
@@ -35,19 +35,19 @@ class FitOptions:
     seed: int = 0
 
 
-def fit(records: Records, options: FitOptions) -> tuple[Filter, Records]:
+def fit(records: Trajectories, options: FitOptions) -> tuple[Filter, Trajectories]:
     """A filter, and the test part of the records. Prompts, not steps, are split: steps of one block are alike."""
     if len(records.tokens) < 10:
         raise ConfigError(f"{len(records.tokens)} prompts are too few to split into three parts; give at least 10")
-    train, validation, test = split(records, options.seed)
+    train, validation, test = split_prompts(records, options.seed)
     torch.manual_seed(options.seed)
     width = records.confidence.shape[1]
     hidden, out = torch.nn.Linear(width, width), torch.nn.Linear(width, width)
     parameters = [*hidden.parameters(), *out.parameters()]
-    network = Filter(dict(zip(NAMES, parameters, strict=True)), {})
+    network = Filter(dict(zip(TENSORS, parameters, strict=True)), {})
     optimizer = torch.optim.AdamW(parameters, lr=options.rate)
 
-    def loss(part: Records) -> Tensor:
+    def loss(part: Trajectories) -> Tensor:
         logits = network.logits(part.confidence)
         weight = torch.where(part.final, 1.0, options.negative_weight) * part.inside
         each = F.binary_cross_entropy_with_logits(logits, part.final.float(), reduction="none")
@@ -63,10 +63,10 @@ def fit(records: Records, options: FitOptions) -> tuple[Filter, Records]:
                 now = float(loss(validation))
             if now < best:
                 best, kept = now, [parameter.detach().clone() for parameter in parameters]
-    return Filter(dict(zip(NAMES, kept, strict=True)), {}), test
+    return Filter(dict(zip(TENSORS, kept, strict=True)), {}), test
 
 
-def split(records: Records, seed: int) -> tuple[Records, Records, Records]:
+def split_prompts(records: Trajectories, seed: int) -> tuple[Trajectories, Trajectories, Trajectories]:
     """Training, validation and test parts, by prompt."""
     count = len(records.tokens)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
@@ -78,9 +78,9 @@ def split(records: Records, seed: int) -> tuple[Records, Records, Records]:
     return _where(records, share < low), _where(records, validates), _where(records, share >= high)
 
 
-def _where(records: Records, rows: Tensor) -> Records:
+def _where(records: Trajectories, rows: Tensor) -> Trajectories:
     prompts = records.prompt[rows]
-    return Records(
+    return Trajectories(
         records.confidence[rows],
         records.final[rows],
         records.masked[rows],
@@ -91,7 +91,7 @@ def _where(records: Records, rows: Tensor) -> Records:
     )
 
 
-def report(filter: Filter, records: Records, gamma: float) -> dict[str, Any]:
+def quality(filter: Filter, records: Trajectories, gamma: float) -> dict[str, Any]:
     """What the filter does at `gamma` to the masks of the records' steps, and what the oracle itself attains.
 
     Returns:

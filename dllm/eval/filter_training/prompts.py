@@ -1,9 +1,8 @@
-"""Prompts to train a filter on: a file of the user's, or for the embedded model its own tasks."""
+"""Prompts to train a filter on, from a file of the user's."""
 
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 
 from dllm.errors import ConfigError
@@ -30,12 +29,3 @@ def read_prompts(path: Path, data: str) -> list[str]:
             )
         prompts.append(prompt)
     return prompts
-
-
-def tiny_prompts(count: int, seed: int) -> list[str]:
-    """`count` questions of the embedded model's training split, of all tasks that have an answer."""
-    from dllm.eval.tiny import tasks
-
-    rng = random.Random(f"filter/{seed}")
-    names = [name for name in tasks.TASKS if not name.startswith("fill_")]
-    return [tasks.sample(rng.choice(names), rng).prompt + "\n" for _ in range(count)]

@@ -26,16 +26,16 @@ from torch import Tensor
 from dllm.errors import ModelError
 
 Answers = Sequence[Sequence[str]]
-PLACES = 64
+MOST_NAMES = 64
 """Names that a list may have."""
 NAMES = tuple("".join(letters) for size in (1, 2) for letters in product(ascii_uppercase, repeat=size))[:96]
 GO, MASK = ">", "[MASK]"
-NEVER = -1e4
+IMPOSSIBLE = -1e4
 """Logit of what cannot be; finite, since the engine takes an infinite one for a broken model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ListOperation:
     """What is done to a list.
 
     Attributes:
@@ -52,17 +52,17 @@ def _at(names: Sequence[str], begin: int, end: int, new: str = "") -> list[str]:
     return [*names[:begin], *([new] if new else []), *names[end:]]
 
 
-OPERATIONS: dict[str, Operation] = {
-    "copy": Operation(False, False, lambda x, i, new: [x]),
-    "reverse": Operation(False, False, lambda x, i, new: [x[::-1]]),
-    "sort": Operation(False, False, lambda x, i, new: [sorted(x)]),
-    "shuffle": Operation(False, False, None),
-    "insert_index": Operation(True, True, lambda x, i, new: [_at(x, i - 1, i - 1, new)]),
-    "remove_index": Operation(True, False, lambda x, i, new: [_at(x, i - 1, i)]),
-    "replace_index": Operation(True, True, lambda x, i, new: [_at(x, i - 1, i, new)]),
-    "insert_random": Operation(False, True, lambda x, i, new: [_at(x, at, at, new) for at in range(len(x) + 1)]),
-    "remove_random": Operation(False, False, lambda x, i, new: [_at(x, at, at + 1) for at in range(len(x))]),
-    "replace_random": Operation(False, True, lambda x, i, new: [_at(x, at, at + 1, new) for at in range(len(x))]),
+OPERATIONS: dict[str, ListOperation] = {
+    "copy": ListOperation(False, False, lambda x, i, new: [x]),
+    "reverse": ListOperation(False, False, lambda x, i, new: [x[::-1]]),
+    "sort": ListOperation(False, False, lambda x, i, new: [sorted(x)]),
+    "shuffle": ListOperation(False, False, None),
+    "insert_index": ListOperation(True, True, lambda x, i, new: [_at(x, i - 1, i - 1, new)]),
+    "remove_index": ListOperation(True, False, lambda x, i, new: [_at(x, i - 1, i)]),
+    "replace_index": ListOperation(True, True, lambda x, i, new: [_at(x, i - 1, i, new)]),
+    "insert_random": ListOperation(False, True, lambda x, i, new: [_at(x, at, at, new) for at in range(len(x) + 1)]),
+    "remove_random": ListOperation(False, False, lambda x, i, new: [_at(x, at, at + 1) for at in range(len(x))]),
+    "replace_random": ListOperation(False, True, lambda x, i, new: [_at(x, at, at + 1, new) for at in range(len(x))]),
 }
 
 
@@ -76,7 +76,7 @@ class IdealDenoiser:
     """A `Denoiser` (see `dllm.models.base`) without an end of text: the canvas must be as long as the answer."""
 
     def __init__(self) -> None:
-        words = [*OPERATIONS, GO, MASK, *map(str, range(1, PLACES + 1)), *NAMES]
+        words = [*OPERATIONS, GO, MASK, *map(str, range(1, MOST_NAMES + 1)), *NAMES]
         self.words = words
         self.ids = {word: index for index, word in enumerate(words)}
         self.vocab_size = len(words)
@@ -99,7 +99,7 @@ class IdealDenoiser:
         return torch.from_numpy(np.stack([self._row(np.array(row)) for row in input_ids.tolist()])).float()
 
     def _row(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        found = np.full((len(ids), self.vocab_size), NEVER)
+        found = np.full((len(ids), self.vocab_size), IMPOSSIBLE)
         found[np.arange(len(ids)), ids] = 0.0
         ends = np.flatnonzero(ids == self.ids[GO])
         if len(ends) == 0:
@@ -111,7 +111,7 @@ class IdealDenoiser:
         masked = answer == self.mask_token_id
         with np.errstate(divide="ignore"):
             likely = np.log(self._likely(tuple(ids[: start - 1].tolist()), answer, masked))
-        found[start:][masked] = np.maximum(likely, NEVER)[masked]
+        found[start:][masked] = np.maximum(likely, IMPOSSIBLE)[masked]
         return found
 
     def _likely(

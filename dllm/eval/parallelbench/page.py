@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,17 +15,21 @@ from typing import Any
 from dllm.eval.parallelbench.curves import LEVELS, Headline, Point, complete, headlines, namer, oracle, points
 from dllm.eval.parallelbench.reference import Curves
 from dllm.eval.parallelbench.trial import Verdict
-from dllm.eval.plots import available, panels, percent_by_speed
+from dllm.eval.plots import MARKERS, available, panels, percent_by_speed
 from dllm.eval.records import Line
 from dllm.eval.reports import Titled
-from dllm.eval.summary import ALL, Area, Row, areas, summarize
-from dllm.eval.tables import cells, headings, markdown, overview, report
+from dllm.eval.summary import ALL, Area, SummaryRow, areas, summarize
+from dllm.eval.tables import cells, headings, markdown, overview, report_text
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem}
+div{overflow-x:auto}
 table{border-collapse:collapse;font-size:13px;margin:1rem 0}
-td,th{border:1px solid #ccc;padding:.2rem .5rem;text-align:left}
+td,th{border:1px solid #ccc;padding:.2rem .35rem;text-align:left;vertical-align:top}
+td:first-child,th:first-child{position:sticky;left:0;background:#fff}
 img{max-width:100%}"""
-_MARKERS = ("o", "^", "s", "x")
+ACROSS = 9
+"""Most tasks of an overview side by side."""
+_JOINTS, _BREAK = re.compile(r"[_+(=]"), r"\g<0><wbr>"
 _HEAD = f"<!doctype html><meta charset=utf-8><title>ParallelBench</title><style>{_STYLE}</style><h1>ParallelBench</h1>"
 
 
@@ -41,7 +46,7 @@ class Page:
 
     about: Sequence[dict[str, Any]]
     lines: Sequence[Line]
-    rows: Sequence[Row]
+    rows: Sequence[SummaryRow]
     areas: Sequence[Area]
     points: Sequence[Point]
     headlines: Sequence[Headline]
@@ -126,7 +131,7 @@ class Page:
         values, text, page = folder / "summary.json", folder / "report.md", folder / "page.html"
         values.write_text(json.dumps(self.summary(), indent=1) + "\n", encoding="utf-8")
         parts = [self._preface(), *(markdown(*one) for one in self.tables()[len(self._models()) :])]
-        text.write_text("\n\n".join([*parts, report(self.rows, self.areas, "")]), encoding="utf-8")
+        text.write_text("\n\n".join([*parts, report_text(self.rows, self.areas, "")]), encoding="utf-8")
         pictures = self._pictures(folder) if available() else []
         page.write_text(self._html(pictures), encoding="utf-8")
         return [values, text, *pictures, page]
@@ -168,7 +173,9 @@ class Page:
         for path in pictures:
             data = base64.b64encode(path.read_bytes()).decode()
             body.append(f'<img alt="score against positions a step" src="data:image/png;base64,{data}">')
-        body += [_html_table(one) for one in self.tables()]
+        tables, overviews = self.tables(), len(self._models())
+        body += [_html_table(part) for one in tables[:overviews] for part in narrow(one)]
+        body += [_html_table(one) for one in tables[overviews:]]
         for row_task in dict.fromkeys((row.model, row.task) for row in self.rows):
             own = [row for row in self.rows if (row.model, row.task) == row_task]
             title = f"{row_task[0]}: {row_task[1]} (n = {min(row.count for row in own)})"
@@ -215,20 +222,33 @@ def _theory(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str]]]:
     return columns, body
 
 
+def narrow(overview: Titled) -> Iterator[Titled]:
+    """An overview as tables that a page is wide enough for: schedulers down, and no more than `ACROSS` tasks across."""
+    title, (_, *schedulers), body = overview
+    for start in range(0, len(body), ACROSS):
+        tasks, *cells_of = zip(*body[start : start + ACROSS], strict=True)
+        rows = [[name, *own] for name, own in zip(schedulers, cells_of, strict=True)]
+        yield title + (", further tasks" if start else ""), ["scheduler", *tasks], rows
+
+
 def _html_table(table: Titled) -> str:
+    """In a frame of its own, which scrolls where the page is narrower; long names in its head may be broken."""
     title, columns, body = table
 
-    def row(cells_of: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell.strip('`'))}</{tag}>" for cell in cells_of) + "</tr>"
+    def cell(text: str, tag: str) -> str:
+        shown = html.escape(text.strip("`"))
+        shown = shown.replace(" @ ", " @&nbsp;") if tag == "td" else _JOINTS.sub(_BREAK, shown)
+        return f"<{tag}>{shown}</{tag}>"
 
-    rows = "\n".join(row(one, "td") for one in body)
-    return f"<h2>{html.escape(title)}</h2>\n<table>{row(columns, 'th')}\n{rows}</table>"
+    rows = "\n".join(f"<tr>{''.join(cell(text, 'td') for text in one)}</tr>" for one in body)
+    head = "".join(cell(text, "th") for text in columns)
+    return f"<h2>{html.escape(title)}</h2>\n<div><table><tr>{head}</tr>\n{rows}</table></div>"
 
 
 def _draw(axes: Any, task: str, own: Sequence[Point], reference: Curves) -> None:
     for number, curve in enumerate(dict.fromkeys(point.curve for point in own)):
         line = sorted((p.slots_per_step, p.score) for p in own if p.curve == curve and p.task == task)
-        color, marker = f"C{number % 10}", _MARKERS[number // 10 % len(_MARKERS)]  # ten colours are told apart
+        color, marker = f"C{number % 10}", MARKERS[number // 10 % len(MARKERS)]
         if line:
             axes.plot(*zip(*line, strict=True), color=color, marker=marker, markersize=4, linewidth=1, label=curve)
     for name, curve_points in reference.get(task, {}).items():

@@ -11,7 +11,7 @@ from dllm.errors import ConfigError, nearest
 from dllm.eval.compare import Plan
 from dllm.eval.items import Task
 from dllm.eval.parallelbench.presets import PRESETS, Preset
-from dllm.eval.parallelbench.synthetic import Form, known, synthetic
+from dllm.eval.parallelbench.synthetic import Wording, known, synthetic
 from dllm.eval.parallelbench.tasks import check_tasks
 from dllm.eval.parallelbench.trial import ideal_llm
 from dllm.eval.parallelbench.upstream import MissingError, upstream
@@ -42,7 +42,7 @@ class Wanted:
     seed: int = 0
 
     @property
-    def form(self) -> Form:
+    def form(self) -> Wording:
         return "ideal" if self.model == IDEAL else "tiny" if self.model == TINY else "chat"
 
     def the_preset(self) -> Preset:

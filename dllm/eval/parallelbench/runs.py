@@ -9,7 +9,7 @@ from typing import Any
 
 from dllm.errors import ConfigError
 from dllm.eval.parallelbench.tasks import TASKS
-from dllm.eval.records import Line, agree, key_of, merge, read
+from dllm.eval.records import Line, agree, key_of, merge, read_results
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], list[Line]]:
@@ -59,7 +59,7 @@ def _read_folder(folder: Path) -> tuple[list[dict[str, Any]], list[Line]]:
     places: dict[Any, Path] = {}
     every: dict[Any, Line] = {}
     for path in paths:
-        made, found = read(path)
+        made, found = read_results(path)
         for header in made:
             agree(path, headers[0]["settings"] if headers else header["settings"], header["settings"])
             headers.append(header)

@@ -14,7 +14,7 @@ ListScorer = Callable[[Names, Names, str], bool]
 """(given list, list of the reply, name that the question gives or "") -> whether it is right."""
 
 
-def same(label: Names, answer: Names) -> bool:
+def as_labelled(label: Names, answer: Names) -> bool:
     """One right answer: copy, reverse, sort, and what is done at a place that is named."""
     return list(answer) == list(label)
 
@@ -43,7 +43,7 @@ def replaced(given: Names, answer: Names, name: str) -> bool:
     return any([*given[:at], name, *given[at + 1 :]] == list(answer) for at in range(len(given)))
 
 
-ANY: dict[str, ListScorer] = {
+SEVERAL_RIGHT: dict[str, ListScorer] = {
     "shuffle": shuffled,
     "insert_random": inserted,
     "remove_random": removed,

@@ -22,11 +22,11 @@ from dllm.eval.parallelbench.tasks import LISTS, TASKS
 from dllm.eval.tiny.example import listing
 from dllm.eval.tiny.items import tiny_task
 
-Form = Literal["chat", "tiny", "ideal"]
-LENGTHS = (3, 4, 5, 6)
+Wording = Literal["chat", "tiny", "ideal"]
+LIST_LENGTHS = (3, 4, 5, 6)
 """Names of a list, in turn."""
 IDEAL_LENGTH = 10
-TINY = {
+TINY_NAMES = {
     **{name: name for name in ("copy", "reverse", "sort", "shuffle", "replace_random")},
     **{"insert_index": "insert", "remove_index": "remove", "replace_index": "replace"},
     **{"latin_square": "latin", "words_easy": "words"},
@@ -55,15 +55,15 @@ WISHES = {
 _END = "Keep the other names in their order. Answer with the list alone."
 
 
-def known(form: Form) -> tuple[str, ...]:
+def known(form: Wording) -> tuple[str, ...]:
     """Tasks of the suite in this form."""
     if form == "tiny":
-        return tuple(TINY)
+        return tuple(TINY_NAMES)
     made = tuple(name for name, spec in TASKS.items() if spec.group != "text")
     return LISTS if form == "ideal" else made
 
 
-def synthetic(form: Form, name: str, count: int, seed: int) -> Task:
+def synthetic(form: Wording, name: str, count: int, seed: int) -> Task:
     """`count` items of a task; a function of its arguments, the first items of a longer one.
 
     Raises:
@@ -73,7 +73,7 @@ def synthetic(form: Form, name: str, count: int, seed: int) -> Task:
         raise ConfigError(f"task={name!r}: the synthetic suite has none for {form}; it has {', '.join(known(form))}")
     source = f"parallelbench/synthetic/{form}/{seed}"
     if form == "tiny":
-        task = tiny_task(TINY[name], count, seed)
+        task = tiny_task(TINY_NAMES[name], count, seed)
         return Task(name=name, items=task.items, max_new_tokens=task.max_new_tokens, source=source)
     rng = random.Random(f"{source}/{name}")
     make = _makers(form, name)
@@ -82,7 +82,7 @@ def synthetic(form: Form, name: str, count: int, seed: int) -> Task:
     return Task(name=name, items=items, max_new_tokens=canvas, source=source)
 
 
-def _makers(form: Form, name: str) -> Callable[[random.Random, int], Item]:
+def _makers(form: Wording, name: str) -> Callable[[random.Random, int], Item]:
     if form == "ideal":
         return lambda rng, index: _ideal(name, rng)
     if name == "latin_square":
@@ -91,7 +91,7 @@ def _makers(form: Form, name: str) -> Callable[[random.Random, int], Item]:
         return sudoku_item
     if name.startswith("words_"):
         return lambda rng, index: words_item(name.removeprefix("words_"), rng)
-    return lambda rng, index: _chat(name, rng, LENGTHS[index % len(LENGTHS)])
+    return lambda rng, index: _chat(name, rng, LIST_LENGTHS[index % len(LIST_LENGTHS)])
 
 
 def judged(name: str, given: Sequence[str], new: str, label: Sequence[str], read: Any) -> Callable[[str], bool]:
@@ -101,7 +101,8 @@ def judged(name: str, given: Sequence[str], new: str, label: Sequence[str], read
         answer = read(text)
         if answer is None:
             return False
-        return scorers.ANY[name](given, answer, new) if name in scorers.ANY else scorers.same(label, answer)
+        scorer = scorers.SEVERAL_RIGHT.get(name)
+        return scorers.as_labelled(label, answer) if scorer is None else scorer(given, answer, new)
 
     return right
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dllm.errors import ConfigError, nearest
-from dllm.eval.parallelbench.scorers import ANY
+from dllm.eval.parallelbench.scorers import SEVERAL_RIGHT
 
 Group = Literal["waiting_line", "puzzle", "words_to_sentence", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class BenchTask:
     """One task.
 
     Attributes:
@@ -25,17 +25,17 @@ class Spec:
     curve: str
 
 
-def _line(name: str) -> Spec:
-    return Spec(group="waiting_line", canvas=32, curve=f"waitingline-{name}")
+def _line(name: str) -> BenchTask:
+    return BenchTask(group="waiting_line", canvas=32, curve=f"waitingline-{name}")
 
 
-def _other(group: Group, curve: str) -> Spec:
-    return Spec(group=group, canvas=64, curve=curve)
+def _other(group: Group, curve: str) -> BenchTask:
+    return BenchTask(group=group, canvas=64, curve=curve)
 
 
-TASKS: dict[str, Spec] = {
+TASKS: dict[str, BenchTask] = {
     **{name: _line(name) for name in ("copy", "reverse", "sort", "insert_index", "remove_index", "replace_index")},
-    **{name: _line(name) for name in ANY},
+    **{name: _line(name) for name in SEVERAL_RIGHT},
     "latin_square": _other("puzzle", "puzzles-latin_square"),
     "sudoku": _other("puzzle", "puzzles-sudoku"),
     **{f"words_{how}": _other("words_to_sentence", f"textwriting-w2s_{how}") for how in ("easy", "medium", "hard")},

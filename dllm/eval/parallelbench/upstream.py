@@ -36,7 +36,7 @@ FILES = {
 _FETCH = f"get the data set {HUB} from the Hub and give its folder as data, or data='hf'"
 _NAMED = ("insert_random", "replace_random")
 _PART = re.compile(r"_[0-9]{5}_of_[0-9]{5}$")
-Row = Mapping[str, Any]
+UpstreamRow = Mapping[str, Any]
 
 
 class MissingError(ConfigError):
@@ -106,7 +106,7 @@ def _values(path: Path) -> list[Any]:
         try:
             from pyarrow.parquet import read_table
         except ImportError:
-            raise ConfigError(f"{path} needs pyarrow; `pip install dllm[eval]` brings it") from None
+            raise ConfigError(f"{path} needs pyarrow; `pip install dllm-engine[eval]` brings it") from None
         rows: list[Any] = read_table(path).to_pylist()
         return rows
     found = []
@@ -122,7 +122,7 @@ def _values(path: Path) -> list[Any]:
     return found
 
 
-def _row(path: Path, number: int, value: Any) -> Row:
+def _row(path: Path, number: int, value: Any) -> UpstreamRow:
     row = value.get("doc", value) if isinstance(value, dict) else None
     asked = row.get("messages") if isinstance(row, dict) else None
     talk = (
@@ -133,7 +133,7 @@ def _row(path: Path, number: int, value: Any) -> Row:
     return row
 
 
-def _item(path: Path, number: int, name: str, row: Row) -> Item:
+def _item(path: Path, number: int, name: str, row: UpstreamRow) -> Item:
     asked, label = row["messages"], row["label"]
     make = _MAKERS.get(TASKS[name].group if name not in _MAKERS else name)
     assert make is not None
@@ -149,7 +149,7 @@ def until(text: str, stop: str) -> str:
 
 
 def _listed(name: str, asked: Any, label: Any) -> Item:
-    if name in scorers.ANY:
+    if name in scorers.SEVERAL_RIGHT:
         given, new = _strings(label["input"]), str(label["word"]) if name in _NAMED else ""
         item = list_item(name, "chat", asked, given, new, lenient_list(str(label["example"])))
     else:

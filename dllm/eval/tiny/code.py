@@ -100,7 +100,7 @@ def canonical(text: str, fixed: tuple[str, ...] = ()) -> str:
     return "\n\n".join(blocks)
 
 
-def check(example: Example, text: str) -> bool:
+def is_right(example: Example, text: str) -> bool:
     """Equal to the reference up to the names of parameters and locals; Python must parse as well."""
     if example.task.startswith("python"):
         try:
@@ -119,7 +119,7 @@ def document(rng: random.Random) -> str:
     return function(rng, language).source(one_line, "{" if rng.random() < 0.2 else " {")
 
 
-def check_document(text: str) -> bool:
+def is_well_formed(text: str) -> bool:
     """Python: parses. C++: brackets balance, statements end, and every identifier is declared before use."""
     if text.startswith("def "):
         try:

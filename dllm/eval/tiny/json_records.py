@@ -104,7 +104,7 @@ def make(rng: random.Random) -> Example:
     return Example("json", prompt, answer, prompt)
 
 
-def check(example: Example, text: str) -> bool:
+def is_right(example: Example, text: str) -> bool:
     """Exactly the asked keys in the asked order, numbers as numbers: one right text."""
     return text == example.answer
 
@@ -121,7 +121,7 @@ _KINDS: dict[str, type] = {
 }
 
 
-def check_document(text: str) -> bool:
+def is_well_formed(text: str) -> bool:
     """JSON: one record or a list of them, of keys the recipe knows, with strings and numbers where they belong."""
     try:
         got = json.loads(text, object_pairs_hook=list)

@@ -42,7 +42,7 @@ def make(rng: random.Random) -> Example:
     return Example("latin", prompt, square, prompt, facts=(puzzle,))
 
 
-def check(example: Example, text: str) -> bool:
+def is_right(example: Example, text: str) -> bool:
     """A Latin square that keeps the clues."""
     puzzle = example.facts[0]
     kept = len(text) == len(puzzle) and all(clue in ("0", char) for clue, char in zip(puzzle, text, strict=True))

@@ -100,7 +100,7 @@ def _edit(task: str, names: list[str], place: int, new: str) -> list[str]:
     return list(names)
 
 
-def check(example: Example, text: str) -> bool:
+def is_right(example: Example, text: str) -> bool:
     """Exact text, except where many answers are right: there, what makes an answer right."""
     if example.task not in ("shuffle", "replace_random"):
         return text == example.answer
@@ -118,7 +118,7 @@ def document(rng: random.Random, hard: float = 0.0) -> str:
     return json.dumps(name_list(rng, 2, 8, max(MIXED, hard)))
 
 
-def check_document(text: str) -> bool:
+def is_well_formed(text: str) -> bool:
     """A filled list must still be a list, of non-empty names that do not repeat."""
     got = parse(text)
     return got is not None and all(got) and len(set(got)) == len(got)

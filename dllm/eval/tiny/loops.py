@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 from dllm.eval.tiny.example import listing
-from dllm.eval.tiny.operation import INTS, LOCALS, STRING, VECTOR, Operation, Param, integers, names
+from dllm.eval.tiny.operation import CPP_STRING, CPP_VECTOR, INTS, LOCALS, Operation, Param, integers, names
 
 LOOPS = listing("i j")
-LISTS = listing("v xs items values data nums")
-STRINGS = tuple(map(listing, ("s t", "text word", "line rest", "a b")))
+LIST_NAMES = listing("v xs items values data nums")
+STRING_NAMES = tuple(map(listing, ("s t", "text word", "line rest", "a b")))
 
 
 _FILTERS = (("even", "{e} % 2 == 0"), ("odd", "{e} % 2 != 0"))
@@ -29,7 +29,7 @@ def accumulate(rng: random.Random, py: bool) -> Operation:
     """A loop over 1..n or over a list with an accumulator, a filter and a term."""
     over_list = rng.random() < 0.5
     acc, i = rng.choice(LOCALS), rng.choice(LOOPS)
-    source = rng.choice(LISTS if over_list else listing("n m k"))
+    source = rng.choice(LIST_NAMES if over_list else listing("n m k"))
     word, test = _filter(rng, i, over_list)
     kind = rng.choice(["sum", "sum", "count", "product"])
     if kind == "count" and not word:
@@ -50,7 +50,7 @@ def accumulate(rng: random.Random, py: bool) -> Operation:
         loop = f"for (int {i} : {source})" if over_list else f"for (int {i} = 1; {i} <= {source}; {i}++)"
         inner = [f"    if ({test}) {term[kind]};"] if test else [f"    {term[kind]};"]
         body = [f"int {acc} = {start};", loop + " {", *inner, "}", f"return {acc}{end}"]
-    params: tuple[Param, ...] = ((VECTOR, source),) if over_list else integers(source)
+    params: tuple[Param, ...] = ((CPP_VECTOR, source),) if over_list else integers(source)
     return Operation(f"{verb} {adjective}{noun} {where}", params, "int", tuple(body))
 
 
@@ -74,13 +74,13 @@ def recursion(rng: random.Random, py: bool) -> Operation:
 
 
 def string(rng: random.Random, py: bool) -> Operation:
-    s, other = rng.choice(STRINGS)
+    s, other = rng.choice(STRING_NAMES)
     letter, k = rng.choice("abcdefgh"), rng.randint(2, 9)
     if rng.random() < 0.25:
         word, sep = rng.choice([("", ""), ("a space", " "), ("a dash", "-"), ("a comma", ",")])
         text = f'{s} + "{sep}" + {other}' if sep else f"{s} + {other}"
         what = "joins two strings" + (f" with {word}" if word else "")
-        kinds = ((STRING, s), (STRING, other))
+        kinds = ((CPP_STRING, s), (CPP_STRING, other))
         return Operation(what, kinds, "std::string", (f"return {text}" + ("" if py else ";"),), "join")
     python = [
         ("returns the length of a string", f"len({s})", "length"),
@@ -107,13 +107,13 @@ def string(rng: random.Random, py: bool) -> Operation:
     ]
     if py:
         what, text, title = rng.choice(python)
-        return Operation(what, ((STRING, s),), "", (f"return {text}",), title)
+        return Operation(what, ((CPP_STRING, s),), "", (f"return {text}",), title)
     what, text, title, kind = rng.choice(cpp)
-    return Operation(what, ((STRING, s),), kind, (f"return {text};",), title)
+    return Operation(what, ((CPP_STRING, s),), kind, (f"return {text};",), title)
 
 
 def sequence(rng: random.Random, py: bool) -> Operation:
-    v = rng.choice(LISTS)
+    v = rng.choice(LIST_NAMES)
     noun = "list" if py else "vector"
     what, py_text, cpp_text, kind, title = rng.choice(
         [
@@ -124,7 +124,7 @@ def sequence(rng: random.Random, py: bool) -> Operation:
         ]
     )
     text = py_text if py else cpp_text + ";"
-    return Operation(what.format(noun), ((VECTOR, v),), kind, (f"return {text}",), title)
+    return Operation(what.format(noun), ((CPP_VECTOR, v),), kind, (f"return {text}",), title)
 
 
 def statements(rng: random.Random, language: str) -> str:

@@ -12,8 +12,8 @@ INTS = listing("a b x y n m p q u w k")
 _TOGETHER = tuple(map(listing, ("a b c", "x y z", "n m k", "p q r", "u v w", "first second third", "i j k")))
 """Names that go together, as people choose them: the first is free, the others follow from it."""
 LOCALS = listing("total result acc res out s t")
-VECTOR = "const std::vector<int>&"
-STRING = "const std::string&"
+CPP_VECTOR = "const std::vector<int>&"
+CPP_STRING = "const std::string&"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The registry of tasks: ``sample(name, rng)`` makes an item, ``check(example, text)`` judges an answer.
+"""The registry of tasks: ``sample(name, rng)`` makes an item, ``is_right(example, text)`` judges an answer.
 
 Tasks named ``fill_*`` are documents with holes, everything else is a prompt with an answer. ``fill_answer`` and
 ``fill_json`` cut the answer of another task, so their holes are determined and must match; the other documents are
@@ -11,8 +11,7 @@ import random
 import re
 from collections.abc import Callable
 
-from dllm.eval.tiny import code, latin, lists, words
-from dllm.eval.tiny import json_records as records
+from dllm.eval.tiny import code, json_records, latin, lists, words
 from dllm.eval.tiny.example import Example, held_out
 
 WEIGHTS: dict[str, float] = {
@@ -56,7 +55,7 @@ def sample_any(rng: random.Random, hard: float = 0.0) -> Example:
     return sample(rng.choices(TASKS, weights=list(WEIGHTS.values()))[0], rng, hard=hard)
 
 
-def check(example: Example, text: str) -> bool:
+def is_right(example: Example, text: str) -> bool:
     """Whether ``text`` (the answer; for a document the whole text) is right."""
     task = example.task
     if task in ("fill_answer", "fill_json"):
@@ -64,32 +63,32 @@ def check(example: Example, text: str) -> bool:
     if task.startswith("fill_"):
         return _DOCUMENTS[task][1](text)
     if task in lists.FORMS:
-        return lists.check(example, text)
+        return lists.is_right(example, text)
     if task == "latin":
-        return latin.check(example, text)
+        return latin.is_right(example, text)
     if task == "words":
-        return words.check(example, text)
+        return words.is_right(example, text)
     if task == "json":
-        return records.check(example, text)
-    return code.check(example, text)
+        return json_records.is_right(example, text)
+    return code.is_right(example, text)
 
 
 _DOCUMENTS: dict[str, tuple[Callable[[random.Random, float], str], Callable[[str], bool]]] = {
-    "fill_record": (lambda rng, _: records.document(rng), records.check_document),
-    "fill_names": (lists.document, lists.check_document),
-    "fill_code": (lambda rng, _: code.document(rng), code.check_document),
+    "fill_record": (lambda rng, _: json_records.document(rng), json_records.is_well_formed),
+    "fill_names": (lists.document, lists.is_well_formed),
+    "fill_code": (lambda rng, _: code.document(rng), code.is_well_formed),
 }
 
 
 def _make(task: str, rng: random.Random, hard: float) -> Example:
     if task in ("fill_answer", "fill_json"):
-        base = records.make(rng) if task == "fill_json" else lists.make(rng.choice(_LINKED), rng, hard)
-        parts = cut(base.answer, rng)
+        base = json_records.make(rng) if task == "fill_json" else lists.make(rng.choice(_LINKED), rng, hard)
+        parts = cut_holes(base.answer, rng)
         parts = (f"{base.prompt}\n{parts[0]}", *parts[1:])
         return Example(task, "", f"{base.prompt}\n{base.answer}", base.key, parts)
     if task.startswith("fill_"):
         text = _DOCUMENTS[task][0](rng, hard)
-        return Example(task, "", text, text, cut(text, rng))
+        return Example(task, "", text, text, cut_holes(text, rng))
     if task in lists.FORMS:
         return lists.make(task, rng, hard)
     if task == "latin":
@@ -97,7 +96,7 @@ def _make(task: str, rng: random.Random, hard: float) -> Example:
     if task == "words":
         return words.make(rng)
     if task == "json":
-        return records.make(rng)
+        return json_records.make(rng)
     return code.make(task, rng)
 
 
@@ -106,7 +105,7 @@ _WORD = re.compile(r"[A-Za-z_]+|\d+|\s+|[^\w\s]")
 _LINE = re.compile(r"(?<=\n)[^\n]+|(?<=\{ ).+(?= \})|(?<=\{\n)[^}]+(?=\n\})|[^;\n{}]+;")
 
 
-def cut(text: str, rng: random.Random) -> tuple[str, ...]:
+def cut_holes(text: str, rng: random.Random) -> tuple[str, ...]:
     """Split ``text`` into fixed text, hole, ..., fixed text.
 
     One to three holes: mostly whole values, words or lines, some anywhere, some very wide.

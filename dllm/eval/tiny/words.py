@@ -60,7 +60,7 @@ _SENTENCES = tuple(
 )
 
 
-def check(example: Example, text: str) -> bool:
+def is_right(example: Example, text: str) -> bool:
     """In the grammar, and every given noun exactly once."""
     if not text.startswith("The "):
         return False

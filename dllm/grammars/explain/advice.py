@@ -1,19 +1,14 @@
-"""A grammar put on a row's canvas, and what to say where it does not fit."""
+"""What to say where no text of a grammar fits a canvas: how much room one needs, or where fixed text is at fault."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from dllm.engine.row import Row
-from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas, Gap
-from dllm.grammars.explain.misfit import FREE, calm, misfit, possible
+from dllm.grammars.explain.misfit import FREE_TEXT, calm, misfit, possible
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.solve import UndecidedError, solve
-from dllm.grammars.tables.compiled import Compiled
-from dllm.grammars.tables.vocabulary import Vocabulary
+from dllm.grammars.tables.compiled import CompiledGrammar
 
 LONGEST = 4096
 """Tokens up to which is looked for how much room a text of the grammar needs."""
@@ -23,40 +18,8 @@ FEW = 4
 """Holes up to which each is also widened alone."""
 
 
-def attach(
-    grammar: Grammar, row: Row, vocabulary: Vocabulary, *, ends: bool, eos: Iterable[int], advise: bool = True
-) -> None:
-    """Hold what is behind the row's prompt to the grammar.
-
-    Args:
-        ends: whether one of `eos` may end the text before the row is full.
-        advise: whether an error says what would have to change.
-
-    Raises:
-        GrammarError: no text of the grammar fits. With `advise` it says how many tokens one needs where that is the
-            reason; and where the fixed text is, at which line and column, with lines below that show the place.
-    """
-    began = time.perf_counter()
-    compiled = grammar.compile(vocabulary)
-    start = row.prompt_length
-    ids = [
-        MASK if masked else token
-        for token, masked in zip(row.canvas[start:].tolist(), row.masked[start:].tolist(), strict=True)
-    ]
-    special = next((token for token in ids if token != MASK and vocabulary.node[token] < 0), None)
-    if special is not None:
-        raise GrammarError(f"the document holds the special token {special}, which is no text; a grammar needs text")
-    canvas = Canvas(tuple(ids), ends)
-    try:
-        row.constraint = GrammarConstraint.start(compiled, canvas, start, eos if ends else ())
-    except GrammarError as error:
-        advice = f"; {_advice(grammar, compiled, canvas)}" if advise else ""
-        raise GrammarError(f"{grammar.name}: {error}{advice}") from None
-    row.constraint_seconds += time.perf_counter() - began
-
-
-def _advice(grammar: Grammar, compiled: Compiled, canvas: Canvas) -> str:
-    """What would have to change."""
+def advice(grammar: Grammar, compiled: CompiledGrammar, canvas: Canvas) -> str:
+    """What would have to change for a text of the grammar to fit a canvas that none fits, as the end of a sentence."""
     try:
         if all(token == MASK for token in canvas.ids):
             return _room(compiled, len(canvas.ids))
@@ -67,18 +30,18 @@ def _advice(grammar: Grammar, compiled: Compiled, canvas: Canvas) -> str:
         return "how much room it needs was not found out"
     place = _place(grammar, compiled, canvas, inside)
     if inside:
-        return f"{_widths(compiled, canvas)}, but only if a hole opens {FREE}; else {place}"
+        return f"{_widths(compiled, canvas)}, but only if a hole opens {FREE_TEXT}; else {place}"
     return f"its fixed text is not part of any text of the grammar: {place}"
 
 
-def _place(grammar: Grammar, compiled: Compiled, canvas: Canvas, inside: bool) -> str:
+def _place(grammar: Grammar, compiled: CompiledGrammar, canvas: Canvas, inside: bool) -> str:
     try:
         return misfit(grammar, compiled, canvas.ids, inside=inside)
     except UndecidedError:
         return "it does not fit, where was not found out"
 
 
-def _room(compiled: Compiled, length: int) -> str:
+def _room(compiled: CompiledGrammar, length: int) -> str:
     """The fewest tokens that a text needs, found by doubling and halving."""
 
     def fits(count: int) -> bool:  # it may end before, so if so many tokens are enough, more are
@@ -98,7 +61,7 @@ def _room(compiled: Compiled, length: int) -> str:
     return f"the shortest has {high} tokens and none has {length}, which must all be filled: ask for another number"
 
 
-def _widths(compiled: Compiled, canvas: Canvas) -> str:
+def _widths(compiled: CompiledGrammar, canvas: Canvas) -> str:
     """The least change of the holes' widths with which a text fits: of all of them alike, or of one of a few."""
     sets = [canvas.gaps, *([gap] for gap in canvas.gaps if 1 < len(canvas.gaps) <= FEW)]
     for change in (*WIDER, *range(-1, -max(WIDER), -1)):
@@ -111,7 +74,7 @@ def _widths(compiled: Compiled, canvas: Canvas) -> str:
     return "its fixed text is part of some, but not with holes of about these widths: make them wider or narrower"
 
 
-def _fits(compiled: Compiled, canvas: Canvas) -> bool:
+def _fits(compiled: CompiledGrammar, canvas: Canvas) -> bool:
     try:
         return solve(compiled, canvas) is not None
     except UndecidedError:

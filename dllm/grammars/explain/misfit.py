@@ -26,18 +26,18 @@ from dllm.grammars.grammar import Grammar
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import FEW, View, build
 from dllm.grammars.search.solve import MEMORY, UndecidedError
-from dllm.grammars.tables.compiled import Compiled
+from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.flat import Bools, starts
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.steps import DEAD
 
 Fault = tuple[int, int]
 """A token of the canvas, and a byte in it; behind the last token where the text breaks off."""
-FREE = "a string, a comment or the like"
+FREE_TEXT = "a string, a comment or the like"
 _HOLE = "<mask:"
 
 
-def possible(compiled: Compiled, ids: Sequence[int], *, calm: Reach | None = None) -> bool:
+def possible(compiled: CompiledGrammar, ids: Sequence[int], *, calm: Reach | None = None) -> bool:
     """Whether the fixed text is part of some text of the grammar, with gaps of any length.
 
     Args:
@@ -51,13 +51,13 @@ def possible(compiled: Compiled, ids: Sequence[int], *, calm: Reach | None = Non
     reach, view = (compiled.reach, View.ANY) if calm is None else (calm, View.CALM)
     layout = build(Canvas(wide), compiled.table, reach, (), view=view)
     assert layout is not None, "without a limit there is a lattice"
-    chart = Chart.bounded(compiled.tables, layout.lattice, MEMORY)
+    chart = Chart.bounded(compiled.productions, layout.lattice, MEMORY)
     if chart is None:
         raise UndecidedError
     return chart.possible
 
 
-def misfit(grammar: Grammar, compiled: Compiled, ids: Sequence[int], *, inside: bool = False) -> str:
+def misfit(grammar: Grammar, compiled: CompiledGrammar, ids: Sequence[int], *, inside: bool = False) -> str:
     """Line and column of the first character that cannot stand where it does, why, the line, and a caret.
 
     Lines and columns are those of the document as a template, with holes written `<mask:N>`.
@@ -75,12 +75,12 @@ def misfit(grammar: Grammar, compiled: Compiled, ids: Sequence[int], *, inside: 
     width, reason = _reason(grammar, compiled, ids, likely) or (1, _said(text, place))
     if surely != likely:
         _, other = _written(compiled, ids, surely)
-        opened = f"if a hole opens {FREE} before it, {placed(text, other)}: {_said(text, other)}"
+        opened = f"if a hole opens {FREE_TEXT} before it, {placed(text, other)}: {_said(text, other)}"
         reason = f"{reason}; or, {opened}"
     return pointed(text, place, width, reason)
 
 
-def calm(compiled: Compiled) -> Reach:
+def calm(compiled: CompiledGrammar) -> Reach:
     """What a gap can hold if it begins no free text that goes on behind it, not even half of its mark or of an escape.
 
     `Reach` says that of the start and of the midst of lexemes. White space that a longer lexeme may begin with is both:
@@ -96,7 +96,7 @@ def calm(compiled: Compiled) -> Reach:
     return replace(reach, free=free, calm=reach.calm[kept], calm_at=calm_at)
 
 
-def _within(compiled: Compiled) -> Bools:
+def _within(compiled: CompiledGrammar) -> Bools:
     """`[S]` bool: the states of free text, and those but the start that lead there, nowhere else, and silently."""
     steps, emits, reach = compiled.scanner.next, compiled.scanner.emits, compiled.reach
     found, before = reach.free.copy(), -1
@@ -107,7 +107,7 @@ def _within(compiled: Compiled) -> Bools:
     return found
 
 
-def _fault(compiled: Compiled, ids: Sequence[int], *, calm: Reach | None = None, low: int = 0) -> Fault:
+def _fault(compiled: CompiledGrammar, ids: Sequence[int], *, calm: Reach | None = None, low: int = 0) -> Fault:
     """The first byte with which no text of the grammar begins so; none before token `low`."""
 
     def refused(more: Sequence[int]) -> bool:
@@ -122,7 +122,7 @@ def _fault(compiled: Compiled, ids: Sequence[int], *, calm: Reach | None = None,
     return at, bisect_left(range(1, len(spelled)), True, key=lambda count: refused((*ids[:at], *spelled[:count])))
 
 
-def _bytewise(compiled: Compiled, token: int) -> Sequence[int]:
+def _bytewise(compiled: CompiledGrammar, token: int) -> Sequence[int]:
     """Tokens of one byte each that spell a token; itself where there are none."""
     single = {token[0]: index for index, token in enumerate(compiled.vocabulary.tokens) if token and len(token) == 1}
     spelled = [single.get(byte, MASK) for byte in _spelled(compiled, [token])]
@@ -133,7 +133,7 @@ def _said(text: str, place: int) -> str:
     return f"unexpected {text[place]!r}" if place < len(text) else "the text breaks off here"
 
 
-def _reason(grammar: Grammar, compiled: Compiled, ids: Sequence[int], fault: Fault) -> tuple[int, str] | None:
+def _reason(grammar: Grammar, compiled: CompiledGrammar, ids: Sequence[int], fault: Fault) -> tuple[int, str] | None:
     """Characters at fault and what `Grammar.explain` says of them; None where a gap before them leaves that open.
 
     Nor is there an answer if the fault is within a lexeme, or how it ends: what could stand there is no list of names.
@@ -149,7 +149,7 @@ def _reason(grammar: Grammar, compiled: Compiled, ids: Sequence[int], fault: Fau
     return len(data[failure.start : failure.end].decode(errors="replace")), failure.told(data)
 
 
-def _written(compiled: Compiled, ids: Sequence[int], fault: Fault) -> tuple[str, int]:
+def _written(compiled: CompiledGrammar, ids: Sequence[int], fault: Fault) -> tuple[str, int]:
     """The document as a template, and where in it the byte at fault is, or the character that it is part of.
 
     Bytes are decoded a run at a time, since a character may lie across tokens.
@@ -177,5 +177,5 @@ def _characters(data: bytes, before: int) -> int:
     return count + sum(mark.start() < count for mark in marks)
 
 
-def _spelled(compiled: Compiled, ids: Sequence[int]) -> bytes:
+def _spelled(compiled: CompiledGrammar, ids: Sequence[int]) -> bytes:
     return b"".join(compiled.vocabulary.tokens[token] or b"" for token in ids)

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dllm.models.families.family import BlockCausal, Family, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import BlockCausal, Family
 from dllm.models.families.qwen import CHATML, NO_THINKING, SYSTEM, dimensions, tensor_name
 from dllm.models.families.sdar import qwen3
 from dllm.models.network.spec import BackboneSpec
 
 
-def _qwen2(settings: Settings) -> BackboneSpec:
-    return BackboneSpec(**dimensions(settings), qkv_bias=True, gaps_keep_distance=True)
+def _qwen2(config: ConfigReader) -> BackboneSpec:
+    return BackboneSpec(**dimensions(config), qkv_bias=True, gaps_keep_distance=True)
 
 
-def _qwen3(settings: Settings) -> BackboneSpec:
-    return replace(qwen3(settings), gaps_keep_distance=True)
+def _qwen3(config: ConfigReader) -> BackboneSpec:
+    return replace(qwen3(config), gaps_keep_distance=True)
 
 
-def _llama(settings: Settings) -> BackboneSpec:
-    settings.only_if_present("attention_bias", False)
-    settings.only_if_present("mlp_bias", False)
-    return BackboneSpec(**dimensions(settings), gaps_keep_distance=True)
+def _llama(config: ConfigReader) -> BackboneSpec:
+    config.only_if_present("attention_bias", False)
+    config.only_if_present("mlp_bias", False)
+    return BackboneSpec(**dimensions(config), gaps_keep_distance=True)
 
 
 A2D_QWEN3 = Family(

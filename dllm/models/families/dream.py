@@ -6,16 +6,17 @@ the row of p - 1 and the first position from its own. Rotary tables are cast to 
 
 from __future__ import annotations
 
-from dllm.models.families.family import Family, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import Family
 from dllm.models.families.qwen import CHATML, SYSTEM, dimensions, plain_heads, tensor_name
 from dllm.models.network.spec import BackboneSpec
 
 
-def _spec(settings: Settings) -> BackboneSpec:
-    settings.only("rope_scaling", None)
-    settings.only("use_sliding_window", False)
-    plain_heads(settings)
-    return BackboneSpec(**dimensions(settings), qkv_bias=True, lookback=1)
+def _spec(config: ConfigReader) -> BackboneSpec:
+    config.only("rope_scaling", None)
+    config.only("use_sliding_window", False)
+    plain_heads(config)
+    return BackboneSpec(**dimensions(config), qkv_bias=True, lookback=1)
 
 
 DREAM = Family(

@@ -6,13 +6,14 @@ see the block: the published sampler takes it alone, and then denoises eight pos
 
 from __future__ import annotations
 
-from dllm.models.families.family import BlockCausal, Family, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import BlockCausal, Family
 from dllm.models.families.qwen import CHATML, SYSTEM, dimensions, tensor_name
 from dllm.models.network.spec import BackboneSpec
 
 
-def _spec(settings: Settings) -> BackboneSpec:
-    return BackboneSpec(**dimensions(settings), qkv_bias=True, lookback=1)
+def _spec(config: ConfigReader) -> BackboneSpec:
+    return BackboneSpec(**dimensions(config), qkv_bias=True, lookback=1)
 
 
 FAST_DLLM_V2 = Family(

@@ -6,17 +6,18 @@ checkpoint that stores it as well must store the embedding.
 
 from __future__ import annotations
 
-from dllm.models.families.family import Family, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import Family
 from dllm.models.families.qwen import dimensions, plain_heads, tensor_name
 from dllm.models.network.spec import BackboneSpec
 
 
-def _spec(settings: Settings) -> BackboneSpec:
-    settings.only_if_present("attention_bias", False)
-    settings.only_if_present("mlp_bias", False)
-    settings.only_if_present("layer_norm_eps", None)  # a number turns the norms into LayerNorm
-    plain_heads(settings)
-    return BackboneSpec(**dimensions(settings))
+def _spec(config: ConfigReader) -> BackboneSpec:
+    config.only_if_present("attention_bias", False)
+    config.only_if_present("mlp_bias", False)
+    config.only_if_present("layer_norm_eps", None)  # a number turns the norms into LayerNorm
+    plain_heads(config)
+    return BackboneSpec(**dimensions(config))
 
 
 ILLADA = Family(

@@ -5,7 +5,8 @@ Full bidirectional attention, row i of the logits predicts position i, rotary po
 
 from __future__ import annotations
 
-from dllm.models.families.family import Family, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import Family
 from dllm.models.network.spec import BackboneSpec
 
 _TOP = {"embed": "wte", "norm": "ln_f", "head": "ff_out"}
@@ -33,71 +34,71 @@ _CHAT = (
 )
 
 
-def _spec(settings: Settings) -> BackboneSpec:
-    settings.only("block_type", "llama")
-    settings.only("activation_type", "silu")
-    settings.only("layer_norm_type", "rms")
-    settings.only("rope", True)
-    settings.only("alibi", False)
+def _spec(config: ConfigReader) -> BackboneSpec:
+    config.only("block_type", "llama")
+    config.only("activation_type", "silu")
+    config.only("layer_norm_type", "rms")
+    config.only("rope", True)
+    config.only("alibi", False)
     for key in ("layer_norm_with_affine", "attention_layer_norm_with_affine"):
-        settings.only_if_present(key, True)
-    settings.only_if_present("clip_qkv", None)
-    biases = settings.flag("include_bias")
+        config.only_if_present(key, True)
+    config.only_if_present("clip_qkv", None)
+    biases = config.flag("include_bias")
     # Null means "as include_bias", which would give the norms biases.
-    settings.only("bias_for_layer_norm", *((False,) if biases else (False, None)))
-    hidden, head_dim = settings.integer("d_model"), settings.head_dim("d_model", "n_heads")
+    config.only("bias_for_layer_norm", *((False,) if biases else (False, None)))
+    hidden, head_dim = config.integer("d_model"), config.head_dim("d_model", "n_heads")
     return BackboneSpec(
-        columns=_columns(settings),
+        columns=_columns(config),
         hidden_size=hidden,
-        intermediate_size=_mlp_width(settings, hidden),
-        layers=settings.integer("n_layers"),
-        heads=settings.integer("n_heads"),
-        kv_heads=_kv_heads(settings),
+        intermediate_size=_mlp_width(config, hidden),
+        layers=config.integer("n_layers"),
+        heads=config.integer("n_heads"),
+        kv_heads=_kv_heads(config),
         head_dim=head_dim,
-        norm_eps=settings.positive("rms_norm_eps"),
-        rope_theta=settings.theta(),
-        rope_full_precision=settings.flag("rope_full_precision"),
-        qkv_bias=settings.flag("include_qkv_bias"),
+        norm_eps=config.positive("rms_norm_eps"),
+        rope_theta=config.theta(),
+        rope_full_precision=config.flag("rope_full_precision"),
+        qkv_bias=config.flag("include_qkv_bias"),
         linear_bias=biases,
-        projection_norm=settings.flag("attention_layer_norm"),
-        tied_head=settings.flag("weight_tying"),
-        embedding_scale=hidden**0.5 if settings.flag("input_emb_norm") else 1.0,
-        logits_scale=hidden**-0.5 if settings.flag("scale_logits") else 1.0,
+        projection_norm=config.flag("attention_layer_norm"),
+        tied_head=config.flag("weight_tying"),
+        embedding_scale=hidden**0.5 if config.flag("input_emb_norm") else 1.0,
+        logits_scale=hidden**-0.5 if config.flag("scale_logits") else 1.0,
         gaps_keep_distance=True,
     )
 
 
-def _kv_heads(settings: Settings) -> int:
+def _kv_heads(config: ConfigReader) -> int:
     """`n_kv_heads`; null means one head for multi-query attention and as many as query heads otherwise."""
-    if settings.get("n_kv_heads") is None:
-        return 1 if settings.get("multi_query_attention") else settings.integer("n_heads")
-    kv_heads = settings.kv_heads("n_kv_heads", "n_heads")
+    if config.get("n_kv_heads") is None:
+        return 1 if config.get("multi_query_attention") else config.integer("n_heads")
+    kv_heads = config.kv_heads("n_kv_heads", "n_heads")
     if kv_heads != 1:
-        settings.only("multi_query_attention", None, False)
+        config.only("multi_query_attention", None, False)
     return kv_heads
 
 
-def _mlp_width(settings: Settings, hidden: int) -> int:
+def _mlp_width(config: ConfigReader, hidden: int) -> int:
     """`mlp_hidden_size`, or `mlp_ratio` times the width where that is null."""
-    if settings.get("mlp_hidden_size") is None:
-        return settings.integer("mlp_ratio") * hidden
-    return settings.integer("mlp_hidden_size")
+    if config.get("mlp_hidden_size") is None:
+        return config.integer("mlp_ratio") * hidden
+    return config.integer("mlp_hidden_size")
 
 
-def _columns(settings: Settings) -> int:
+def _columns(config: ConfigReader) -> int:
     """Rows of the embedding: padded beyond the vocabulary where `embedding_size` says so."""
-    vocabulary = settings.integer("vocab_size")
-    if settings.get("embedding_size") is None:
+    vocabulary = config.integer("vocab_size")
+    if config.get("embedding_size") is None:
         return vocabulary
-    return settings.integer("embedding_size", least=vocabulary)
+    return config.integer("embedding_size", least=vocabulary)
 
 
-def _tensor_name(parameter: str, settings: Settings) -> str:
+def _tensor_name(parameter: str, config: ConfigReader) -> str:
     stem, leaf = parameter.rsplit(".", 1)
     if stem in _TOP:
         return f"model.transformer.{_TOP[stem]}.{leaf}"
     _, layer, part = stem.split(".", 2)
-    group_size = settings.integer("block_group_size")
+    group_size = config.integer("block_group_size")
     group, member = divmod(int(layer), group_size)
     block = f"blocks.{layer}" if group_size == 1 else f"block_groups.{group}.{member}"
     return f"model.transformer.{block}.{_BLOCK[part]}.{leaf}"

@@ -6,7 +6,8 @@ configs name neither the mask's id nor the length of a block.
 
 from __future__ import annotations
 
-from dllm.models.families.family import BlockCausal, Family, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import BlockCausal, Family
 from dllm.models.families.llada_moe import ROLES
 from dllm.models.families.qwen import dimensions, expert_name
 from dllm.models.network.spec import BackboneSpec, MoESpec
@@ -26,51 +27,51 @@ _BLOCK = {
 }
 
 
-def _spec(settings: Settings) -> BackboneSpec:
-    settings.only("rope_scaling", None)
-    settings.only("norm_head", False)
-    settings.only("score_function", "sigmoid")
-    settings.only_if_present("router_dtype", "fp32")
-    settings.only_if_present("use_rmsnorm", True)
-    rotary_dim = settings.rotary_dim(settings.even("head_dim"))
-    settings.only_if_present("rotary_dim", rotary_dim)
-    dense = settings.integer("first_k_dense_replace", least=0)
+def _spec(config: ConfigReader) -> BackboneSpec:
+    config.only("rope_scaling", None)
+    config.only("norm_head", False)
+    config.only("score_function", "sigmoid")
+    config.only_if_present("router_dtype", "fp32")
+    config.only_if_present("use_rmsnorm", True)
+    rotary_dim = config.rotary_dim(config.even("head_dim"))
+    config.only_if_present("rotary_dim", rotary_dim)
+    dense = config.integer("first_k_dense_replace", least=0)
     return BackboneSpec(
-        **dimensions(settings),
+        **dimensions(config),
         rotary_dim=rotary_dim,
-        qkv_bias=settings.flag("use_qkv_bias"),
-        out_bias=settings.flag("use_bias"),
-        head_norm=settings.flag("use_qk_norm"),
-        moe=_mixture(settings),
+        qkv_bias=config.flag("use_qkv_bias"),
+        out_bias=config.flag("use_bias"),
+        head_norm=config.flag("use_qk_norm"),
+        moe=_mixture(config),
         dense_layers=frozenset(range(dense)),
     )
 
 
-def _mixture(settings: Settings) -> MoESpec:
-    width = settings.integer("moe_intermediate_size")
-    groups = settings.optional_integer("n_group", 1)
-    experts = settings.integer("num_experts")
-    settings.check("n_group", experts % groups == 0 and experts // groups > 1, f"a divisor of num_experts {experts}")
-    kept = 1 if groups == 1 else settings.at_most("topk_group", "n_group")
-    per_token = settings.integer("num_experts_per_tok")
+def _mixture(config: ConfigReader) -> MoESpec:
+    width = config.integer("moe_intermediate_size")
+    groups = config.optional_integer("n_group", 1)
+    experts = config.integer("num_experts")
+    config.require("n_group", experts % groups == 0 and experts // groups > 1, f"a divisor of num_experts {experts}")
+    kept = 1 if groups == 1 else config.at_most("topk_group", "n_group")
+    per_token = config.integer("num_experts_per_tok")
     allowed = kept * experts // groups
-    settings.check("num_experts_per_tok", per_token <= allowed, f"at most {allowed}, the experts of {kept} groups")
+    config.require("num_experts_per_tok", per_token <= allowed, f"at most {allowed}, the experts of {kept} groups")
     return MoESpec(
         experts=experts,
         per_token=per_token,
         width=width,
-        shared_width=width * settings.optional_integer("num_shared_experts", 0, least=0),
+        shared_width=width * config.optional_integer("num_shared_experts", 0, least=0),
         score="sigmoid",
-        bias=settings.flag("moe_router_enable_expert_bias"),
+        bias=config.flag("moe_router_enable_expert_bias"),
         groups=groups,
         kept_groups=kept,
-        normalised=settings.flag("norm_topk_prob"),
-        scale=settings.positive("routed_scaling_factor"),
+        normalised=config.flag("norm_topk_prob"),
+        scale=config.positive("routed_scaling_factor"),
         full_precision=True,
     )
 
 
-def _tensor_name(parameter: str, settings: Settings) -> str:
+def _tensor_name(parameter: str, config: ConfigReader) -> str:
     stem, leaf = parameter.rsplit(".", 1)
     if stem in _TOP:
         return f"{_TOP[stem]}.{leaf}"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dllm.models.families.family import Family, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import Family
 from dllm.models.families.qwen import dimensions, plain_heads, tensor_name
 from dllm.models.network.spec import BackboneSpec, MoESpec
 
@@ -23,28 +24,28 @@ ROLES = (
 )
 
 
-def _spec(settings: Settings) -> BackboneSpec:
-    settings.only("rope_scaling", None)
-    settings.only("moe_router_score_function", "softmax")
+def _spec(config: ConfigReader) -> BackboneSpec:
+    config.only("rope_scaling", None)
+    config.only("moe_router_score_function", "softmax")
     for key in ("router_num_group", "router_topk_group"):
-        settings.only_if_present(key, None, 1)
-    settings.only_if_present("routed_scaling_factor", None, 1)
-    biases, dense = settings.flag("attention_bias"), _dense_layers(settings)
+        config.only_if_present(key, None, 1)
+    config.only_if_present("routed_scaling_factor", None, 1)
+    biases, dense = config.flag("attention_bias"), _dense_layers(config)
     return BackboneSpec(
-        **dimensions(settings, settings.integer("dense_intermediate_size") if dense else 1),
-        rotary_dim=settings.rotary_dim(plain_heads(settings)),
+        **dimensions(config, config.integer("dense_intermediate_size") if dense else 1),
+        rotary_dim=config.rotary_dim(plain_heads(config)),
         qkv_bias=biases,
         out_bias=biases,
-        head_norm=settings.flag("qk_layernorm"),
-        clip=None if settings.get("clip_qkv") is None else settings.positive("clip_qkv"),
+        head_norm=config.flag("qk_layernorm"),
+        clip=None if config.get("clip_qkv") is None else config.positive("clip_qkv"),
         gaps_keep_distance=True,
         moe=MoESpec(
-            experts=settings.integer("num_experts"),
-            per_token=settings.at_most("num_experts_per_tok", "num_experts"),
-            width=settings.integer("expert_intermediate_size"),
-            shared_width=settings.optional_integer("shared_expert_intermediate_size", 0),
+            experts=config.integer("num_experts"),
+            per_token=config.at_most("num_experts_per_tok", "num_experts"),
+            width=config.integer("expert_intermediate_size"),
+            shared_width=config.optional_integer("shared_expert_intermediate_size", 0),
             score="softmax",
-            bias=settings.flag("moe_router_enable_expert_bias"),
+            bias=config.flag("moe_router_enable_expert_bias"),
             bias_counts=True,
             normalised=False,  # as published, whatever norm_topk_prob says
         ),
@@ -52,12 +53,12 @@ def _spec(settings: Settings) -> BackboneSpec:
     )
 
 
-def _dense_layers(settings: Settings) -> frozenset[int]:
+def _dense_layers(config: ConfigReader) -> frozenset[int]:
     """Those whose entry of `moe_layer_freq` is 0; a number stands for one entry a layer."""
-    layers = settings.integer("num_hidden_layers")
-    pattern: Any = settings.get("moe_layer_freq")
+    layers = config.integer("num_hidden_layers")
+    pattern: Any = config.get("moe_layer_freq")
     pattern = [pattern] * layers if isinstance(pattern, int) else pattern
-    settings.check(
+    config.require(
         "moe_layer_freq",
         isinstance(pattern, list)
         and len(pattern) == layers
@@ -67,8 +68,8 @@ def _dense_layers(settings: Settings) -> frozenset[int]:
     return frozenset(layer for layer, experts in enumerate(pattern) if not experts)
 
 
-def _tensor_name(parameter: str, settings: Settings) -> str:
-    return tensor_name(parameter, settings).replace(".mlp.shared.", ".shared_expert.")
+def _tensor_name(parameter: str, config: ConfigReader) -> str:
+    return tensor_name(parameter, config).replace(".mlp.shared.", ".shared_expert.")
 
 
 LLADA_MOE = Family(

@@ -10,26 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dllm.models.families.family import BorrowedFamily, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import BorrowedFamily
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
-def _values(settings: Settings) -> Mapping[str, Any]:
+def _values(config: ConfigReader) -> Mapping[str, Any]:
     """config.json, with what transformers 4 and 5 write differently in both ways.
 
     Either reads its own spelling only, and takes a default of its class for what it does not find.
     """
     for key in ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "local_attention"):
-        settings.integer(key)
-    settings.positive("norm_eps")
+        config.integer(key)
+    config.positive("norm_eps")
     for key in ("hidden_activation", "classifier_activation"):
-        settings.get(key)
-    settings.only_if_present("rope_scaling", None)
-    every, (full, sliding) = _every(settings), _thetas(settings)
+        config.get(key)
+    config.only_if_present("rope_scaling", None)
+    every, (full, sliding) = _every(config), _thetas(config)
     return {
-        **settings.values,
-        "layer_types": _kinds(settings.integer("num_hidden_layers"), every),
+        **config.values,
+        "layer_types": _kinds(config.integer("num_hidden_layers"), every),
         "global_attn_every_n_layers": every,
         "rope_parameters": {
             _FULL: {"rope_type": "default", "rope_theta": full},
@@ -46,25 +47,25 @@ def _kinds(layers: int, every: int) -> list[str]:
     return [_SLIDING if layer % every else _FULL for layer in range(layers)]
 
 
-def _every(settings: Settings) -> int:
+def _every(config: ConfigReader) -> int:
     """Every which layer attends to the whole canvas, the first included."""
-    named = settings.values.get("layer_types")
+    named = config.values.get("layer_types")
     if named is None:
-        return settings.integer("global_attn_every_n_layers")
-    layers = settings.integer("num_hidden_layers")
+        return config.integer("global_attn_every_n_layers")
+    layers = config.integer("num_hidden_layers")
     fitting = [every for every in range(1, layers + 1) if _kinds(layers, every) == named]
-    settings.check("layer_types", bool(fitting), f"{_FULL!r} for layer 0 and every n-th, else {_SLIDING!r}")
+    config.require("layer_types", bool(fitting), f"{_FULL!r} for layer 0 and every n-th, else {_SLIDING!r}")
     return fitting[0]
 
 
-def _thetas(settings: Settings) -> tuple[float, float]:
+def _thetas(config: ConfigReader) -> tuple[float, float]:
     """Bases of the rotary frequencies, of the full layers and of the sliding ones."""
-    parameters = settings.values.get("rope_parameters")
+    parameters = config.values.get("rope_parameters")
     if not isinstance(parameters, dict):
-        return settings.positive("global_rope_theta"), settings.positive("local_rope_theta")
-    source = f"{settings.source}: 'rope_parameters'"
-    inside = Settings(parameters, source)
-    full, sliding = (Settings(inside.get(kind) or {}, f"{source}: {kind!r}") for kind in (_FULL, _SLIDING))
+        return config.positive("global_rope_theta"), config.positive("local_rope_theta")
+    source = f"{config.source}: 'rope_parameters'"
+    inside = ConfigReader(parameters, source)
+    full, sliding = (ConfigReader(inside.get(kind) or {}, f"{source}: {kind!r}") for kind in (_FULL, _SLIDING))
     for kind in (full, sliding):
         kind.only_if_present("rope_type", "default")
     return full.positive("rope_theta"), sliding.positive("rope_theta")

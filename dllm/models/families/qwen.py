@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dllm.models.families.family import Settings
+from dllm.models.families.config import ConfigReader
 
 _TOP = {"embed": "model.embed_tokens", "norm": "model.norm", "head": "lm_head"}
 _BLOCK = {
@@ -38,7 +38,7 @@ NO_THINKING = "{% if add_generation_prompt %}{{ '<think>\n\n</think>\n\n' }}{% e
 """Behind ChatML: Qwen3's way of answering at once."""
 
 
-def dimensions(settings: Settings, intermediate_size: int | None = None) -> dict[str, Any]:
+def dimensions(config: ConfigReader, intermediate_size: int | None = None) -> dict[str, Any]:
     """The fields of a `BackboneSpec` that all of these families, and the mixtures, read alike.
 
     `head_dim` may differ from `hidden_size` over the heads, and is that where the config does not name it.
@@ -46,45 +46,45 @@ def dimensions(settings: Settings, intermediate_size: int | None = None) -> dict
     Args:
         intermediate_size: None: read as the others are.
     """
-    settings.only("hidden_act", "silu")
-    settings.only_if_present("use_sliding_window", False)
-    settings.only_if_present("use_mrope", False)
-    _all_full(settings)
+    config.only("hidden_act", "silu")
+    config.only_if_present("use_sliding_window", False)
+    config.only_if_present("use_mrope", False)
+    _all_full(config)
     heads = "num_attention_heads"
-    head_dim = settings.values.get("head_dim")
+    head_dim = config.values.get("head_dim")
     return {
-        "columns": settings.integer("vocab_size"),
-        "hidden_size": settings.integer("hidden_size"),
-        "intermediate_size": intermediate_size or settings.integer("intermediate_size"),
-        "layers": settings.integer("num_hidden_layers"),
-        "heads": settings.integer(heads),
-        "kv_heads": settings.kv_heads("num_key_value_heads", heads),
-        "head_dim": settings.head_dim("hidden_size", heads) if head_dim is None else settings.even("head_dim"),
-        "norm_eps": settings.positive("rms_norm_eps"),
-        "rope_theta": settings.theta(),
+        "columns": config.integer("vocab_size"),
+        "hidden_size": config.integer("hidden_size"),
+        "intermediate_size": intermediate_size or config.integer("intermediate_size"),
+        "layers": config.integer("num_hidden_layers"),
+        "heads": config.integer(heads),
+        "kv_heads": config.kv_heads("num_key_value_heads", heads),
+        "head_dim": config.head_dim("hidden_size", heads) if head_dim is None else config.even("head_dim"),
+        "norm_eps": config.positive("rms_norm_eps"),
+        "rope_theta": config.theta(),
         "rope_full_precision": False,
-        "tied_head": settings.flag("tie_word_embeddings"),
+        "tied_head": config.flag("tie_word_embeddings"),
     }
 
 
-def plain_heads(settings: Settings) -> int:
+def plain_heads(config: ConfigReader) -> int:
     """Width of a head in a family whose heads divide the hidden size, whatever the config names."""
-    head_dim = settings.head_dim("hidden_size", "num_attention_heads")
-    settings.only_if_present("head_dim", None, head_dim)
+    head_dim = config.head_dim("hidden_size", "num_attention_heads")
+    config.only_if_present("head_dim", None, head_dim)
     return head_dim
 
 
-def _all_full(settings: Settings) -> None:
-    if settings.values.get("layer_types") is not None:
-        kinds = settings.get("layer_types")
-        settings.check(
+def _all_full(config: ConfigReader) -> None:
+    if config.values.get("layer_types") is not None:
+        kinds = config.get("layer_types")
+        config.require(
             "layer_types",
             isinstance(kinds, list) and all(kind == "full_attention" for kind in kinds),
             "'full_attention' only",
         )
 
 
-def tensor_name(parameter: str, settings: Settings) -> str:
+def tensor_name(parameter: str, config: ConfigReader) -> str:
     """Qwen2's, Qwen3's and Qwen3-MoE's names; one norm a head is the only thing that tells them apart."""
     stem, leaf = parameter.rsplit(".", 1)
     if stem in _TOP:

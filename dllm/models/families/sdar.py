@@ -6,42 +6,43 @@ predicts position i.
 
 from __future__ import annotations
 
-from dllm.models.families.family import BlockCausal, Family, Settings
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import BlockCausal, Family
 from dllm.models.families.qwen import CHATML, dimensions, tensor_name
 from dllm.models.network.spec import BackboneSpec, MoESpec
 
 
-def qwen3(settings: Settings) -> BackboneSpec:
+def qwen3(config: ConfigReader) -> BackboneSpec:
     """Qwen3's decoder; with experts if the config has some."""
-    biases = settings.flag("attention_bias")
-    moe = _mixture(settings) if settings.values.get("num_experts") else None
+    biases = config.flag("attention_bias")
+    moe = _mixture(config) if config.values.get("num_experts") else None
     return BackboneSpec(
-        **dimensions(settings),
+        **dimensions(config),
         qkv_bias=biases,
         out_bias=biases,
         head_norm=True,
         moe=moe,
-        dense_layers=frozenset() if moe is None else _dense_layers(settings),
+        dense_layers=frozenset() if moe is None else _dense_layers(config),
     )
 
 
-def _mixture(settings: Settings) -> MoESpec:
+def _mixture(config: ConfigReader) -> MoESpec:
     return MoESpec(
-        experts=settings.integer("num_experts"),
-        per_token=settings.at_most("num_experts_per_tok", "num_experts"),
-        width=settings.integer("moe_intermediate_size"),
+        experts=config.integer("num_experts"),
+        per_token=config.at_most("num_experts_per_tok", "num_experts"),
+        width=config.integer("moe_intermediate_size"),
         score="softmax",
-        normalised=settings.flag("norm_topk_prob"),
+        normalised=config.flag("norm_topk_prob"),
     )
 
 
-def _dense_layers(settings: Settings) -> frozenset[int]:
+def _dense_layers(config: ConfigReader) -> frozenset[int]:
     """Those named, and all but every n-th."""
-    step = settings.optional_integer("decoder_sparse_step", 1)
-    named = settings.values.get("mlp_only_layers") or []
+    step = config.optional_integer("decoder_sparse_step", 1)
+    named = config.values.get("mlp_only_layers") or []
     if named:
-        settings.check("mlp_only_layers", isinstance(named, list), "a list of layers")
-    layers = range(settings.integer("num_hidden_layers"))
+        config.require("mlp_only_layers", isinstance(named, list), "a list of layers")
+    layers = range(config.integer("num_hidden_layers"))
     return frozenset(layer for layer in layers if layer in named or (layer + 1) % step)
 
 

@@ -5,40 +5,45 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from dllm.errors import ModelError, nearest
-from dllm.models.families.a2d import A2D_LLAMA, A2D_QWEN2, A2D_QWEN3
-from dllm.models.families.dream import DREAM
-from dllm.models.families.dream_reasoner import DREAM_REASONER
-from dllm.models.families.family import Row, Settings
-from dllm.models.families.fast_dllm_v2 import FAST_DLLM_V2
-from dllm.models.families.illada import ILLADA
-from dllm.models.families.llada import LLADA
-from dllm.models.families.llada2 import LLADA2
-from dllm.models.families.llada_moe import LLADA_MOE
-from dllm.models.families.modernbert import MODERNBERT
-from dllm.models.families.sdar import SDAR
+from dllm.models.families.config import ConfigReader
+from dllm.models.families.family import AnyFamily
 
-TABLE: tuple[Row, ...] = (
-    *(LLADA, LLADA_MOE, LLADA2, DREAM, SDAR, FAST_DLLM_V2, A2D_QWEN3, A2D_QWEN2, A2D_LLAMA),
-    *(ILLADA, DREAM_REASONER, MODERNBERT),
+FAMILY_FILES = (
+    *("llada", "llada_moe", "llada2", "dream", "sdar", "fast_dllm_v2", "a2d"),
+    *("illada", "dream_reasoner", "modernbert"),
 )
-FAMILIES: dict[str, Row] = {name: family for family in TABLE for name in family.architectures}
+"""The family files of this folder. What each declares is in the table, in this order, which messages follow."""
 
 
-def family_of(settings: Settings) -> Row:
+def _declared() -> tuple[AnyFamily, ...]:
+    found: list[AnyFamily] = []
+    for file in FAMILY_FILES:
+        module = import_module(f"dllm.models.families.{file}")
+        found += [one for one in vars(module).values() if isinstance(one, AnyFamily) and one not in found]
+    return tuple(found)
+
+
+TABLE = _declared()
+FAMILIES: dict[str, AnyFamily] = {name: family for family in TABLE for name in family.architectures}
+
+
+def family_of(config: ConfigReader) -> AnyFamily:
     """The family of a checkpoint.
 
     Raises:
         ModelError: `architectures` is missing or names none that is known.
     """
-    architectures = settings.get("architectures")
+    architectures = config.get("architectures")
     if not isinstance(architectures, list) or not architectures or not isinstance(architectures[0], str):
-        raise ModelError(f"{settings.source}: 'architectures' is {architectures!r}; it must be like ['LLaDAModelLM']")
+        raise ModelError(f"{config.source}: 'architectures' is {architectures!r}; it must be like ['LLaDAModelLM']")
     name = architectures[0]
     if name not in FAMILIES:
-        never = "Code that comes with a checkpoint is never run. " if "auto_map" in settings.values else ""
+        never = "Code that comes with a checkpoint is never run. " if "auto_map" in config.values else ""
         raise ModelError(
-            f"{settings.source}: architecture {name!r} is not one of {', '.join(FAMILIES)}.{nearest(name, FAMILIES)} "
+            f"{config.source}: architecture {name!r} is not one of {', '.join(FAMILIES)}.{nearest(name, FAMILIES)} "
             f"{never}Any other model can be passed as an object with logits(), see dllm.models.base.Denoiser"
         )
     return FAMILIES[name]

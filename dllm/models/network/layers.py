@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dllm.models.network.packed import Fused, Linear
-from dllm.models.network.ragged import Group, RaggedBatch, Shadow
+from dllm.models.network.ragged import AttentionGroup, RaggedBatch, Shadow
 from dllm.models.network.spec import BackboneSpec
 
 QUERY_ROWS = 16
@@ -73,12 +73,23 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def silu(x: Tensor) -> Tensor:
     """x * sigmoid(x), elementwise.
 
-    Written out for float32 on the CPU: the fused kernel takes another code path for the elements left over after the
-    last full vector of a thread's share, so a value's last bit would depend on its place in the batch.
+    Written out for float32 on the CPU, as `sigmoid` is: torch's kernels take another code path for the elements left
+    over after the last full vector of a thread's share, so a value's last bit would depend on its place in the batch.
     """
-    if x.dtype == torch.float32 and x.device.type == "cpu":
-        return x / x.neg().exp_().add_(1.0)
-    return F.silu(x)
+    return x / _one_and_exp(x) if _by_vectors(x) else F.silu(x)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)), elementwise."""
+    return _one_and_exp(x).reciprocal_() if _by_vectors(x) else x.sigmoid()
+
+
+def _by_vectors(x: Tensor) -> bool:
+    return x.dtype == torch.float32 and x.device.type == "cpu"
+
+
+def _one_and_exp(x: Tensor) -> Tensor:
+    return x.neg().exp_().add_(1.0)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> Tensor:
@@ -172,7 +183,7 @@ class Attention(nn.Module):
         normed: Tensor = norm(self._heads(x)) if self.head_norm else self._heads(norm(x))
         return normed
 
-    def _keys_values(self, k: Tensor, v: Tensor, group: Group) -> tuple[Tensor, Tensor]:
+    def _keys_values(self, k: Tensor, v: Tensor, group: AttentionGroup) -> tuple[Tensor, Tensor]:
         """What the group's rows attend to, `[B, K, m, d]` each: the fed tokens, or their whole stores."""
         fresh_k, fresh_v = _rows(k, group), _rows(v, group)
         if not group.stores:
@@ -189,7 +200,7 @@ class Attention(nn.Module):
         return torch.stack(keys), torch.stack(values)
 
 
-def _rows(flat: Tensor, group: Group) -> Tensor:
+def _rows(flat: Tensor, group: AttentionGroup) -> Tensor:
     """`[B * n, heads, d]` -> `[B, heads, n, d]`, a view."""
     return flat.view(group.rows, group.queries, *flat.shape[1:]).transpose(1, 2)
 

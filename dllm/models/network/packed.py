@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 EXPECTED_ROWS = 32
 """Rows that the layout is chosen for; any number may be given."""
-DTYPES = (torch.float32, torch.bfloat16)
-ROOM = 1 << 26
+PACKED_DTYPES = (torch.float32, torch.bfloat16)
+ROOM_BYTES = 1 << 26
 """Bytes from which on every allocator gives memory back to the system when it is freed. Weights are gathered in that
 much, of which only what is used is real: smaller pieces, freed between what stays, would be lost there."""
 
@@ -27,7 +27,7 @@ much, of which only what is used is real: smaller pieces, freed between what sta
 def can_pack(weight: Tensor, dtype: torch.dtype | None = None) -> bool:
     """Whether this build of torch packs such a weight, in `dtype` or its own, on this processor."""
     dtype = dtype or weight.dtype
-    return is_plain(weight) and weight.device.type == "cpu" and dtype in DTYPES and packs(dtype)
+    return is_plain(weight) and weight.device.type == "cpu" and dtype in PACKED_DTYPES and packs(dtype)
 
 
 def is_plain(weight: Tensor) -> bool:
@@ -105,7 +105,7 @@ class Packed:
 def _gathered(weights: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     """The weights one below the other, in memory that is given back."""
     rows, inputs = sum(len(weight) for weight in weights), weights[0].shape[1]
-    room = torch.empty(max(rows * inputs, ROOM // dtype.itemsize), dtype=dtype)
+    room = torch.empty(max(rows * inputs, ROOM_BYTES // dtype.itemsize), dtype=dtype)
     joined, start = room[: rows * inputs].view(rows, inputs), 0
     for weight in weights:
         joined[start : start + len(weight)].copy_(weight)

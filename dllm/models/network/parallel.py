@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from dllm.errors import ConfigError
-from dllm.models.network.native import Backbone
+from dllm.models.network.decoder import Decoder
 
-COLUMNS = ("attention.q", "attention.k", "attention.v", "mlp.gate", "mlp.up")
-ROWS = ("attention.o", "mlp.down")
+SPLIT_BY_COLUMNS = ("attention.q", "attention.k", "attention.v", "mlp.gate", "mlp.up")
+SPLIT_BY_ROWS = ("attention.o", "mlp.down")
+D = TypeVar("D", bound=Decoder)
 
 
-def tensor_parallel(network: Backbone, mesh: DeviceMesh) -> Backbone:
+def tensor_parallel(network: D, mesh: DeviceMesh) -> D:
     """Split a network over the processes of a one-dimensional mesh, in place. Every process makes the same calls.
 
     Each keeps its share of every layer's weights and of the K/V stores, and the whole embedding; sums meet after
@@ -41,8 +43,8 @@ def tensor_parallel(network: Backbone, mesh: DeviceMesh) -> Backbone:
     network.unpack()
     network.kernels = False  # the products are other modules' now
     for block in network.blocks:
-        parallelize_module(block, mesh, {name: ColwiseParallel() for name in COLUMNS})
-        parallelize_module(block, mesh, {name: RowwiseParallel() for name in ROWS})
+        parallelize_module(block, mesh, {name: ColwiseParallel() for name in SPLIT_BY_COLUMNS})
+        parallelize_module(block, mesh, {name: RowwiseParallel() for name in SPLIT_BY_ROWS})
     parallelize_module(network, mesh, {"head": ColwiseParallel(output_layouts=Replicate())})
     network.spec = replace(spec, heads=spec.heads // size, kv_heads=spec.kv_heads // size)
     return network.requires_grad_(False).eval()

@@ -18,7 +18,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +26,6 @@ from torch import Tensor, nn
 
 from dllm.errors import ConfigError, ModelError
 from dllm.models.network.packed import Linear, can_pack
-
-if TYPE_CHECKING:
-    from dllm.models.network.native import Backbone
 
 
 @contextmanager
@@ -52,12 +49,12 @@ try:
         from torchao.utils import TorchAOBaseTensor
 except ImportError as error:
     raise ConfigError(
-        f"quantize needs torchao 0.18 or newer ({error}); pip install 'dllm[quantize]', or leave quantize out"
+        f"quantize needs torchao 0.18 or newer ({error}); pip install 'dllm-engine[quantize]', or leave quantize out"
     ) from error
 
-GROUP = 32
+INT4_GROUP = 32
 """Inputs that share a scale in int4; fewer where the width is no multiple of it."""
-LEAST_GROUP = 16
+LEAST_INT4_GROUP = 16
 """Of a smaller group, scale and zero point would take more than 1.5 bits a weight."""
 
 
@@ -93,8 +90,8 @@ class Int4Weight(TorchAOBaseTensor):  # type: ignore[misc]
 
     @classmethod
     def from_hp(cls, weight: Tensor) -> Int4Weight:
-        """Of `[outputs, inputs]` floats; inputs are a multiple of `LEAST_GROUP`."""
-        block = (1, math.gcd(weight.shape[1], GROUP))
+        """Of `[outputs, inputs]` floats; inputs are a multiple of `LEAST_INT4_GROUP`."""
+        block = (1, math.gcd(weight.shape[1], INT4_GROUP))
         wide = weight.float()  # the codes are chosen in float32, against the scale as it is stored
         scale, zero_point = choose_qparams_affine(
             wide,
@@ -168,9 +165,9 @@ def int8(weight: Tensor) -> Tensor:
 
 def int4(weight: Tensor) -> Tensor:
     """A matrix in int4. Raises ModelError where the width leaves no sensible group."""
-    if weight.shape[1] % LEAST_GROUP:
+    if weight.shape[1] % LEAST_INT4_GROUP:
         raise ModelError(
-            f"quantize='int4': a layer has {weight.shape[1]} inputs, which must be a multiple of {LEAST_GROUP}; "
+            f"quantize='int4': a layer has {weight.shape[1]} inputs, which must be a multiple of {LEAST_INT4_GROUP}; "
             "quantize='int8' takes any"
         )
     return Int4Weight.from_hp(weight)
@@ -179,14 +176,14 @@ def int4(weight: Tensor) -> Tensor:
 METHODS: Mapping[str, Callable[[Tensor], Tensor]] = {"int8": int8, "int4": int4}
 
 
-def takes(network: Backbone, name: str) -> bool:
+def takes(network: nn.Module, name: str) -> bool:
     """Whether a parameter is quantized: a matrix of a decoder block, and no router."""
     path, _, leaf = name.rpartition(".")
     matrix = leaf == "weight" and isinstance(network.get_submodule(path), Linear)
     return matrix and path.startswith("blocks.") and not path.endswith(".router")
 
 
-def quantize_parameter(network: Backbone, name: str, method: str) -> None:
+def quantize_parameter(network: nn.Module, name: str, method: str) -> None:
     """Quantize one parameter in place, on its device, if it is one that is quantized.
 
     Called as each parameter is filled, so that no more than one of them is whole at a time.

@@ -53,7 +53,7 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class AttentionGroup:
     """Rows of one attention call: as many queries and as many keys each, adjacent in the flat layout.
 
     Attributes:
@@ -78,7 +78,7 @@ class Group:
     def stop(self) -> int:
         return self.start + self.rows * self.queries
 
-    def to(self, device: torch.device) -> Group:
+    def to(self, device: torch.device) -> AttentionGroup:
         """The group with what attention reads of it, at every layer, on `device`."""
         if not self.shadows and self.seen is None:
             return self
@@ -102,7 +102,7 @@ class RaggedBatch:
     token_ids: Tensor
     positions: Tensor
     length: int
-    groups: tuple[Group, ...]
+    groups: tuple[AttentionGroup, ...]
     sources: Tensor
     counts: tuple[int, ...]
 
@@ -114,7 +114,7 @@ class RaggedBatch:
         return replace(self, groups=tuple(group.to(device) for group in self.groups), **moved)
 
 
-def pack(
+def batch_of(
     rows: Sequence[RowInput], lookback: int, mask_token_id: int | None = None, block: int | None = None
 ) -> RaggedBatch:
     """Lay out `rows` (at least one) for one forward. Only shadows need to know the mask id.
@@ -144,8 +144,8 @@ def pack(
         group = list(members)
         stores = tuple(kv for i in group if (kv := rows[order[i]].kv) is not None)
         own = tuple((at, shadows[order[i]]) for at, i in enumerate(group) if order[i] in shadows)
-        seen = _seen([rows[order[i]] for i in group], block)
-        groups.append(Group(starts[group[0]], len(group), queries, stores, tuple(slots[i] for i in group), own, seen))
+        seen, fed = _seen([rows[order[i]] for i in group], block), tuple(slots[i] for i in group)
+        groups.append(AttentionGroup(starts[group[0]], len(group), queries, stores, fed, own, seen))
     sources, counts = _sources(rows, order, sizes, positions, length, lookback), [row.wanted.numel() for row in rows]
     if shadows:
         pieces = list(torch.split(sources, counts))

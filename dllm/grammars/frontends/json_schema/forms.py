@@ -1,272 +1,123 @@
-"""What a JSON Schema asks of values of one type, and how two such demands become one.
+"""What a JSON Schema asks of values of one type: what the forms of all types have in common, and how they meet.
 
 A schema is a union of forms, each of one type, since its keywords speak of one type each: `minLength` lets every number
 pass. `allOf`, `$ref` and keywords beside each other are then intersections, form by form.
 
 What a form asks of the values inside an array or an object is not worked out here: it is a tuple of names of schemas,
-all of which such a value must satisfy (`Wanted`). So forms are finite even where schemas are recursive.
+all of which such a value must satisfy (`Demand`). So forms are finite even where schemas are recursive.
 """
 
 from __future__ import annotations
 
-import math
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import lru_cache
+from typing import Any, ClassVar, Protocol, Self
 
-from dllm.grammars.frontends.json_schema.formats import FORMATS
-from dllm.grammars.frontends.json_schema.numbers import Bound, inclusive
-from dllm.grammars.regex import ANY, And, Regex, repeat
-from dllm.grammars.tables.automata import Dfa, dfa
-from dllm.grammars.tables.steps import DEAD
+from dllm.grammars.frontends.json_schema.productions import Productions
+from dllm.grammars.rules import Body
 
-Wanted = tuple[str, ...]
+Demand = tuple[str, ...]
 """Schemas, by name, that a value must satisfy, all of them; none: any value."""
-
-NEVER: Wanted = ("false",)
-
-
-@dataclass(frozen=True, slots=True)
-class WordForm:
-    """Some of `null`, `true` and `false`."""
-
-    words: tuple[str, ...]
+NEVER: Demand = ("false",)
 
 
-@dataclass(frozen=True, slots=True)
-class NumberForm:
-    """Numbers within bounds.
-
-    Attributes:
-        whole: only whole numbers, 1.0 included.
-        step: whole numbers are multiples of it; not 1 only if `whole`.
-        values: if not None, one of these; they already satisfy all else.
-    """
-
-    whole: bool = False
-    low: Bound | None = None
-    high: Bound | None = None
-    step: int = 1
-    values: tuple[int | float, ...] | None = None
-
-    def ends(self) -> tuple[Decimal | None, Decimal | None]:
-        """The bounds made inclusive, for numbers that need not be whole; one of over 15 digits counts as none."""
-        found: list[Decimal | None] = []
-        for bound, sign in ((self.low, 1), (self.high, -1)):
-            value = None if bound is None else bound.decimal()
-            found.append(None if bound is None or value is None else inclusive(value, bound.exclusive, sign))
-        return found[0], found[1]
-
-    def has_number(self) -> bool:
-        """Whether there is one; `meet` has looked at whole ones and values."""
-        low, high = self.ends()
-        return self.whole or self.values is not None or low is None or high is None or low <= high
-
-
-@dataclass(frozen=True, slots=True)
-class StringForm:
-    """Strings; everything is said of the meant text.
-
-    Attributes:
-        patterns: the text is in all of them.
-        low, high: bounds of its length in characters.
-        texts: if not None, one of these; they already satisfy all else.
-    """
-
-    patterns: tuple[Regex, ...] = ()
-    low: int = 0
-    high: int | None = None
-    texts: tuple[str, ...] | None = None
-
-    def tree(self) -> Regex:
-        """The texts that satisfy patterns and bounds."""
-        trees = list(self.patterns)
-        if self.low or self.high is not None or not trees:
-            trees.append(repeat(ANY, self.low, self.high))
-        found = trees[0]
-        for tree in trees[1:]:
-            found = And(found, tree)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayForm:
-    """Arrays: `prefix` says what the first items are, `rest` what all others are; `low` to `high` items."""
-
-    prefix: tuple[Wanted, ...] = ()
-    rest: Wanted = ()
-    low: int = 0
-    high: int | None = None
-
-    def item(self, index: int) -> Wanted:
-        return self.prefix[index] if index < len(self.prefix) else self.rest
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectForm:
-    """Objects.
-
-    Attributes:
-        named: keys with a demand of their own, in order; among them all required ones.
-        required: keys that must be there, in the order of `named`.
-        free: what the values of all other keys are.
-        low, high: bounds of the number of keys.
-        fixed: the keys come in this order and once each, as in the value of a `const`.
-    """
-
-    named: tuple[tuple[str, Wanted], ...] = ()
-    required: tuple[str, ...] = ()
-    free: Wanted = ()
-    low: int = 0
-    high: int | None = None
-    fixed: bool = False
-
-    def of(self, key: str) -> Wanted:
-        return dict(self.named).get(key, self.free)
-
-
-Form = WordForm | NumberForm | StringForm | ArrayForm | ObjectForm
-ANYTHING: tuple[Form, ...] = (
-    WordForm(("null", "true", "false")),
-    NumberForm(),
-    StringForm(),
-    ArrayForm(),
-    ObjectForm(),
-)
-
-
-def all_of(left: Wanted, right: Wanted) -> Wanted:
+def all_of(left: Demand, right: Demand) -> Demand:
     """Both demands."""
     found = tuple(dict.fromkeys((*left, *right)))
     return NEVER if NEVER[0] in found else found
 
 
-def meet_all(left: tuple[Form, ...], right: tuple[Form, ...]) -> tuple[Form, ...]:
+class Context(Protocol):
+    """The schemas of one document, for those who read one of them or ask about one inside another.
+
+    Attributes:
+        wide: whether what forms narrow is left out: patterns and formats, on which dialects differ; discriminators; and
+            how branches of `oneOf` exclude each other. All that is valid has then a form, which is what a proof that
+            branches share no value needs: a value that a narrow form leaves out may still be valid.
+    """
+
+    wide: bool
+
+    def demand(self, schema: Any, place: str) -> Demand:
+        """The demand that `schema`, found at `place`, makes."""
+
+    def forms(self, demand: Demand) -> Forms:
+        """The forms of the values that satisfy `demand`."""
+
+    def possible(self, demand: Demand) -> bool:
+        """Whether a value satisfies `demand`; "yes" where that is not certain, "no" never by mistake."""
+
+    def target(self, reference: Any, place: str) -> tuple[Any, str]:
+        """The schema that a `$ref` at `place` leads to, and the place of that."""
+
+    def read(self, told: dict[str, Any], place: str) -> Forms:
+        """The forms of the values that satisfy all of the keywords `told` at `place`."""
+
+    def widened(self) -> Context:
+        """The same document, read with `wide`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form(ABC):
+    """Values of one type that satisfy what was read so far. Without arguments: all values of the type.
+
+    Attributes:
+        TYPES: what `type` calls such values.
+    """
+
+    TYPES: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def of_types(cls, types: Collection[str]) -> Self | None:
+        """The values of those of `types` that are in TYPES; None if none is."""
+        return None if set(cls.TYPES).isdisjoint(types) else cls()
+
+    @classmethod
+    @abstractmethod
+    def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
+        """The forms of just those of `values`, found at `place`, that are of this type."""
+
+    @abstractmethod
+    def meet(self, other: Self) -> Self | None:
+        """The values of both, or None if there is plainly none."""
+
+    def possible(self, context: Context) -> bool:
+        """Whether a value has this form; as `Context.possible`."""
+        return True
+
+    @abstractmethod
+    def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        """The productions of the nonterminal `name`; what they are made of goes into `grammar`.
+
+        Raises:
+            GrammarError: no grammar says it.
+        """
+
+
+Forms = tuple[Form, ...]
+"""A union of forms; none: no value."""
+
+
+def narrowed(found: Forms, *asked: Form) -> Forms:
+    """`found`, where values of the type of `asked` must have one of these forms too. All else passes."""
+    kind, narrow = type(asked[0]), []
+    for form in found:
+        narrow += meetings((form,), asked) if type(form) is kind else [form]
+    return tuple(dict.fromkeys(narrow))
+
+
+def meetings(left: Forms, right: Forms) -> list[Form]:
     """The values that are in one of `left` and in one of `right`; what is plainly empty falls away."""
-    if left == ANYTHING or right == ANYTHING:
-        return right if left == ANYTHING else left
-    found = (meet(one, other) for one in left for other in right)
-    return tuple(dict.fromkeys(form for form in found if form is not None))
+    pairs = ((one, other) for one in left for other in right if type(one) is type(other))
+    return [met for one, other in pairs if (met := one.meet(other)) is not None]
 
 
-def meet(left: Form, right: Form) -> Form | None:
-    """The values of both forms, or None if there is plainly none."""
-    match left, right:
-        case WordForm(), WordForm():
-            words = tuple(word for word in left.words if word in right.words)
-            return WordForm(words) if words else None
-        case NumberForm(), NumberForm():
-            return _meet_numbers(left, right)
-        case StringForm(), StringForm():
-            return _meet_strings(left, right)
-        case ArrayForm(), ArrayForm():
-            size = max(len(left.prefix), len(right.prefix))
-            prefix = tuple(all_of(left.item(index), right.item(index)) for index in range(size))
-            low, high = max(left.low, right.low), _lower(left.high, right.high)
-            return ArrayForm(prefix, all_of(left.rest, right.rest), low, high) if _fits(low, high) else None
-        case ObjectForm(), ObjectForm():
-            return _meet_objects(left, right)
-    return None
-
-
-def _meet_numbers(left: NumberForm, right: NumberForm) -> NumberForm | None:
-    low, high = left.low, left.high
-    if right.low and (low is None or (right.low.value, right.low.exclusive) > (low.value, low.exclusive)):
-        low = right.low
-    if right.high and (high is None or (right.high.value, not right.high.exclusive) < (high.value, not high.exclusive)):
-        high = right.high
-    values = left.values
-    if values is None or right.values is None:
-        values = right.values if values is None else values
-    else:
-        values = tuple(value for value in values if value in right.values)
-    form = NumberForm(left.whole or right.whole, low, high, math.lcm(left.step, right.step), values)
-    if values is not None:
-        values = tuple(value for value in values if _allows(form, value))
-        return NumberForm(values=values) if values else None
-    if low is None or high is None:
-        return form
-    if form.whole:
-        first = -(-low.ceil() // form.step) * form.step
-        return form if first <= high.floor() else None
-    return form if low.value < high.value or (low.below(high.value) and high.above(low.value)) else None
-
-
-def _allows(form: NumberForm, value: int | float) -> bool:
-    if form.whole and (value != value // 1 or value % form.step):
-        return False
-    return (form.low is None or form.low.below(value)) and (form.high is None or form.high.above(value))
-
-
-def _meet_strings(left: StringForm, right: StringForm) -> StringForm | None:
-    low, high = max(left.low, right.low), _lower(left.high, right.high)
-    patterns = tuple(dict.fromkeys(left.patterns + right.patterns))
-    if left.texts is None and right.texts is None:
-        return StringForm(patterns, low, high) if _fits(low, high) else None
-    texts = left.texts if left.texts is not None else right.texts or ()
-    if right.texts is not None:
-        texts = tuple(text for text in texts if text in right.texts)
-    texts = tuple(
-        text
-        for text in texts
-        if low <= len(text) and (high is None or len(text) <= high) and all(matches(tree, text) for tree in patterns)
-    )
-    return StringForm(texts=texts) if texts else None
-
-
-def _meet_objects(left: ObjectForm, right: ObjectForm) -> ObjectForm | None:
-    first, second = (right, left) if right.fixed else (left, right)
-    keys = dict.fromkeys([*dict(first.named), *dict(second.named)])
-    named = tuple((key, all_of(first.of(key), second.of(key))) for key in keys)
-    required = tuple(key for key in keys if key in left.required or key in right.required)
-    low, high = max(left.low, right.low), _lower(left.high, right.high)
-    if not _fits(max(low, len(required)), high):
-        return None
-    return ObjectForm(named, required, all_of(first.free, second.free), low, high, first.fixed)
-
-
-def _lower(left: int | None, right: int | None) -> int | None:
+def lower(left: int | None, right: int | None) -> int | None:
+    """The lower of two upper bounds, of which None is none."""
     return right if left is None else left if right is None else min(left, right)
 
 
-def _fits(low: int, high: int | None) -> bool:
+def fits(low: int, high: int | None) -> bool:
+    """Whether there is a count from `low` to `high`."""
     return high is None or low <= high
-
-
-@lru_cache(maxsize=256)
-def _machine(tree: Regex) -> Dfa:
-    return dfa([tree])
-
-
-def matches(tree: Regex, text: str) -> bool:
-    """Whether `text` is in `tree`. Texts that no UTF-8 can hold are in none."""
-    return bool(_machine(tree).matches(text.encode(errors="surrogatepass")))
-
-
-def has_text(form: StringForm) -> bool:
-    """Whether any string has the form."""
-    if not form.patterns or (form == StringForm(form.patterns[:1]) and form.patterns[0] in FORMATS.values()):
-        return True
-    machine = _machine(StringForm(form.patterns).tree())
-    after: dict[int, set[int]] = {}
-    states, length = {0}, 0
-    while states:  # where texts of this length lead; from every state some text is accepted
-        if length >= form.low and (form.high is None or any(machine.accepts[state] for state in states)):
-            return form.high is not None or any(machine.accepts)
-        if length == form.high:
-            return False
-        for state in states - after.keys():
-            after[state] = _after_character(machine, state)
-        states, length = set().union(*(after[state] for state in states)), length + 1
-    return False
-
-
-def _after_character(machine: Dfa, state: int) -> set[int]:
-    """The states after one more character."""
-    found: set[int] = set()
-    for byte in range(256):
-        ends = {int(machine.table[state, byte])}
-        for _ in range((byte >= 0xC0) + (byte >= 0xE0) + (byte >= 0xF0)):
-            ends = {int(end) for one in ends if one != DEAD for end in machine.table[one, 0x80:0xC0]}
-        found |= ends
-    return found - {DEAD}

@@ -1,19 +1,36 @@
-"""JSON numbers as lexemes: all of them, whole ones, and those within bounds.
+"""Numbers: their keywords, what a schema asks of one, and their lexemes: all of them, whole ones, those within bounds.
 
 A number means what `json.loads` makes of it: an int of any size, or, with a point or an exponent, the nearest double.
 So a bound must hold after rounding. Up to 15 significant digits, different decimals are different doubles, and rounding
-never crosses a double: that is all these patterns rely on.
+never crosses a double: that is all these patterns rely on. 1.0 is an integer.
+
+A text whose value is valid is rejected where
+
+- *number*: a whole number has an exponent, or over 15 digits before `.0`; a number with bounds has an exponent, or is
+  closer to an exclusive one than its 15th digit; one from `const` or `enum` has an exponent, or does not fit a double,
+  and is not written as `json.dumps` does.
+
+How `json.loads` is limited is no part of this: by default Python reads no integer of over 4300 digits.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, ClassVar, Self, TypeVar
 
+from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, narrowed
+from dllm.grammars.frontends.json_schema.productions import Productions, choice
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
 from dllm.grammars.regex import NOTHING, And, Regex, alt, chars, literal, optional, plus, repeat, seq
+from dllm.grammars.rules import Body
 
+MAX_STEP = 1000
+"""`multipleOf` must divide it."""
 EXACT_DIGITS = 15
 """Decimals of so many significant digits survive a double."""
 
@@ -24,11 +41,7 @@ _NATURAL = alt(chars("0"), seq(chars("", ("1", "9")), repeat(_DIGIT)))
 _SHORT = alt(chars("0"), seq(chars("", ("1", "9")), repeat(_DIGIT, 0, EXACT_DIGITS - 1)))
 _FRACTION = seq(literal("."), plus(_DIGIT))
 _MINUS = literal("-")
-
-NUMBER = seq(
-    optional(_MINUS), _NATURAL, optional(_FRACTION), optional(seq(chars("eE"), optional(chars("+-")), plus(_DIGIT)))
-)
-"""Any JSON number."""
+_N = TypeVar("_N", int, Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,132 @@ class Bound:
         return number if len(str(abs(int(number)))) + fraction <= EXACT_DIGITS else None
 
 
-def value_text(value: int | float) -> Regex:
+@dataclass(frozen=True, slots=True)
+class NumberForm(Form):
+    """Numbers within bounds.
+
+    Attributes:
+        whole: only whole numbers, 1.0 included.
+        step: whole numbers are multiples of it; not 1 only if `whole`.
+        values: if not None, one of these; they already satisfy all else.
+    """
+
+    TYPES: ClassVar = ("integer", "number")
+    whole: bool = False
+    low: Bound | None = None
+    high: Bound | None = None
+    step: int = 1
+    values: tuple[int | float, ...] | None = None
+
+    @classmethod
+    def of_types(cls, types: Collection[str]) -> Self | None:
+        return None if set(cls.TYPES).isdisjoint(types) else cls(whole="number" not in types)
+
+    @classmethod
+    def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
+        numbers = (value for value in values if isinstance(value, int | float) and not isinstance(value, bool))
+        found = tuple(dict.fromkeys(numbers))
+        return [cls(values=found)] if found else []
+
+    def meet(self, other: Self) -> Self | None:
+        low, high = self.low, self.high
+        if other.low and (low is None or (other.low.value, other.low.exclusive) > (low.value, low.exclusive)):
+            low = other.low
+        if other.high and (
+            high is None or (other.high.value, not other.high.exclusive) < (high.value, not high.exclusive)
+        ):
+            high = other.high
+        values = self.values
+        if values is None or other.values is None:
+            values = other.values if values is None else values
+        else:
+            values = tuple(value for value in values if value in other.values)
+        form = type(self)(self.whole or other.whole, low, high, math.lcm(self.step, other.step), values)
+        if values is not None:
+            values = tuple(value for value in values if form.allows(value))
+            return type(self)(values=values) if values else None
+        if low is None or high is None:
+            return form
+        if form.whole:
+            first = -(-low.ceil() // form.step) * form.step
+            return form if first <= high.floor() else None
+        return form if low.value < high.value or (low.below(high.value) and high.above(low.value)) else None
+
+    def allows(self, value: int | float) -> bool:
+        if self.whole and (value != value // 1 or value % self.step):
+            return False
+        return (self.low is None or self.low.below(value)) and (self.high is None or self.high.above(value))
+
+    def possible(self, context: Context) -> bool:
+        """`meet` has looked at whole ones and values."""
+        low, high = self._ends()
+        return context.wide or self.whole or self.values is not None or low is None or high is None or low <= high
+
+    def _ends(self) -> tuple[Decimal | None, Decimal | None]:
+        """The bounds made inclusive, for numbers that need not be whole; one of over 15 digits counts as none."""
+        found: list[Decimal | None] = []
+        for bound, sign in ((self.low, 1), (self.high, -1)):
+            value = None if bound is None else bound.decimal()
+            found.append(None if bound is None or value is None else _inclusive(value, bound.exclusive, sign))
+        return found[0], found[1]
+
+    def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        if self.values is not None:
+            return [(grammar.terminal(choice(map(str, self.values)), alt(*map(_value_text, self.values))),)]
+        return [(grammar.terminal("INTEGER" if self.whole else "NUMBER", self._tree(name)),)]
+
+    def _tree(self, place: str) -> Regex:
+        low, high = self.low, self.high
+        if self.whole:
+            return _wholes(low.ceil() if low else None, high.floor() if high else None, self.step)
+        if low is None and high is None:
+            return _NUMBER
+        for bound in (low, high):
+            if bound is not None and bound.decimal() is None:
+                raise GrammarError(
+                    f"JSON schema at {place}: {bound.value!r} as a bound of numbers has over 15 digits, which "
+                    "rounding to a double may change; use a shorter one, or the type integer"
+                )
+        return _decimals(*self._ends())
+
+
+def _bound(keyword: str) -> Keyword:
+    exclusive = keyword.startswith("exclusive")
+
+    def read(schema: Schema, found: Forms) -> Forms:
+        bound = Bound(schema.number(keyword), exclusive)
+        return narrowed(found, NumberForm(low=bound) if keyword.endswith("inimum") else NumberForm(high=bound))
+
+    return Keyword(read)
+
+
+def _multiple_of(schema: Schema, found: Forms) -> Forms:
+    step = schema.told["multipleOf"]
+    if isinstance(step, bool) or not isinstance(step, int | float) or step <= 0:
+        raise schema.wrong("multipleOf", "a number above 0")
+    if step != int(step) or MAX_STEP % int(step):
+        raise schema.refused(
+            "multipleOf",
+            f"; it may be 1 or another divisor of {MAX_STEP}, which last digits tell: use one, or remove it",
+        )
+    return narrowed(found, NumberForm(True, step=int(step)))
+
+
+KEYWORDS = {
+    **{name: _bound(name) for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")},
+    "multipleOf": Keyword(_multiple_of),
+}
+
+
+# lexemes
+
+_NUMBER = seq(
+    optional(_MINUS), _NATURAL, optional(_FRACTION), optional(seq(chars("eE"), optional(chars("+-")), plus(_DIGIT)))
+)
+"""Any JSON number."""
+
+
+def _value_text(value: int | float) -> Regex:
     """Spellings of one number: digits where they are few and mean just that, else as `json.dumps` writes it."""
     text = json.dumps(value)
     if abs(value) < _PLAIN and value == int(value) == float(value):
@@ -74,7 +212,7 @@ def value_text(value: int | float) -> Regex:
     return literal(text)
 
 
-def wholes(low: int | None, high: int | None, step: int = 1) -> Regex:
+def _wholes(low: int | None, high: int | None, step: int = 1) -> Regex:
     """Whole numbers within inclusive bounds, perhaps with `.0` behind up to 15 digits.
 
     Args:
@@ -91,31 +229,30 @@ def wholes(low: int | None, high: int | None, step: int = 1) -> Regex:
         short = _SHORT if found == _NATURAL else And(found, _SHORT)
         return alt(found, seq(short, _ZEROS))
 
-    ways: list[Regex] = []
-    if high is None or high >= 0:
-        ways.append(magnitudes(max(low or 0, 0), high))
-    if low is None or low <= 0:
-        ways.append(seq(_MINUS, magnitudes(max(-(high or 0), 0), None if low is None else -low)))
-    return alt(*ways)
+    return _signed(low, high, 0, magnitudes)
 
 
-def decimals(low: Decimal | None, high: Decimal | None) -> Regex:
+def _decimals(low: Decimal | None, high: Decimal | None) -> Regex:
     """Numbers without an exponent within inclusive bounds."""
 
     def magnitudes(least: Decimal, most: Decimal | None) -> Regex:
         above = _decimal_at_least(least)
         return above if most is None else And(above, _decimal_at_most(most))
 
-    zero = Decimal(0)
+    return _signed(low, high, Decimal(0), magnitudes)
+
+
+def _signed(low: _N | None, high: _N | None, zero: _N, magnitudes: Callable[[_N, _N | None], Regex]) -> Regex:
+    """Numbers within inclusive bounds, where `magnitudes` has those from 0 on without their sign."""
     ways: list[Regex] = []
-    if high is None or high >= 0:
+    if high is None or high >= zero:
         ways.append(magnitudes(max(low or zero, zero), high))
-    if low is None or low <= 0:
+    if low is None or low <= zero:
         ways.append(seq(_MINUS, magnitudes(max(-(high or zero), zero), None if low is None else -low)))
     return alt(*ways)
 
 
-def inclusive(bound: Decimal, exclusive: bool, sign: int) -> Decimal:
+def _inclusive(bound: Decimal, exclusive: bool, sign: int) -> Decimal:
     """An inclusive bound of at most 15 digits for an exclusive one; `sign` is 1 if the range is above it, else -1."""
     if not exclusive:
         return bound

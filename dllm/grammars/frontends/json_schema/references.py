@@ -7,15 +7,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from dllm.errors import GrammarError, nearest
-
-# keywords that hold a schema, a list of schemas, or an object of schemas: where anchors are looked for
-_SCHEMAS = ("additionalProperties", "items", "allOf", "anyOf", "oneOf", "prefixItems")
-_NAMED_SCHEMAS = ("properties", "$defs", "definitions")
-
-
-def inside(place: str, *keys: str | int) -> str:
-    """The pointer to what lies under `keys` at `place`."""
-    return "/".join([place, *(str(key).replace("~", "~0").replace("/", "~1") for key in keys)])
+from dllm.grammars.frontends.json_schema.keywords import DEFINITIONS, KEYWORDS
+from dllm.grammars.frontends.json_schema.reading import inside
 
 
 class References:
@@ -77,15 +70,13 @@ def _schemas(schema: Any, place: str) -> Iterator[tuple[dict[str, Any], str]]:
     if not isinstance(schema, dict) or ("$id" in schema and place != "#"):
         return
     yield schema, place
-    for keyword in _SCHEMAS:
-        inner = schema.get(keyword)
-        if isinstance(inner, list):
+    for keyword, inner in schema.items():
+        holds = KEYWORDS[keyword].holds if keyword in KEYWORDS else "nothing"
+        if holds == "schemas" and isinstance(inner, list):
             for index, one in enumerate(inner):
                 yield from _schemas(one, inside(place, keyword, index))
-        else:
+        elif holds == "schemas":
             yield from _schemas(inner, inside(place, keyword))
-    for keyword in _NAMED_SCHEMAS:
-        named = schema.get(keyword)
-        if isinstance(named, dict):
-            for name, one in named.items():
+        elif isinstance(inner, dict) and (holds == "named schemas" or keyword in DEFINITIONS):
+            for name, one in inner.items():
                 yield from _schemas(one, inside(place, keyword, name))

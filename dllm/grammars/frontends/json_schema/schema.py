@@ -1,41 +1,11 @@
-r"""JSON Schema as a grammar: the JSON texts whose values are valid under a schema.
+"""JSON Schema as a grammar: the JSON texts whose values are valid under a schema.
 
 Texts are those of RFC 8259, with white space anywhere between lexemes. Schemas are read as draft 2020-12. Nothing
 invalid is ever accepted: what a grammar cannot say is refused by name, never ignored.
 
-Supported:
-
-- `type`, `const`, `enum`; `true` and `false` as schemas;
-- `anyOf`; `allOf`, and keywords beside each other; `oneOf` if no value can be valid under two branches, because they
-  differ by type, by a required key with different `const` or `enum`, by bounds or the like (patterns do not count);
-- `$ref` to a place in the same document (`#`, `#/$defs/name`, `#anchor`), recursive or not; nothing is fetched;
-- `properties`, `required`, `additionalProperties`: keys in any order for up to 8 required ones, beyond that only with
-  `property_order="schema"`; `minProperties` and `maxProperties` where they follow from what is required, or where
-  nothing is;
-- `prefixItems`, `items`, `minItems`, `maxItems`;
-- `pattern`, `minLength`, `maxLength`, all of the meant text, and `format`: date, date-time, time, uuid, ipv4, email;
-- `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`; `multipleOf` divisors of 1000. 1.0 is an integer.
-
-Counts go up to 256. `title`, `description`, `default`, `examples`, `$comment`, `deprecated`, `readOnly`, `writeOnly`
-and OpenAPI's `discriminator` assert nothing and may stand anywhere. All other keywords and formats are refused, and so
-are `uniqueItems: true`, `$id` below the root, and a schema under which nothing is valid.
-
-A text whose value is valid is rejected only where
-
-1. escape: a printable ASCII character other than `"`, `\` and `/` is written as an escape (`\u0041`); or a string
-   with a length bound above 4 has `\uXXXX` at all; or there is half a surrogate pair;
-2. number: a whole number has an exponent, or over 15 digits before `.0`; a number with bounds has an exponent, or is
-   closer to an exclusive one than its 15th digit; one from `const` or `enum` has an exponent, or does not fit a
-   double, and is not written as `json.dumps` does;
-3. order: the keys of an object from `const` or `enum` are in another order than there; or, under
-   `property_order="schema"`, keys are not in the order of `properties`, `required`, then the others, where those of a
-   schema itself precede those of its `$ref`, `allOf`, `anyOf` and `oneOf`;
-4. repetition: a required key comes twice, or repeated keys exceed `maxProperties`. An optional key may be repeated:
-   the last one counts, and each is valid;
-5. pattern: ECMA-262 and Python do not both match the text (`\d`, `\w`, `\s` outside ASCII, `$` before a line end);
-6. format: it is asserted, which by default it is not; leap seconds, quoted local parts and address literals in e-mail
-   addresses are left out;
-7. discriminator: `oneOf` has a `discriminator`, and the key it names is missing.
+Which keywords there are, and which texts are rejected although their values are valid, is listed in docs/grammars.md;
+the file of a type says more of the latter. `$id` below the root is refused, and so is a schema under which nothing is
+valid.
 
 How `json.loads` is limited is no part of this: by default Python reads no integer of over 4300 digits, and no deep
 nesting.
@@ -47,7 +17,7 @@ import json
 from typing import Any
 
 from dllm.errors import GrammarError, nearest
-from dllm.grammars.frontends.json_schema.keywords import Keywords
+from dllm.grammars.frontends.json_schema.demands import Demands
 from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Rules
 
@@ -72,18 +42,30 @@ def rules_from_schema(schema: Any, *, property_order: str = "any") -> Rules:
             + nearest(str(property_order), _ORDERS)
         )
     document = _document(schema)
-    keywords = Keywords(document)
+    demands = Demands(document)
     try:
-        rules = Productions(keywords, property_order == "schema").rules(keywords.wanted(document, "#"))
+        rules = _rules(demands, Productions(demands.places, property_order == "schema"))
     except RecursionError:
         raise GrammarError(_TOO_DEEP) from None
     if not rules.productions:
-        places = f" (none at {', '.join(keywords.impossible[:3])})" if keywords.impossible else ""
+        places = f" (none at {', '.join(demands.impossible[:3])})" if demands.impossible else ""
         raise GrammarError(
             f"JSON schema: no value is valid under it{places}; look for false, bounds that exclude each other, a "
             "required key that may not be there, or an object that must contain another of its kind without end"
         )
     return rules
+
+
+def _rules(demands: Demands, grammar: Productions) -> Rules:
+    """The grammar of the whole document, for which `grammar` is yet empty."""
+    start = grammar.value(demands.demand(demands.document, "#"))
+    while grammar.pending:
+        demand = grammar.pending.pop()
+        name = grammar.value(demand)
+        for form in demands.checked_forms(demand):
+            if form.possible(demands):
+                grammar.add(name, *form.bodies(grammar, demands, name))
+    return grammar.rules(start)
 
 
 def _document(schema: Any) -> Any:

@@ -1,151 +1,187 @@
-r"""JSON strings as lexemes: from the text a string means to the ways it may be spelled.
+r"""Strings: their keywords, what a schema asks of one, and their lexemes. All is said of the meant text.
 
-Every character has a fixed set of spellings, the same wherever it stands in one pattern:
+A text whose value is valid is rejected where
 
-- printable ASCII as itself, except `\"`, `\\`, and `\/` beside `/`;
-- control characters as `\b \f \n \r \t`, since JSON forbids them raw, and as `\uXXXX` unless `escapes` is off;
-- all others, DEL included, raw, and as `\uXXXX` (above U+FFFF, a pair of surrogates) unless `escapes` is off.
-
-No spelling begins another and no two characters share one, so a spelled string has one meaning. That is why `spelled`
-may pass through intersection and difference: a difference of meanings is the difference of their spellings.
+- *escape*: a printable ASCII character other than `"`, `\` and `/` is written as an escape (`\u0041`); or a string with
+  a length bound above 4 has `\uXXXX` at all; or there is half a surrogate pair;
+- *pattern*: ECMA-262 and Python do not both match the text (`\d`, `\w`, `\s` outside ASCII, `$` before a line end);
+- *format*: it is asserted, which by default it is not; leap seconds, quoted local parts and address literals in e-mail
+  addresses are left out.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Self
 
-from dllm.grammars.regex import (
-    ANY,
-    EMPTY,
-    MAX_CHAR,
-    NOTHING,
-    Alt,
-    And,
-    Chars,
-    Minus,
-    Ranges,
-    Regex,
-    Repeat,
-    Seq,
-    alt,
-    chars,
-    inverted,
-    literal,
-    ranges_of,
-    repeat,
-    seq,
+from dllm.grammars.frontends.json_schema.formats import FORMATS
+from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, fits, lower, narrowed
+from dllm.grammars.frontends.json_schema.productions import Productions, choice
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
+from dllm.grammars.frontends.json_schema.spelling import (
+    STRING,
+    WITHOUT_ESCAPES,
+    as_json,
+    common,
+    quoted,
+    quoted_text,
 )
+from dllm.grammars.frontends.pattern import parse_pattern
+from dllm.grammars.regex import ANY, Alt, And, Chars, Regex, Repeat, Seq, alt, repeat
+from dllm.grammars.rules import Body
+from dllm.grammars.tables.automata import Dfa, dfa
+from dllm.grammars.tables.steps import DEAD
 
-_SHORT = {"\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", '"': '"', "\\": "\\", "/": "/"}
-_RAW = inverted(ranges_of([(0, 0x1F), (ord('"'), ord('"')), (ord("\\"), ord("\\"))]))
-_ESCAPED = ranges_of([(0, 0x1F), (0x7F, MAX_CHAR)])
-WITHOUT_ESCAPES = Chars(inverted(ranges_of((code, code) for code in range(0x20) if chr(code) not in _SHORT)))
-"""Characters that have a spelling other than `\\uXXXX`."""
-_HEX = tuple("0123456789abcdef")
-_QUOTE = chars('"')
-
-# an escape as digits of mixed radix: what is written before each digit, and the digits it may be
-_Places = tuple[tuple[str, Sequence[str]], ...]
-_ONE_UNIT: _Places = (("\\u", _HEX), ("", _HEX), ("", _HEX), ("", _HEX))
-_TWO_UNITS: _Places = (
-    ("\\ud", _HEX[8:12]),
-    ("", _HEX),
-    ("", _HEX),
-    ("\\ud", _HEX[12:]),
-    ("", _HEX),
-    ("", _HEX),
-)
+ESCAPES_UP_TO = 4
+"""Above this bound of a length, `\\uXXXX` is left out, which spares 15 of 24 states for each character."""
 
 
-def quoted(tree: Regex, *, escapes: bool = True) -> Regex:
-    r"""The JSON strings, quotes included, whose meaning is a text of `tree`.
+@dataclass(frozen=True, slots=True)
+class StringForm(Form):
+    """Strings.
 
-    Args:
-        tree: over the meant texts.
-        escapes: whether `\uXXXX` is a spelling. It takes an automaton that counts characters from 9 states for each to
-            24.
+    Attributes:
+        patterns: the text is in all of them.
+        low, high: bounds of its length in characters.
+        texts: if not None, one of these; they already satisfy all else.
     """
-    return seq(_QUOTE, spelled(tree, escapes), _QUOTE)
+
+    TYPES: ClassVar = ("string",)
+    patterns: tuple[Regex, ...] = ()
+    low: int = 0
+    high: int | None = None
+    texts: tuple[str, ...] | None = None
+
+    @classmethod
+    def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
+        found = tuple(dict.fromkeys(value for value in values if isinstance(value, str)))
+        return [cls(texts=found)] if found else []
+
+    def meet(self, other: Self) -> Self | None:
+        low, high = max(self.low, other.low), lower(self.high, other.high)
+        form = type(self)(tuple(dict.fromkeys(self.patterns + other.patterns)), low, high)
+        if self.texts is None and other.texts is None:
+            return form if fits(low, high) else None
+        texts = self.texts if self.texts is not None else other.texts or ()
+        if other.texts is not None:
+            texts = tuple(text for text in texts if text in other.texts)
+        texts = tuple(text for text in texts if form.allows(text))
+        return type(self)(texts=texts) if texts else None
+
+    def allows(self, text: str) -> bool:
+        fitting = self.low <= len(text) and (self.high is None or len(text) <= self.high)
+        return fitting and all(_matches(tree, text) for tree in self.patterns)
+
+    def possible(self, context: Context) -> bool:
+        return self.has_text()
+
+    def has_text(self) -> bool:
+        if not self.patterns or (self == StringForm(self.patterns[:1]) and self.patterns[0] in FORMATS.values()):
+            return True
+        machine = _machine(StringForm(self.patterns).tree())
+        after: dict[int, set[int]] = {}
+        states, length = {0}, 0
+        while states:  # where texts of this length lead; from every state some text is accepted
+            if length >= self.low and (self.high is None or any(machine.accepts[state] for state in states)):
+                return self.high is not None or any(machine.accepts)
+            if length == self.high:
+                return False
+            for state in states - after.keys():
+                after[state] = _after_character(machine, state)
+            states, length = set().union(*(after[state] for state in states)), length + 1
+        return False
+
+    def tree(self) -> Regex:
+        """The texts that satisfy patterns and bounds."""
+        trees = list(self.patterns)
+        if self.low or self.high is not None or not trees:
+            trees.append(repeat(ANY, self.low, self.high))
+        found = trees[0]
+        for tree in trees[1:]:
+            found = And(found, tree)
+        return found
+
+    def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        return [(grammar.terminal(*self._lexeme()),)]
+
+    def _lexeme(self) -> tuple[str, Regex]:
+        """A name for messages, and the spellings."""
+        if self.texts is not None:
+            return choice(map(as_json, self.texts)), alt(*map(quoted_text, self.texts))
+        if self == StringForm():
+            return "STRING", STRING
+        name = next((name for name, tree in FORMATS.items() if (tree,) == self.patterns), "string")
+        short = max(self.low, self.high or 0) <= ESCAPES_UP_TO
+        plain = replace(self, patterns=(*self.patterns, repeat(WITHOUT_ESCAPES)))
+        return name.upper().replace("-", "_"), quoted(self.tree(), escapes=short or not plain.has_text())
 
 
-def quoted_text(text: str) -> Regex:
-    """The JSON strings that mean exactly `text`.
+@lru_cache(maxsize=256)
+def _machine(tree: Regex) -> Dfa:
+    return dfa([tree])
 
-    Raises:
-        GrammarError: it holds a lone surrogate.
+
+def _matches(tree: Regex, text: str) -> bool:
+    """Whether `text` is in `tree`. Texts that no UTF-8 can hold are in none."""
+    return bool(_machine(tree).matches(text.encode(errors="surrogatepass")))
+
+
+def _after_character(machine: Dfa, state: int) -> set[int]:
+    """The states after one more character."""
+    found: set[int] = set()
+    for byte in range(256):
+        ends = {int(machine.table[state, byte])}
+        for _ in range((byte >= 0xC0) + (byte >= 0xE0) + (byte >= 0xF0)):
+            ends = {int(end) for one in ends if one != DEAD for end in machine.table[one, 0x80:0xC0]}
+        found |= ends
+    return found - {DEAD}
+
+
+def _pattern(schema: Schema, found: Forms) -> Forms:
+    pattern = schema.value("pattern", str, "a regular expression")
+    what = f"JSON schema at {schema.place}: pattern"
+    # validators read patterns as ECMA-262 or as Python does: what both let through is valid for all of them
+    ecma = parse_pattern(pattern, ecma=True, search=True, what=what)
+    python = parse_pattern(pattern, ecma=False, search=True, what=what)
+    return _matching(schema, found, _in_both(ecma, python))
+
+
+def _in_both(left: Regex, right: Regex) -> Regex:
+    """Texts of both. Trees of one shape, as one pattern gives, are met set by set: far cheaper than an intersection.
+
+    That keeps only texts that go the same way through both trees, which is no more than both allow.
     """
-    return quoted(literal(text))
+    if left == right:
+        return left
+    match left, right:
+        case Chars(one), Chars(other):
+            return Chars(common(one, other))
+        case Seq(one), Seq(other) if len(one) == len(other):
+            return Seq(tuple(map(_in_both, one, other)))
+        case Alt(one), Alt(other) if len(one) == len(other):
+            return Alt(tuple(map(_in_both, one, other)))
+        case Repeat(one, low, high), Repeat(other) if (low, high) == (right.low, right.high):
+            return Repeat(_in_both(one, other), low, high)
+    return And(left, right)
 
 
-def spelled(tree: Regex, escapes: bool = True) -> Regex:
-    """The spellings, without quotes, of the texts of `tree`."""
-    match tree:
-        case Chars(ranges):
-            return _spelled_set(ranges, escapes)
-        case Seq(parts):
-            return seq(*(spelled(part, escapes) for part in parts))
-        case Alt(options):
-            return alt(*(spelled(option, escapes) for option in options))
-        case Repeat(body, low, high):
-            return repeat(spelled(body, escapes), low, high)
-        case And(left, right):
-            return And(spelled(left, escapes), spelled(right, escapes))
-        case Minus(left, right):
-            return Minus(spelled(left, escapes), spelled(right, escapes))
+def _format(schema: Schema, found: Forms) -> Forms:
+    name = schema.told["format"]
+    if not isinstance(name, str) or name not in FORMATS:
+        legal = ", ".join(FORMATS)
+        raise schema.wrong("format", f"one of {legal} (no other is supported: say it with pattern)")
+    return _matching(schema, found, FORMATS[name])
 
 
-@cache
-def _spelled_set(ranges: Ranges, escapes: bool) -> Regex:
-    ways: list[Regex] = []
-    if raw := common(ranges, _RAW):
-        ways.append(Chars(raw))
-    short = "".join(letter for char, letter in _SHORT.items() if common(ranges, ((ord(char), ord(char)),)))
-    if short:
-        ways.append(seq(chars("\\"), chars(short)))
-    escaped = common(ranges, _ESCAPED) if escapes else ()
-    if one := common(escaped, ((0, 0xFFFF),)):
-        ways.append(_digits(one, _ONE_UNIT))
-    if two := common(escaped, ((0x10000, MAX_CHAR),)):
-        ways.append(_digits(tuple((low - 0x10000, high - 0x10000) for low, high in two), _TWO_UNITS))
-    return alt(*ways)
+def _matching(schema: Schema, found: Forms, tree: Regex) -> Forms:
+    return found if schema.context.wide else narrowed(found, StringForm((tree,)))
 
 
-def common(left: Ranges, right: Ranges) -> Ranges:
-    """Characters of both sets."""
-    found = [(max(a, c), min(b, d)) for a, b in left for c, d in right]
-    return ranges_of(pair for pair in found if pair[0] <= pair[1])
-
-
-def _digits(spans: Ranges, places: _Places) -> Regex:
-    """The numbers of the inclusive `spans`, written with one digit for each of `places`."""
-    if not places:
-        return EMPTY
-    before, digits = places[0]
-    size = 1
-    for _, rest in places[1:]:
-        size *= len(rest)
-    # digits that leave the same choice for what follows share one branch, which keeps the tree small
-    shared: dict[Ranges, str] = {}
-    for index, digit in enumerate(digits):
-        start, end = index * size, (index + 1) * size - 1
-        inner = tuple((max(low, start) - start, min(high, end) - start) for low, high in spans if low <= end)
-        inner = tuple((low, high) for low, high in inner if low <= high)
-        if inner:
-            shared[inner] = shared.get(inner, "") + digit + digit.upper()
-    return alt(*(seq(literal(before), chars(some), _digits(inner, places[1:])) for inner, some in shared.items()))
-
-
-STRING = quoted(repeat(ANY))
-"""Any JSON string without lone surrogates."""
-
-
-def any_but(texts: Sequence[str]) -> Regex:
-    """The JSON strings that mean none of `texts`, however they are spelled."""
-    return quoted(Minus(repeat(ANY), alt(*map(literal, texts)) if texts else NOTHING)) if texts else STRING
-
-
-def as_json(text: str) -> str:
-    """A text as JSON, for messages and names."""
-    return json.dumps(text, ensure_ascii=False)
+KEYWORDS = {
+    "minLength": Keyword(lambda schema, found: narrowed(found, StringForm(low=schema.count("minLength")))),
+    "maxLength": Keyword(lambda schema, found: narrowed(found, StringForm(high=schema.count("maxLength")))),
+    "pattern": Keyword(_pattern),
+    "format": Keyword(_format),
+}

@@ -1,6 +1,6 @@
-"""The forward on CUDA: the backbone's matrix products with Triton kernels between them, under CUDA graphs.
+"""The forward on CUDA: the decoder's matrix products with Triton kernels between them, under CUDA graphs.
 
-`plan.py` lays a ragged set of rows out as one table of integers, `forward.py` runs the layers over it, `graphs.py`
+`layout.py` lays a ragged set of rows out as one table of integers, `forward.py` runs the layers over it, `graphs.py`
 replays them where they are small, `kernels.py` holds what is not a matrix product. The modules in `layers.py` say what
 is computed; tests compare the two.
 """
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dllm.models.base import RowInput
-from dllm.sampling.peaks_cuda import has_triton
+from dllm.models.network.decoder import Decoder
+from dllm.sampling.installed import has_triton
 
 if TYPE_CHECKING:
     from dllm.models.network.cuda.graphs import Runner
-    from dllm.models.network.native import Backbone
 
 
-def usable(network: Backbone, rows: Sequence[RowInput]) -> bool:
+def usable(network: Decoder, rows: Sequence[RowInput]) -> bool:
     """Whether this forward can run here: on one CUDA card, without shadows, for a dense family of full attention.
 
     Quantized weights go by the plain modules.

@@ -1,10 +1,9 @@
-"""The layers over a plan: four matrix products each, and a kernel between any two."""
+"""The layers over a layout: four matrix products each, and a kernel between any two."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +12,10 @@ from torch import Tensor
 from dllm.models.network.block import Block
 from dllm.models.network.cuda import kernels
 from dllm.models.network.cuda.kernels import power
-from dllm.models.network.cuda.plan import Store
+from dllm.models.network.cuda.layout import Store
+from dllm.models.network.decoder import Decoder
 from dllm.models.network.layers import Attention, RMSNorm, SwiGLU
 from dllm.models.network.spec import BackboneSpec
-
-if TYPE_CHECKING:
-    from dllm.models.network.native import Backbone
 
 KEYS, WARPS, STAGES = 64, 4, 2
 """Of a tile of attention over a block's few queries: keys read at once, warps, and tiles in flight."""
@@ -34,11 +31,11 @@ Angles = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes of a forward, which a graph fixes.
+class Extent:
+    """How large a forward is, which a graph fixes.
 
     Attributes:
-        tokens, rows: N and B of the plan.
+        tokens, rows: N and B of the layout.
         longest: at most so many tokens of one row.
         length: at most so many keys of one row.
     """
@@ -62,20 +59,20 @@ class Shape:
 Long = Sequence[tuple[int, int, Store]]
 
 
-def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape, long: Long = ()) -> Tensor:
+def run_layers(network: Decoder, table: Tensor, angles: Angles, extent: Extent, long: Long = ()) -> Tensor:
     """`[N, D]` hidden states after the last block, before the final norm.
 
-    `table`: the plan's, on the device; `long`: rows that a library's attention serves, as in the plan.
+    `table`: the layout's, on the device; `long`: rows that a library's attention serves, as in the layout.
     """
     spec = network.spec
-    x: Tensor = network.embed(table[: shape.tokens])
+    x: Tensor = network.embed(table[: extent.tokens])
     if spec.embedding_scale != 1.0:
         x = x * spec.embedding_scale
     update: Tensor | None = None
     for block in network.blocks:
         assert isinstance(block, Block) and isinstance(block.mlp, SwiGLU)
         hidden = norm(block.attention_norm, x, update)
-        update = _attention(network.spec, block.attention, hidden, table, angles, shape, long)
+        update = _attention(network.spec, block.attention, hidden, table, angles, extent, long)
         hidden = norm(block.mlp_norm, x, update)
         update = block.mlp.out.whole(_gated(block.mlp.gate_up.whole(hidden)))
     assert update is not None
@@ -83,20 +80,20 @@ def run(network: Backbone, table: Tensor, angles: Angles, shape: Shape, long: Lo
 
 
 def _attention(
-    spec: BackboneSpec, attention: Attention, hidden: Tensor, table: Tensor, angles: Angles, shape: Shape, long: Long
+    spec: BackboneSpec, attention: Attention, hidden: Tensor, table: Tensor, angles: Angles, extent: Extent, long: Long
 ) -> Tensor:
     """`[N, D]` -> `[N, D]`; fresh keys and values are written to the stores first."""
     qkv = attention.qkv.whole(hidden)
-    sizes = (shape.tokens, shape.rows, attention.layer, spec.heads, spec.kv_heads)
+    sizes = (extent.tokens, extent.rows, attention.layer, spec.heads, spec.kv_heads)
     half = max(2, power(spec.head_dim // 2))
     heads = -(-(spec.heads + 2 * spec.kv_heads) // HEADS)
-    kernels.rotate[(shape.tokens, heads)](
+    kernels.rotate[(extent.tokens, heads)](
         qkv, *angles, table, *sizes, spec.head_dim, half, block=HEADS, wide=spec.rope_full_precision
     )
     # filler is read by nobody, but what lies there by chance may be NaN, which spreads through a product's tile
-    mixed = qkv.new_zeros(shape.tokens, spec.heads * spec.head_dim)
-    if shape.longest:
-        _attend(spec, qkv, table, mixed, sizes, shape)
+    mixed = qkv.new_zeros(extent.tokens, spec.heads * spec.head_dim)
+    if extent.longest:
+        _attend(spec, qkv, table, mixed, sizes, extent)
     for first, count, store in long:
         mixed[first : first + count] = _attend_long(spec, qkv[first : first + count], store, attention.layer)
     out: Tensor = attention.out.whole(mixed)
@@ -104,33 +101,33 @@ def _attention(
 
 
 def _attend(
-    spec: BackboneSpec, qkv: Tensor, table: Tensor, mixed: Tensor, sizes: tuple[int, ...], shape: Shape
+    spec: BackboneSpec, qkv: Tensor, table: Tensor, mixed: Tensor, sizes: tuple[int, ...], extent: Extent
 ) -> None:
     """Attention of all rows but the long ones, into `mixed`, `[N, H * d]`."""
-    shares, padded = shape.shares(spec.heads), max(16, power(spec.head_dim))
+    shares, padded = extent.shares(spec.heads), max(16, power(spec.head_dim))
     parts, sums = mixed, mixed
     if shares > 1:
-        parts = qkv.new_empty(shares, shape.tokens, spec.heads, spec.head_dim, dtype=torch.float32)
-        sums = qkv.new_empty(2, shares, shape.tokens, spec.heads, dtype=torch.float32)
-    kernels.attend[(-(-shape.longest // shape.queries), spec.heads, shape.rows * shares)](
+        parts = qkv.new_empty(shares, extent.tokens, spec.heads, spec.head_dim, dtype=torch.float32)
+        sums = qkv.new_empty(2, shares, extent.tokens, spec.heads, dtype=torch.float32)
+    kernels.attend[(-(-extent.longest // extent.queries), spec.heads, extent.rows * shares)](
         qkv,
         table,
         parts,
         sums,
         *sizes,
         spec.head_dim**-0.5,
-        -(-shape.length // shares),
+        -(-extent.length // shares),
         shares,
         spec.head_dim,
         padded,
-        shape.queries,
+        extent.queries,
         KEYS,
-        num_warps=8 if shape.queries == 128 else WARPS,
+        num_warps=8 if extent.queries == 128 else WARPS,
         num_stages=1 if qkv.dtype == torch.float32 else STAGES,  # what fits in shared memory
     )
     if shares > 1:
-        grid = (shape.tokens, spec.heads)
-        kernels.join[grid](parts, sums, table, mixed, shape.tokens, spec.heads, shares, spec.head_dim, padded)
+        grid = (extent.tokens, spec.heads)
+        kernels.join[grid](parts, sums, table, mixed, extent.tokens, spec.heads, shares, spec.head_dim, padded)
 
 
 def _attend_long(spec: BackboneSpec, qkv: Tensor, store: Store, layer: int) -> Tensor:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dllm.models.base import RowInput
-from dllm.models.network.cuda.forward import LONG, Angles, Shape, run
-from dllm.models.network.cuda.plan import Store, plan
-
-if TYPE_CHECKING:
-    from dllm.models.network.native import Backbone
+from dllm.models.network.cuda.forward import LONG, Angles, Extent, run_layers
+from dllm.models.network.cuda.layout import Store, lay_out
+from dllm.models.network.decoder import Decoder
 
 LARGEST = 1024
 """Most tokens of a forward that is replayed; larger ones keep the card busy while they are being launched."""
-LENGTHS = 512
+LENGTH_STEP = 512
 """Keys are counted in steps of this: a graph's attention is laid out for so many."""
 
 
@@ -41,14 +39,14 @@ class Runner:
 
     replays: bool = True
     reach: int = 0
-    graphs: dict[Shape, Graph] = field(default_factory=dict)
+    graphs: dict[Extent, Graph] = field(default_factory=dict)
 
     @torch.inference_mode()  # graphs outlive a call: what one made under this mode, another could not write to
-    def forward(self, network: Backbone, rows: Sequence[RowInput]) -> Tensor:
+    def forward(self, network: Decoder, rows: Sequence[RowInput]) -> Tensor:
         """`[M, D]` hidden states of the wanted positions, rows in order, then filler; before the final norm."""
         small = self.replays and sum(row.token_ids.numel() for row in rows) <= LARGEST
         stores = [_store(network, row) for row in rows]
-        laid = plan(rows, stores, network.lookback, bucket=small, long=None if small else LONG)
+        laid = lay_out(rows, stores, network.spec.lookback, bucket=small, long=None if small else LONG)
         if laid.reach > self.reach:
             self.reach = -(-laid.reach // 1024) * 1024
             self.graphs.clear()
@@ -56,42 +54,42 @@ class Runner:
         table = (laid.table.pin_memory() if network.device.type == "cuda" else laid.table).to(
             network.device, non_blocking=True
         )
-        shape = Shape(laid.tokens, laid.rows, laid.longest, laid.length)
+        extent = Extent(laid.tokens, laid.rows, laid.longest, laid.length)
         if not small:
-            return run(network, table, angles, shape, laid.long)[table[laid.body :]]
-        graph = self._graph(network, table[: laid.body], angles, bucket_of(shape))
+            return run_layers(network, table, angles, extent, laid.long)[table[laid.body :]]
+        graph = self._graph(network, table[: laid.body], angles, bucket_of(extent))
         graph.table.copy_(table[: laid.body])
         graph.graph.replay()
         return graph.hidden[table[laid.body :]]
 
-    def _graph(self, network: Backbone, table: Tensor, angles: Angles, shape: Shape) -> Graph:
-        graph = self.graphs.get(shape)
+    def _graph(self, network: Decoder, table: Tensor, angles: Angles, extent: Extent) -> Graph:
+        graph = self.graphs.get(extent)
         if graph is None:
-            graph = self.graphs[shape] = _captured(network, table.clone(), angles, shape)
+            graph = self.graphs[extent] = _captured(network, table.clone(), angles, extent)
         return graph
 
 
-def bucket_of(shape: Shape) -> Shape:
-    """The shape of the graph that serves this one."""
-    longest = next((size for size in (16, 32, 64, 128) if shape.longest <= size), -(-shape.longest // 128) * 128)
-    return replace(shape, longest=longest, length=-(-shape.length // LENGTHS) * LENGTHS)
+def bucket_of(extent: Extent) -> Extent:
+    """That of the graph that serves this one."""
+    longest = next((size for size in (16, 32, 64, 128) if extent.longest <= size), -(-extent.longest // 128) * 128)
+    return replace(extent, longest=longest, length=-(-extent.length // LENGTH_STEP) * LENGTH_STEP)
 
 
-def _captured(network: Backbone, table: Tensor, angles: Angles, shape: Shape) -> Graph:
+def _captured(network: Decoder, table: Tensor, angles: Angles, extent: Extent) -> Graph:
     """Run beside the stream, which compiles the kernels, then capture."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(2):
-            run(network, table, angles, shape)
+            run_layers(network, table, angles, extent)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        hidden = run(network, table, angles, shape)
+        hidden = run_layers(network, table, angles, extent)
     return Graph(table, hidden, graph)
 
 
-def _store(network: Backbone, row: RowInput) -> Store:
+def _store(network: Decoder, row: RowInput) -> Store:
     """The row's own store, or one for this forward: the keys of a row that keeps none have to lie somewhere."""
     if row.kv is not None:
         return Store(row.kv.keys, row.kv.values, True, row.kv.length)

@@ -65,7 +65,7 @@ def rotate(
 ):
     """Rotate `block` heads of a token's queries and keys where they lie; keys and values go to its row's store.
 
-    `table` is the plan's: see `plan.py`. `wide`: rotate with float32 angles, else with angles in the dtype of `qkv`.
+    `table` is that of `layout.py`. `wide`: rotate with float32 angles, else with angles in the dtype of `qkv`.
     """
     token = tl.program_id(0)
     position, own = tl.load(table + tokens + token), tl.load(table + 2 * tokens + token)

@@ -37,8 +37,8 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one forward does.
+class RaggedTable:
+    """The rows of one forward.
 
     Attributes:
         table: the integers above, int64 on the CPU.
@@ -70,9 +70,9 @@ def rounded(count: int) -> int:
     return power * 3 // 4 if count <= power * 3 // 4 and power >= 64 else power
 
 
-def plan(
+def lay_out(
     rows: Sequence[RowInput], stores: Sequence[Store], lookback: int, *, bucket: bool, long: int | None = None
-) -> Plan:
+) -> RaggedTable:
     """Lay out `rows` (at least one), each with a store.
 
     Args:
@@ -109,7 +109,7 @@ def plan(
     wanted = sum(len(source) for source in sources)
     filler = torch.zeros(-wanted % HEAD_ROWS, dtype=torch.long)
     table = torch.cat([flat.flatten(), facts.flatten(), *sources, filler])
-    return Plan(
+    return RaggedTable(
         table=table,
         tokens=tokens,
         rows=size,

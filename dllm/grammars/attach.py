@@ -1,0 +1,47 @@
+"""A grammar put on a canvas: where a `Grammar` meets the tokens that it is to govern, and becomes a constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dllm.errors import GrammarError
+from dllm.grammars.canvas import MASK, Canvas
+from dllm.grammars.explain.advice import advice
+from dllm.grammars.grammar import Grammar
+from dllm.grammars.search.constraint import GrammarConstraint
+from dllm.grammars.tables.vocabulary import Vocabulary
+
+
+def attach(
+    grammar: Grammar,
+    vocabulary: Vocabulary,
+    ids: Sequence[int],
+    offset: int,
+    *,
+    ends: bool,
+    eos: Iterable[int],
+    advise: bool = True,
+) -> GrammarConstraint:
+    """Hold a part of a canvas, up to its end, to a grammar.
+
+    Args:
+        ids: the tokens of that part, MASK where one is still free.
+        offset: position on the canvas of the first of them; what stands before is prompt.
+        ends: whether one of `eos` may end the text before the canvas is full.
+        eos: ids that end the text.
+        advise: whether an error says what would have to change, which may take seconds to find out.
+
+    Raises:
+        GrammarError: no text of the grammar fits. With `advise` it says how many tokens one needs where that is the
+            reason; and where the fixed text is, at which line and column, with lines below that show the place.
+    """
+    compiled = grammar.compile(vocabulary)
+    special = next((token for token in ids if token != MASK and vocabulary.node[token] < 0), None)
+    if special is not None:
+        raise GrammarError(f"the document holds the special token {special}, which is no text; a grammar needs text")
+    canvas = Canvas(tuple(ids), ends)
+    try:
+        return GrammarConstraint.start(compiled, canvas, offset, eos if ends else ())
+    except GrammarError as error:
+        more = f"; {advice(grammar, compiled, canvas)}" if advise else ""
+        raise GrammarError(f"{grammar.name}: {error}{more}") from None

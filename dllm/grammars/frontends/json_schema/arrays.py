@@ -1,0 +1,89 @@
+"""Arrays: their keywords, what a schema asks of one, and its productions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, fits, lower, narrowed
+from dllm.grammars.frontends.json_schema.productions import BEGIN, COMMA, END, Productions
+from dllm.grammars.frontends.json_schema.reading import MAX_COUNT, Keyword, Schema
+from dllm.grammars.rules import Body
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayForm(Form):
+    """Arrays: `prefix` says what the first items are, `rest` what all others are; `low` to `high` items."""
+
+    TYPES: ClassVar = ("array",)
+    prefix: tuple[Demand, ...] = ()
+    rest: Demand = ()
+    low: int = 0
+    high: int | None = None
+
+    @classmethod
+    def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
+        for value in values:
+            if isinstance(value, list):
+                items = tuple(context.demand({"const": item}, place) for item in value)
+                yield cls(items, NEVER, len(items), len(items))
+
+    def meet(self, other: Self) -> Self | None:
+        low, high = max(self.low, other.low), lower(self.high, other.high)
+        if not fits(low, high):
+            return None
+        size = max(len(self.prefix), len(other.prefix))
+        prefix = tuple(all_of(self._item(index), other._item(index)) for index in range(size))
+        return type(self)(prefix, all_of(self.rest, other.rest), low, high)
+
+    def possible(self, context: Context) -> bool:
+        return all(map(context.possible, dict.fromkeys(self._item(index) for index in range(self.low))))
+
+    def _item(self, index: int) -> Demand:
+        return self.prefix[index] if index < len(self.prefix) else self.rest
+
+    def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        known = len(self.prefix) if self.high is None else min(len(self.prefix), self.high)
+        bodies: list[Body] = [(BEGIN, END)] if self.low == 0 else []
+        # whatever is behind the items up to here; the items that must be there are written out in one body
+        rest: str | None = None
+        if self.high is None or self.high > known:
+            high = None if self.high is None else self.high - known
+            rest = grammar.listing(grammar.value(self.rest), max(self.low - known, 1), high, f"{name}:items")
+        for index in range(known - 1, -1, -1):
+            item = grammar.value(self.prefix[index])
+            after = grammar.nonterminal(f"{name}:items")
+            if self.low <= index + 1:
+                grammar.add(after, (item,))
+            if rest is not None:
+                grammar.add(after, (item, COMMA, rest))
+            rest = after
+        return bodies if rest is None else [*bodies, (BEGIN, rest, END)]
+
+
+def _prefix_items(schema: Schema, found: Forms) -> Forms:
+    count = len(schema.value("prefixItems", list, "a list of schemas"))
+    if count > MAX_COUNT:
+        raise schema.too_many("prefixItems", count)
+    return narrowed(found, ArrayForm(tuple(schema.demand("prefixItems", index) for index in range(count))))
+
+
+def _items(schema: Schema, found: Forms) -> Forms:
+    first = len(schema.told.get("prefixItems", ()))
+    return narrowed(found, ArrayForm(((),) * first, schema.demand("items")))
+
+
+def _unique_items(schema: Schema, found: Forms) -> Forms:
+    if schema.told["uniqueItems"] is not False:
+        raise schema.refused("uniqueItems", ": no context-free grammar compares items; remove it")
+    return found
+
+
+KEYWORDS = {
+    "prefixItems": Keyword(_prefix_items, holds="schemas"),
+    "uniqueItems": Keyword(_unique_items),
+    "items": Keyword(_items, holds="schemas"),
+    "minItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(low=schema.count("minItems")))),
+    "maxItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(high=schema.count("maxItems")))),
+}

@@ -1,0 +1,190 @@
+"""Objects: their keywords, what a schema asks of one, and its productions.
+
+A text whose value is valid is rejected where
+
+- *order*: the keys of an object from `const` or `enum` are in another order than there; or, under
+  `property_order="schema"`, keys are not in the order of `properties`, `required`, then the others, where those of a
+  schema itself precede those of its `$ref`, `allOf`, `anyOf` and `oneOf`;
+- *repetition*: a required key comes twice, or repeated keys exceed `maxProperties`. An optional key may be repeated:
+  the last one counts, and each is valid.
+
+Without `property_order="schema"`, keys come in any order for up to 8 required ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, fits, lower, narrowed
+from dllm.grammars.frontends.json_schema.productions import CLOSE, COLON, COMMA, OPEN, Productions
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
+from dllm.grammars.frontends.json_schema.spelling import any_but, as_json, quoted_text
+from dllm.grammars.rules import Body
+
+MAX_UNORDERED = 8
+"""So many required keys may come in any order: it takes a nonterminal for each set of those still missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectForm(Form):
+    """Objects.
+
+    Attributes:
+        named: keys with a demand of their own, in order; among them all required ones.
+        required: keys that must be there, in the order of `named`.
+        free: what the values of all other keys are.
+        low, high: bounds of the number of keys.
+        fixed: the keys come in this order and once each, as in the value of a `const`.
+    """
+
+    TYPES: ClassVar = ("object",)
+    named: tuple[tuple[str, Demand], ...] = ()
+    required: tuple[str, ...] = ()
+    free: Demand = ()
+    low: int = 0
+    high: int | None = None
+    fixed: bool = False
+
+    @classmethod
+    def requiring(cls, keys: Iterable[str]) -> Self:
+        """Those that have all of `keys`."""
+        found = tuple(dict.fromkeys(keys))
+        return cls(tuple((key, ()) for key in found), found)
+
+    @classmethod
+    def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
+        for value in values:
+            if isinstance(value, dict):
+                named = tuple((key, context.demand({"const": item}, place)) for key, item in value.items())
+                yield cls(named, tuple(value), NEVER, fixed=True)
+
+    def meet(self, other: Self) -> Self | None:
+        first, second = (other, self) if other.fixed else (self, other)
+        left, right = dict(first.named), dict(second.named)
+        named = {key: all_of(left.get(key, first.free), right.get(key, second.free)) for key in {**left, **right}}
+        needed = {*self.required, *other.required}
+        required = tuple(key for key in named if key in needed)
+        low, high = max(self.low, other.low), lower(self.high, other.high)
+        if not fits(max(low, len(required)), high):
+            return None
+        return type(self)(tuple(named.items()), required, all_of(first.free, second.free), low, high, first.fixed)
+
+    def possible(self, context: Context) -> bool:
+        named = dict(self.named)
+        if not all(context.possible(named[key]) for key in self.required):
+            return False
+        return self.low <= len(named) or context.possible(self.free)
+
+    def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        """Its bodies. Optional keys may come again and again: the last counts, and each alone is valid."""
+        possible = context.possible
+        optional = [key for key, demand in self.named if key not in self.required and possible(demand)]
+        free = possible(self.free)
+        if self.high == len(self.required):
+            optional, free = [], False
+        most = None if free else len(self.required) + len(optional)
+        least = max(len(self.required), 1)
+        if most is not None and self.low > most:
+            return []
+        bounded = self.high is not None and (most is None or self.high < most)
+        if self.low > least or (bounded and self.required):
+            raise GrammarError(
+                f"JSON schema at {name}: minProperties={self.low} and maxProperties={self.high} are not supported "
+                f"here, where {len(self.required)} keys are required and others may come: a grammar cannot tell "
+                "repeated keys apart; remove them, or require the keys by name"
+            )
+        pairs = {
+            key: _pair(grammar, grammar.terminal(as_json(key), quoted_text(key)), demand) for key, demand in self.named
+        }
+        others = _pair(grammar, grammar.terminal("KEY" if self.named else "STRING", any_but([*pairs])), self.free)
+        bodies: list[Body] = [] if self.required or self.low else [(OPEN, CLOSE)]
+        if not bounded and (grammar.ordered or self.fixed):
+            kept = [(pairs[key], key in self.required) for key in pairs if key in self.required or key in optional]
+            return [*bodies, (OPEN, _in_order(grammar, kept, others if free else None, name), CLOSE)]
+        extra = grammar.nonterminal(f"{name}:extra")
+        grammar.add(extra, *((symbol,) for symbol in [pairs[key] for key in optional] + [others] * free))
+        if bounded:
+            members = grammar.listing(extra, 1, self.high, name)
+        else:
+            members = _any_order(grammar, {key: pairs[key] for key in self.required}, extra, name)
+        return [*bodies, (OPEN, members, CLOSE)]
+
+
+def _pair(grammar: Productions, key: str, demand: Demand) -> str:
+    value = grammar.value(demand)
+    return grammar.shared(("pair", key, value), f"{value}:pair", lambda _: [(key, COLON, value)])
+
+
+def _in_order(grammar: Productions, pairs: list[tuple[str, bool]], others: str | None, name: str) -> str:
+    """At least one member: `pairs` one after the other, those that are not required perhaps left out."""
+    rest: str | None = None if others is None else grammar.listing(others, 1, None, f"{name}:more")
+    may_end = True  # whether nothing need come behind
+    for pair, needed in reversed(pairs):
+        here = grammar.nonterminal(f"{name}:members")
+        if may_end:
+            grammar.add(here, (pair,))
+        if rest is not None:
+            grammar.add(here, (pair, COMMA, rest))
+            if not needed:
+                grammar.add(here, (rest,))
+        rest, may_end = here, may_end and not needed
+    return rest or grammar.nonterminal(f"{name}:members")
+
+
+def _any_order(grammar: Productions, required: dict[str, str], extra: str, name: str) -> str:
+    """At least one member: each of `required` (key -> its pair) once, `extra` any number of times between."""
+    if len(required) > MAX_UNORDERED:
+        raise GrammarError(
+            f"JSON schema at {name}: {len(required)} required keys in any order, but at most {MAX_UNORDERED} "
+            "are supported; pass property_order='schema', under which they come in the order of the schema"
+        )
+    names: dict[frozenset[str], str] = {}
+    queue: list[frozenset[str]] = []
+
+    def missing(keys: frozenset[str]) -> str:
+        if keys not in names:
+            names[keys] = grammar.nonterminal(f"{name}:members")
+            queue.append(keys)
+        return names[keys]
+
+    start = missing(frozenset(required))
+    for keys in queue:  # grows
+        here = names[keys]
+        for key, pair in required.items():
+            if key in keys:
+                grammar.add(here, (pair, COMMA, missing(keys - {key})))
+                if len(keys) == 1:
+                    grammar.add(here, (pair,))
+        grammar.add(here, (extra, COMMA, here))
+        if not keys:
+            grammar.add(here, (extra,))
+    return start
+
+
+def _properties(schema: Schema, found: Forms) -> Forms:
+    keys = schema.value("properties", dict, "an object of schemas")
+    return narrowed(found, ObjectForm(tuple((key, schema.demand("properties", key)) for key in keys)))
+
+
+def _additional_properties(schema: Schema, found: Forms) -> Forms:
+    named = tuple((key, ()) for key in schema.told.get("properties", ()))
+    return narrowed(found, ObjectForm(named, free=schema.demand("additionalProperties")))
+
+
+def _required(schema: Schema, found: Forms) -> Forms:
+    keys = schema.value("required", list, "a list of keys")
+    if not all(isinstance(key, str) for key in keys):
+        raise schema.wrong("required", "a list of keys")
+    return narrowed(found, ObjectForm.requiring(keys))
+
+
+KEYWORDS = {
+    "properties": Keyword(_properties, holds="named schemas"),
+    "additionalProperties": Keyword(_additional_properties, holds="schemas"),
+    "required": Keyword(_required),
+    "minProperties": Keyword(lambda schema, found: narrowed(found, ObjectForm(low=schema.count("minProperties")))),
+    "maxProperties": Keyword(lambda schema, found: narrowed(found, ObjectForm(high=schema.count("maxProperties")))),
+}

@@ -1,0 +1,95 @@
+"""The table of hooks: it lists what `Scheduler` has, the docs show it, and joined schedulers follow it."""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from dllm.schedulers import Joined, Scheduler, Threshold
+from dllm.schedulers.base import HOOKS
+
+DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
+
+
+def own_methods(cls):
+    return [name for name, value in vars(cls).items() if inspect.isfunction(value) and not name.startswith("_")]
+
+
+def test_it_lists_every_method_that_may_be_overridden():
+    assert sorted(hook.name for hook in HOOKS) == sorted(set(own_methods(Scheduler)) - {"supplies"})
+
+
+def test_the_docs_show_it():
+    lines = ["| hook | called | what it does | returns | in `a+b` | copy |", "|---|---|---|---|---|---|"]
+    for hook in HOOKS:
+        gives = ", ".join(hook.gives)
+        lines.append(f"| `{hook.name}` | {hook.when} | {hook.does} | {gives} | {hook.joined} | `{hook.copy}.py` |")
+    assert "\n".join(lines) in DOCS.read_text(), "paste this into docs/extending.md:\n" + "\n".join(lines)
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.name)
+def test_the_file_to_copy_has_it(hook):
+    module = import_module(f"dllm.schedulers.{hook.copy}")
+    classes = [one for one in vars(module).values() if inspect.isclass(one) and one.__module__ == module.__name__]
+    assert any(hook.name in vars(one) for one in classes if issubclass(one, Scheduler))
+
+
+def spoken(name, said):
+    """A scheduler whose only hook is `name`, which always returns `said`, then its state with one more."""
+
+    def method(self, *arguments):
+        self.heard.append(arguments)
+        if not gives_state:
+            return said[0]
+        state = (arguments[-1] or 0) + 1
+        return (*said, state) if said else state
+
+    gives_state = next(hook.gives[-1] == "state" for hook in HOOKS if hook.name == name)
+    scheduler = type("Spoken", (Scheduler,), {name: method})()
+    scheduler.heard = []
+    return scheduler
+
+
+SAID = {
+    "each": ((), (), ()),
+    "one": None,
+    "union": ((torch.tensor([3, 1]),), (torch.tensor([1, 2]),), (torch.tensor([1, 2, 3]),)),
+    "chain": (("first",), ("second",), ("second",)),
+    "any": ((torch.tensor([True, False]),), (torch.tensor([False, False]),), (torch.tensor([True, False]),)),
+    "least": ((7,), (5,), (5,)),
+}
+"""What two parts say, and what they say together."""
+
+
+@pytest.mark.parametrize("hook", [one for one in HOOKS if one.name not in ("bind", "init")], ids=lambda one: one.name)
+def test_parts_are_joined_as_it_says(hook):
+    if hook.joined == "one":
+        given = [f"a {word}" for word in hook.gives if word != "state"]
+        part = spoken(hook.name, given)
+        if hook.name == "plant":  # the only one without a state
+            assert Joined((Threshold(), part)).plant("view") == part.plant("view")
+            return
+        expected = (*given, (None, 1)) if hook.gives[-1] == "state" else given[0]
+        assert getattr(Joined((Threshold(), part)), hook.name)("view", (None, None)) == expected
+        return
+    one, other, together = SAID[hook.joined]
+    first, second = spoken(hook.name, one), spoken(hook.name, other)
+    joined = Joined((first, Threshold(), second) if hook.name != "select" else (first, second))
+    states = (None,) * len(joined.parts)
+    found = getattr(joined, hook.name)("view", "logits", states)
+    stated = hook.gives[-1] == "state"
+    values = list(found) if len(hook.gives) > 1 else [found]
+    if stated:
+        assert values.pop() == tuple(1 if part in (first, second) else None for part in joined.parts)
+    for value, expected in zip(values, together, strict=True):
+        assert torch.equal(value, expected) if isinstance(expected, torch.Tensor) else value == expected
+    assert second.heard[0][1] == ("first" if hook.joined == "chain" else "logits")
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.name)
+def test_joined_knows_who_supplies_what(hook):
+    part = spoken(hook.name, ())
+    assert part.supplies(hook.name) and Joined((Threshold(), part)).supplies(hook.name)
+    assert Joined((Threshold(), Threshold())).supplies(hook.name) == (hook.name == "select")
