@@ -174,6 +174,12 @@ def read_json_if_present(path: Path, most: int = SMALL) -> dict[str, Any]:
     return read_json(path, most) if present(path) else {}
 
 
+def shown(value: Any) -> str:
+    """A value of a file for a message: its first 200 characters."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object whose keys differ: of two equal ones, readers take this or that."""
     found = dict(pairs)

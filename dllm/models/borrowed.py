@@ -19,6 +19,7 @@ from dllm.models.base import RowInput, RowKV
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import BorrowedFamily
 
+
 class Borrowed(nn.Module):
     """A transformers model behind the interface of `Backbone`: whole canvases only, no row sees padding or its mates.
 

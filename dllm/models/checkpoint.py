@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dllm.errors import ModelError
-from dllm.hub import LARGE, present, read_json
+from dllm.hub import LARGE, present, read_json, shown
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
@@ -178,11 +178,11 @@ def _weight_map(index: Path) -> dict[str, str]:
     """Tensor -> shard, each the plain name of a file beside the index."""
     weight_map = read_json(index, LARGE).get("weight_map")
     if not isinstance(weight_map, dict):
-        raise ModelError(f"{index}: 'weight_map' is {weight_map!r:.200}; it must be an object of tensors and their files")
+        raise ModelError(f"{index}: 'weight_map' is {shown(weight_map)}; it must be an object of tensors and files")
     for tensor, file in weight_map.items():
         if not isinstance(file, str) or _SHARD.fullmatch(file) is None:
             raise ModelError(
-                f"{index}: puts {tensor!r:.200} into {file!r:.200}; a shard is a file *.safetensors of this folder, "
+                f"{index}: puts {shown(tensor)} into {shown(file)}; a shard is a file *.safetensors of this folder, "
                 "named without a path in at most 255 characters"
             )
     return weight_map

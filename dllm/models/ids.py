@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import ConfigError, ModelError
-from dllm.hub import read_json_if_present
-from dllm.models.families.config import ConfigReader, shown
+from dllm.hub import read_json_if_present, shown
+from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import AnyFamily
 from dllm.tokenizer.files import added_tokens, named_tokens
 

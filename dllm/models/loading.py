@@ -13,10 +13,10 @@ from accelerate.utils.modeling import infer_auto_device_map, set_module_tensor_t
 
 from dllm.arguments import one_of, whole
 from dllm.errors import ConfigError, ModelError
-from dllm.hub import read_json, resolve_folder
+from dllm.hub import read_json, resolve_folder, shown
 from dllm.models.building import Contents, Network, build_network, contents_of
 from dllm.models.checkpoint import Checkpoint, open_checkpoint, refuse_adapter
-from dllm.models.families.config import ConfigReader, shown
+from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import AnyFamily, Family
 from dllm.models.families.table import family_of
 from dllm.models.ids import resolve_ids

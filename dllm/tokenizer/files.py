@@ -14,7 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from dllm.errors import ModelError
-from dllm.hub import LARGE, present, read_json, read_json_if_present, read_text
+from dllm.hub import LARGE, present, read_json, read_json_if_present, read_text, shown
 from dllm.tokenizer.panics import raised_as
 
 QWEN2_SPLIT = (
@@ -54,13 +54,14 @@ def added_tokens(folder: Path) -> dict[str, AddedToken]:
     tokens: dict[str, AddedToken] = {}
     for path, token_id, entry in _entries(folder):
         text = entry.get("content") if isinstance(entry, dict) else None
-        legal = isinstance(text, str) and type(token_id) is int and 0 <= token_id < _MOST_IDS
-        switches = {key: entry[key] for key in (*_FLAGS, "special") if entry.get(key) is not None} if legal else {}
-        if not legal or not all(isinstance(value, bool) for value in switches.values()):
+        if not isinstance(text, str) or type(token_id) is not int or not 0 <= token_id < _MOST_IDS:
             raise ModelError(
-                f"{path}: the added tokens hold {entry!r:.200} with the id {token_id!r:.80}; a token has a text "
-                f"('content'), an id from 0 to {_MOST_IDS - 1}, and true or false for {', '.join((*_FLAGS, 'special'))}"
+                f"{path}: the added tokens hold {shown(entry)} with the id {shown(token_id)}; a token has a text "
+                f"('content') and an id from 0 to {_MOST_IDS - 1}"
             )
+        switches = {key: entry[key] for key in (*_FLAGS, "special") if entry.get(key) is not None}
+        if not all(isinstance(value, bool) for value in switches.values()):
+            raise ModelError(f"{path}: the added token {shown(entry)} has a switch that is neither true nor false")
         special = switches.pop("special", text in named)
         tokens.setdefault(text, AddedToken(token_id, special, switches))
     return tokens
@@ -87,7 +88,7 @@ def _typed(path: Path, key: str, value: Any, kind: type, name: str) -> Any:
     if value is None:
         return kind()
     if not isinstance(value, kind):
-        raise ModelError(f"{path}: {key!r} is {value!r:.200}; it must be {name}")
+        raise ModelError(f"{path}: {key!r} is {shown(value)}; it must be {name}")
     return value
 
 
@@ -119,7 +120,7 @@ def _content(path: Path, key: str, value: Any) -> str | None:
     text = value.get("content") if isinstance(value, dict) else value
     if text is None or isinstance(text, str):
         return text
-    raise ModelError(f"{path}: {key!r} is {value!r:.200}; a token is a text, or an object with its 'content'")
+    raise ModelError(f"{path}: {key!r} is {shown(value)}; a token is a text, or an object with its 'content'")
 
 
 def chat_template(folder: Path) -> str | None:
@@ -135,11 +136,11 @@ def chat_template(folder: Path) -> str | None:
     if isinstance(value, list):
         for entry in value:
             if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("name", "template")):
-                raise ModelError(f"{path}: 'chat_template' lists {entry!r:.200}; it must have a 'name' and a 'template'")
+                raise ModelError(f"{path}: 'chat_template' lists {shown(entry)}; it needs a 'name' and a 'template'")
         value = {entry["name"]: entry["template"] for entry in value}.get("default")
     if value is not None and (not isinstance(value, str) or len(value) > TEMPLATE_LENGTH):
         raise ModelError(
-            f"{path}: 'chat_template' is {value!r:.80}; it must be a text of at most {TEMPLATE_LENGTH:,} characters, "
+            f"{path}: 'chat_template' is {shown(value)}; it must be a text of at most {TEMPLATE_LENGTH:,} characters, "
             "or a list of named ones"
         )
     return value

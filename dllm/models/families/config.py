@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import ModelError, nearest
+from dllm.hub import shown
 from dllm.models.families.keys import BOOKKEEPING, NEUTRAL, QUANTIZED
 
 WIDEST = 1 << 24
@@ -203,12 +204,6 @@ class ConfigReader:
 
     def _illegal(self, key: str, value: Any, legal: str) -> ModelError:
         return ModelError(f"{self.source}: {key!r} is {shown(value)}; it must be {legal}")
-
-
-def shown(value: Any) -> str:
-    """A value of a file for a message: its first 200 characters."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _among(value: Any, legal: Collection[Any]) -> bool:

@@ -64,7 +64,8 @@ def _every(config: ConfigReader) -> int:
         return config.integer("global_attn_every_n_layers")
     layers = config.integer("num_hidden_layers", most=DEEPEST)
     every = named.index(_FULL, 1) if isinstance(named, list) and _FULL in named[1:] else layers
-    config.require("layer_types", named == _kinds(layers, every), f"{_FULL!r} for layer 0 and every n-th, else {_SLIDING!r}")
+    legal = f"{_FULL!r} for layer 0 and every n-th, else {_SLIDING!r}"
+    config.require("layer_types", named == _kinds(layers, every), legal)
     return every
 
 
