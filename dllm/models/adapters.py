@@ -145,7 +145,8 @@ def _ends(name: str, value: Any) -> tuple[int, ...]:
 
 
 def _checked_mask(mask_token_id: int | None, vocab_size: int) -> int | None:
-    if mask_token_id is None or (hasattr(mask_token_id, "__index__") and 0 <= mask_token_id < vocab_size):
+    legal = hasattr(mask_token_id, "__index__") and not isinstance(mask_token_id, bool)
+    if mask_token_id is None or (legal and 0 <= mask_token_id < vocab_size):
         return None if mask_token_id is None else index(mask_token_id)
     raise ConfigError(f"mask_token_id={mask_token_id!r} must be an integer in 0..{vocab_size - 1}")
 
@@ -174,6 +175,8 @@ class LogitsAdapter:
     ) -> None:
         if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or vocab_size < 1:
             raise ModelError(f"{name}: vocab_size is {vocab_size!r}; it must be the number of columns of its logits")
+        if max_length is not None and (type(max_length) is not int or max_length < 1):
+            raise ModelError(f"{name}: max_length is {max_length!r}; it must be the longest canvas in tokens, or None")
         self.name = name
         self.vocab_size = vocab_size
         self.mask_token_id = _checked_mask(mask_token_id, vocab_size)
@@ -234,9 +237,15 @@ class LogitsAdapter:
         return out
 
     def _checked(self, logits: Any, ids: Tensor) -> Tensor:
-        """The model's answer as float32, once its shape is known to be right."""
+        """The model's answer as float32, once it is known to be of numbers that can be read and its shape right."""
         if not isinstance(logits, Tensor):
             raise ModelError(f"{self.name} returned {type(logits).__name__}; it must return a tensor or have .logits")
+        if logits.layout != torch.strided or logits.is_nested or logits.is_meta or not logits.is_floating_point():
+            layout = "nested" if logits.is_nested else str(logits.layout).removeprefix("torch.")
+            raise ModelError(
+                f"{self.name} returned logits that are {layout}, {str(logits.dtype).removeprefix('torch.')} and on "
+                f"{logits.device}; they must be dense floating-point numbers, on a device that holds them"
+            )
         if tuple(logits.shape) == (*ids.shape, self.vocab_size):
             return logits.float()
         if logits.dim() == 3 and logits.shape[:2] == ids.shape:

@@ -19,9 +19,6 @@ from dllm.models.base import RowInput, RowKV
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import BorrowedFamily
 
-_ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_autoset")
-"""Keys of config.json that say how attention was computed in training, which is no matter here."""
-
 
 class Borrowed(nn.Module):
     """A transformers model behind the interface of `Backbone`: whole canvases only, no row sees padding or its mates.
@@ -141,10 +138,9 @@ def _build(architecture: str, values: Mapping[str, Any], source: str) -> Any:
         raise ModelError(
             f"{source}: transformers {transformers.__version__} has no {architecture}; install a newer transformers"
         )
-    kept = {key: value for key, value in values.items() if key not in _ATTENTION}
     try:
         # not flash attention, which is not on every machine and takes half precision only
-        return found(found.config_class.from_dict(kept, attn_implementation="sdpa"))
+        return found(found.config_class.from_dict(dict(values), attn_implementation="sdpa"))
     except Exception as error:  # a config's values meet checks of several libraries
         text = " ".join(str(error).split())
         raise ModelError(

@@ -5,20 +5,22 @@ A checkpoint that loads partly produces text that looks almost right, so each wa
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from dllm.errors import ModelError
+from dllm.hub import LARGE, present, read_json, shown
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 STORED_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _SHOWN = 8
 
@@ -42,7 +44,8 @@ class Checkpoint:
     @property
     def dtype(self) -> torch.dtype:
         """What the weights are stored in: the dtype of the first tensor."""
-        return next((STORED_DTYPES[stored.dtype] for stored in self.tensors.values()), torch.float32)
+        kinds = (STORED_DTYPES[one.dtype] for name, one in self.tensors.items() if not _BUFFER.search(name))
+        return next(kinds, torch.float32)
 
     @property
     def bytes(self) -> int:
@@ -64,14 +67,28 @@ class Checkpoint:
                 for name in members:
                     yield name, _tensor(file, name, path)
 
+    def expect_at_least(self, modules: int) -> None:
+        """Check that there can be a tensor for each module of a network.
+
+        Raises:
+            ModelError: there are fewer.
+        """
+        if modules > len(self.tensors):
+            raise ModelError(
+                f"{self.folder}: the weights do not fit config.json. It asks for {modules} layers and experts, and "
+                f"there are {len(self.tensors)} tensors{self._hint(self.tensors)}"
+            )
+
     def expect(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Check that the checkpoint holds exactly the tensors of `shapes` (name -> shape).
+
+        Rotary frequencies, which old checkpoints carry as buffers, may be there: they are computed from the config.
 
         Raises:
             ModelError: listing every tensor that is missing, unexpected or of another shape.
         """
         missing = [name for name in shapes if name not in self.tensors]
-        unexpected = [name for name in self.tensors if name not in shapes]
+        unexpected = [name for name in self.tensors if name not in shapes and not _BUFFER.search(name)]
         wrong = [
             f"{name} is {list(self.tensors[name].shape)} in the file and {list(shape)} by the config"
             for name, shape in shapes.items()
@@ -80,10 +97,16 @@ class Checkpoint:
         problems = [("missing", missing), ("unexpected", unexpected), ("wrong shape", wrong)]
         found = [f"{len(names)} {what}: {_list(names)}" for what, names in problems if names]
         if found:
-            hint = _MERGED if any(_STACKED.search(name) for name in unexpected) else ""
+            hint = self._hint(unexpected)
             raise ModelError(f"{self.folder}: the weights do not fit config.json. {'; '.join(found)}{hint}")
 
+    @staticmethod
+    def _hint(names: Iterable[str]) -> str:
+        """What stacked tensors are."""
+        return _MERGED if any(_STACKED.search(name) for name in names) else ""
 
+
+_BUFFER = re.compile(r"(^|\.)rotary_emb\.inv_freq$")
 _STACKED = re.compile(r"\.experts\.(?!\d)|\.(qkv|gate_up)_proj\.")
 _MERGED = (
     ". Projections or experts are stacked, as training and serving frameworks merge them for themselves; load the "
@@ -91,16 +114,31 @@ _MERGED = (
 )
 
 
+def refuse_adapter(folder: Path) -> None:
+    """Refuse a folder of a low-rank adapter: without its base it is no model, and beside weights it would be left out.
+
+    Raises:
+        ModelError: there is one.
+    """
+    if present(folder / ADAPTER):
+        base = read_json(folder / ADAPTER).get("base_model_name_or_path")
+        whose = f" of {base[:200]!r}" if isinstance(base, str) and base else ""
+        raise ModelError(
+            f"{folder}: {ADAPTER} makes this an adapter{whose} (LoRA, or one of its kin), and adapters are not loaded "
+            "here; merge it into its base with peft (PeftModel.merge_and_unload, then save_pretrained), and load that"
+        )
+
+
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Read the headers of `model.safetensors`, or of the shards its index names.
+    """Read the headers of `model.safetensors`, or of the shards its index names. Nothing outside the folder is opened.
 
     Raises:
         ModelError: there are none, only pickled weights are there, a file is broken, a shard is missing, index and
             shards disagree, a tensor is in two shards, or tensors are quantised.
     """
-    if (folder / SINGLE).is_file():
+    if present(folder / SINGLE):
         return Checkpoint(folder, _header(folder / SINGLE))
-    if (folder / INDEX).is_file():
+    if present(folder / INDEX):
         return Checkpoint(folder, _sharded(folder))
     if any(folder.glob("*.bin")) or any(folder.glob("*.pt")):
         raise ModelError(
@@ -114,12 +152,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 
 def _sharded(folder: Path) -> dict[str, StoredTensor]:
     index = folder / INDEX
-    try:
-        weight_map: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        files = sorted(set(weight_map.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{index}: not a JSON object with a 'weight_map' of names to files ({error!r})") from error
-    absent = [name for name in files if not (folder / name).is_file()]
+    weight_map = _weight_map(index)
+    files = sorted(set(weight_map.values()))
+    absent = [name for name in files if not present(folder / name)]
     if absent:
         raise ModelError(f"{index}: names {len(absent)} shards that are not there: {_list(absent)}; download them")
     tensors: dict[str, StoredTensor] = {}
@@ -139,8 +174,25 @@ def _sharded(folder: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
+def _weight_map(index: Path) -> dict[str, str]:
+    """Tensor -> shard, each the plain name of a file beside the index."""
+    weight_map = read_json(index, LARGE).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise ModelError(f"{index}: 'weight_map' is {shown(weight_map)}; it must be an object of tensors and files")
+    for tensor, file in weight_map.items():
+        if not isinstance(file, str) or _SHARD.fullmatch(file) is None:
+            raise ModelError(
+                f"{index}: puts {shown(tensor)} into {shown(file)}; a shard is a file *.safetensors of this folder, "
+                "named without a path in at most 255 characters"
+            )
+    return weight_map
+
+
+_SHARD = re.compile(r"(?!\.)[^/\\:\x00-\x1f\x7f-\x9f]{1,243}\.safetensors")
+
+
 def _header(path: Path) -> dict[str, StoredTensor]:
-    with _open(path) as file:
+    with _open(path) as file, _reading(path):
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         tensors = {name: StoredTensor(path, tuple(s.get_shape()), str(s.get_dtype())) for name, s in slices.items()}
     quantised = [f"{name} ({stored.dtype})" for name, stored in tensors.items() if stored.dtype not in STORED_DTYPES]
@@ -153,18 +205,23 @@ def _header(path: Path) -> dict[str, StoredTensor]:
 
 
 def _open(path: Path) -> Any:
-    try:
+    with _reading(path):
         return safe_open(path, framework="pt", device="cpu")
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: truncated or corrupt ({error}); download it again") from error
 
 
 def _tensor(file: Any, name: str, path: Path) -> Tensor:
-    try:
+    with _reading(path):
         tensor: Tensor = file.get_tensor(name)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: cannot read {name} ({error}); download the file again") from error
     return tensor
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What the library raises for a file that is not what it should be, of whatever type, as a `ModelError`."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(f"{path}: truncated or corrupt ({error}); download it again") from error
 
 
 def _list(names: list[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dllm.errors import ConfigError, ModelError
-from dllm.hub import read_json_if_present
+from dllm.hub import read_json_if_present, shown
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import AnyFamily
 from dllm.tokenizer.files import added_tokens, named_tokens
@@ -66,7 +66,9 @@ def _mask(
         if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < columns:
             raise ConfigError(f"mask_token_id={given!r} must be an integer in 0..{columns - 1}")
         return given, "argument"
-    configured = _id_list(config.values.get("mask_token_id"), f"{config.source}: 'mask_token_id'", columns)
+    configured = _id_list(config.optional("mask_token_id"), f"{config.source}: 'mask_token_id'", columns)
+    if len(configured) > 1:
+        raise ModelError(f"{config.source}: 'mask_token_id' is {shown(configured)}; it must be one id")
     if configured:
         return configured[0], "config.json"
     named = named_tokens(folder).get("mask_token")
@@ -83,5 +85,5 @@ def _id_list(value: Any, what: str, columns: int) -> list[int]:
     ids = [] if value is None else value if isinstance(value, list) else [value]
     for token in ids:
         if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < columns:
-            raise ModelError(f"{what} holds {token!r}; legal ids are 0..{columns - 1}")
+            raise ModelError(f"{what} holds {shown(token)}; legal ids are 0..{columns - 1}")
     return ids

@@ -13,9 +13,9 @@ from accelerate.utils.modeling import infer_auto_device_map, set_module_tensor_t
 
 from dllm.arguments import one_of, whole
 from dllm.errors import ConfigError, ModelError
-from dllm.hub import read_json, resolve_folder
+from dllm.hub import read_json, resolve_folder, shown
 from dllm.models.building import Contents, Network, build_network, contents_of
-from dllm.models.checkpoint import Checkpoint, open_checkpoint
+from dllm.models.checkpoint import Checkpoint, open_checkpoint, refuse_adapter
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import AnyFamily, Family
 from dllm.models.families.table import family_of
@@ -70,12 +70,14 @@ def load_model(
                 f"quantize={quantize!r} and device_map were both given; quantized weights go to one device"
             )
     folder = resolve_folder(model, revision)
+    refuse_adapter(folder)
     config = ConfigReader(read_json(folder / "config.json"), str(folder / "config.json"))
-    config.only_if_present("quantization_config", None)
+    config.refuse_quantized()
     family = family_of(config)
     block, block_source = _block(family, config, block_length)
+    checkpoint = open_checkpoint(folder)
     with init_empty_weights():
-        network = build_network(family, config, block)
+        network = build_network(family, config, block, checkpoint)
     network.tie_weights()  # moving parameters to the meta device one by one has untied them
     network.folder = folder
     ids = resolve_ids(folder, config, family, network.vocab_size, mask_token_id)
@@ -86,7 +88,6 @@ def load_model(
 
     quantizer = _quantizer(network, quantize)
     target = _device(device, device_map)
-    checkpoint = open_checkpoint(folder)
     contents = _expected(network, checkpoint, family, config)
     kind = _dtype(dtype, config, checkpoint, target)
     placement = _placement(network, device_map, target, kind)
@@ -256,13 +257,14 @@ def _dtype(dtype: str | torch.dtype, config: ConfigReader, checkpoint: Checkpoin
 
 
 def _auto_dtype(config: ConfigReader, checkpoint: Checkpoint, target: torch.device) -> torch.dtype:
-    named: Any = config.values.get("torch_dtype") or config.values.get("dtype")
+    key = "dtype" if config.optional("torch_dtype") is None else "torch_dtype"
+    named: Any = config.optional(key)
     if named is None:
         found = checkpoint.dtype
-    elif named in DTYPES:
+    elif isinstance(named, str) and named in DTYPES:
         found = DTYPES[named]
     else:
-        raise ModelError(f"{config.source}: 'torch_dtype' is {named!r}; give load_model a dtype: {', '.join(DTYPES)}")
+        raise ModelError(f"{config.source}: {key!r} is {shown(named)}; give load_model a dtype: {', '.join(DTYPES)}")
     # On a CPU half precision is slow and overflows (bfloat16 keeps the range); nothing here needs double precision.
     half_on_cpu = found == torch.float16 and target.type == "cpu"
     return torch.float32 if half_on_cpu or found == torch.float64 else found

@@ -33,8 +33,15 @@ class Shape:
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance as LLaDA defines it: `u + (scale + 1)(c - u)`, both `[m, V]`."""
-    return unconditional + (scale + 1) * (conditional - unconditional)
+    """Classifier-free guidance as LLaDA defines it: `u + (scale + 1)(c - u)`, both `[m, V]`.
+
+    Where `u` is -inf there is nothing to be guided away from, and `c` stands: what a model rules out in both, it rules
+    out.
+    """
+    guided = (conditional - unconditional).mul_(scale + 1).add_(unconditional)
+    if unconditional.numel() and unconditional.amin() == -torch.inf:
+        guided = torch.where(unconditional == -torch.inf, conditional, guided)
+    return guided
 
 
 @dataclass(frozen=True, slots=True)

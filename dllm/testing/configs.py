@@ -315,6 +315,7 @@ _SMALL: Config = {
     "vocab_size": 512,
 }
 _DENSE: Config = {**_SMALL, "intermediate_size": 128}
+_ENCODER: Config = {key: value for key, value in _DENSE.items() if key in _MODERNBERT}
 _MIXED: Config = {**_SMALL, "num_experts": 8, "num_experts_per_tok": 2}
 
 EXAMPLES: dict[str, ExampleConfig] = {
@@ -349,6 +350,6 @@ EXAMPLES: dict[str, ExampleConfig] = {
     "a2d-llama": ExampleConfig(_A2D_LLAMA, _DENSE),
     "illada": ExampleConfig(_ILLADA, _DENSE),
     "dream-reasoner": ExampleConfig(_DREAM_REASONER, {**_DENSE, "block_size": 8, "head_dim": 32, "mask_token_id": 256}),
-    "modernbert": ExampleConfig(_MODERNBERT, {**_DENSE, **_MODERNBERT_SMALL}),
+    "modernbert": ExampleConfig(_MODERNBERT, {**_ENCODER, **_MODERNBERT_SMALL}),
 }
 """Name of an example, as `scripts/make_checkpoint.py` takes it -> its configs."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from operator import index
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dllm.errors import PromptError
+from dllm.errors import DllmError, ModelError, PromptError
 from dllm.tokenizer.chat import Message, Turn, checked, rendered, template_of
 from dllm.tokenizer.native import Tokenizer
 
@@ -20,6 +21,9 @@ class ForeignTokenizer(Tokenizer):
 
     The size is `len(obj)` or `obj.vocab_size`; without either every id counts as decodable. Bytes are those of the
     token decoded alone: exact unless a token is part of a character, which then has none (None).
+
+    What the object gives back is not trusted: a ModelError says what came in the place of ids or of text, and what it
+    raises is a ModelError too, or for a text to encode a PromptError.
     """
 
     def __init__(self, obj: Any) -> None:
@@ -34,7 +38,7 @@ class ForeignTokenizer(Tokenizer):
     @cached_property
     def _size(self) -> int | None:
         size = len(self._obj) if hasattr(self._obj, "__len__") else getattr(self._obj, "vocab_size", None)
-        return size if isinstance(size, int) else None
+        return size if isinstance(size, int) and not isinstance(size, bool) else None
 
     @cached_property
     def vocab_size(self) -> int:
@@ -42,22 +46,28 @@ class ForeignTokenizer(Tokenizer):
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
-        return frozenset(getattr(self._obj, "all_special_ids", None) or ())
+        ids = getattr(self._obj, "all_special_ids", None)
+        return frozenset(() if ids is None else self._ids("all_special_ids", ids))
 
     @property
     def _is_transformers(self) -> bool:
         return hasattr(self._obj, "convert_ids_to_tokens")
 
     def _encode(self, text: str) -> list[int]:
-        options = {"add_special_tokens": False} if self._is_transformers else {}
-        return [int(token_id) for token_id in self._obj.encode(text, **options)]
+        options: dict[str, Any] = {"add_special_tokens": False} if self._is_transformers else {}
+        return self._ids("encode", self._asked("encode", text, fails=PromptError, **options))
 
     def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
         known = [i for i in map(int, ids) if i >= 0 and (self._size is None or i < self._size)]
+        options = {}
         if self._is_transformers:
             options = {"skip_special_tokens": skip_special, "clean_up_tokenization_spaces": False}
-            return str(self._obj.decode(known, **options))
-        return str(self._obj.decode([i for i in known if not (skip_special and i in self.special_ids)]))
+        elif skip_special:
+            known = [i for i in known if i not in self.special_ids]
+        text = self._asked("decode", known, **options)
+        if not isinstance(text, str):
+            raise self._unfit("decode", text, "a string")
+        return text
 
     def decodable(self, vocab_size: int) -> Tensor:
         size = vocab_size if self._size is None else self._size
@@ -66,15 +76,19 @@ class ForeignTokenizer(Tokenizer):
     def token_to_id(self, token: str) -> int | None:
         for name in ("convert_tokens_to_ids", "token_to_id"):
             if hasattr(self._obj, name):
-                found: int | None = getattr(self._obj, name)(token)
-                return found
+                found = self._asked(name, token)
+                return None if found is None else self._ids(name, [found])[0]
         return None
 
     def id_to_token(self, token_id: int) -> str | None:
         for name in ("convert_ids_to_tokens", "id_to_token"):
             if hasattr(self._obj, name):
-                found: str | None = getattr(self._obj, name)(token_id)
-                return found
+                found = self._asked(name, token_id)
+                if isinstance(found, bytes):  # as some byte-level vocabularies give them
+                    return found.decode("utf-8", "replace")
+                if found is None or isinstance(found, str):
+                    return found
+                raise self._unfit(name, found, "a string, or None")
         return None
 
     def token_bytes(self, token_id: int) -> bytes | None:
@@ -115,3 +129,34 @@ class ForeignTokenizer(Tokenizer):
             return str(self._obj.apply_chat_template(turns, tokenize=False, **options))
         except Exception as error:  # code from outside: it may raise anything
             raise PromptError(f"the tokenizer's apply_chat_template refuses these messages: {error}") from error
+
+    def _asked(self, method: str, argument: Any, *, fails: type[DllmError] = ModelError, **options: Any) -> Any:
+        """What a method of the object gives for an argument."""
+        call: Callable[..., Any] = getattr(self._obj, method)
+        try:
+            return call(argument, **options)
+        except DllmError:
+            raise
+        except Exception as error:  # somebody else's code
+            raise fails(f"{self._name}.{method} fails on {argument!r:.80} ({type(error).__name__}: {error})") from error
+
+    def _ids(self, what: str, given: Any) -> list[int]:
+        """Ids as a list; numpy's and torch's integers too."""
+        legal = "a sequence of token ids: integers of at least 0, not nested"
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise self._unfit(what, given, legal)
+        try:
+            ids = [index(token) for token in given]
+        except TypeError:
+            raise self._unfit(what, given, legal) from None
+        if any(token < 0 for token in ids):
+            raise self._unfit(what, given, legal)
+        return ids
+
+    def _unfit(self, what: str, given: Any, legal: str) -> ModelError:
+        came = f"{type(given).__name__} {given!r:.80}"
+        return ModelError(f"the tokenizer {self._name} gives for {what} {came}; it must be {legal}")
+
+    @property
+    def _name(self) -> str:
+        return type(self._obj).__name__

@@ -16,9 +16,10 @@ import tokenizers
 import torch
 from torch import Tensor
 
-from dllm.errors import PromptError
+from dllm.errors import ModelError, PromptError
 from dllm.tokenizer.chat import Message, Turn, checked, rendered
 from dllm.tokenizer.files import build_core, chat_template, named_tokens
+from dllm.tokenizer.panics import raised_as
 from dllm.tokenizer.renderer import render
 from dllm.tokenizer.token_bytes import spelling_of
 
@@ -96,7 +97,8 @@ class Tokenizer:
         """Ids of a text, verbatim: no BOS, no template; special tokens spelled out in the text are recognised.
 
         Raises:
-            PromptError: not a string, or one that is not valid Unicode (lone surrogates).
+            PromptError: not a string, one that is not valid Unicode (lone surrogates), or one that the tokenizer has no
+                tokens for.
         """
         if not isinstance(text, str):
             raise PromptError(f"encode takes a string, not {type(text).__name__}; token ids go in as they are")
@@ -107,12 +109,18 @@ class Tokenizer:
         return self._encode(text)
 
     def _encode(self, text: str) -> list[int]:
-        return list(self._core.encode(text, add_special_tokens=False).ids)
+        with raised_as(PromptError, f"the tokenizer cannot encode {text[:80]!r}"):
+            return list(self._core.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
-        """Text of ids. Incomplete UTF-8 becomes U+FFFD, ids outside the vocabulary nothing; never raises for them."""
+        """Text of ids. Incomplete UTF-8 becomes U+FFFD, ids outside the vocabulary nothing; never raises for them.
+
+        Raises:
+            ModelError: the tokenizer is broken.
+        """
         known = [token_id for token_id in map(int, ids) if token_id in self._texts]
-        return str(self._core.decode(known, skip_special_tokens=skip_special))
+        with raised_as(ModelError, "the tokenizer cannot decode"):
+            return str(self._core.decode(known, skip_special_tokens=skip_special))
 
     def decodable(self, vocab_size: int) -> Tensor:
         """`[vocab_size]` bool: the ids this tokenizer has a token for."""

@@ -165,7 +165,7 @@ def test_configs_that_are_refused(folder, tmp_path, changes, match):
 def test_a_class_that_this_transformers_lacks():
     values = {**json.loads(json.dumps(OLD)), "architectures": ["NonesuchForMaskedLM"], "num_hidden_layers": 2}
     needed = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "local_attention", "norm_eps")
-    values |= dict.fromkeys((*needed, "hidden_activation", "classifier_activation"), 8)
+    values |= dict.fromkeys((*needed, "hidden_activation", "classifier_activation", "max_position_embeddings"), 8)
     with pytest.raises(ModelError, match="has no NonesuchForMaskedLM; install a newer transformers"):
         Borrowed(MODERNBERT, ConfigReader(values, "here"))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import BlockCausal, Family
-from dllm.models.families.qwen import CHATML, NO_THINKING, SYSTEM, dimensions, tensor_name
+from dllm.models.families.qwen import CHATML, NO_THINKING, SYSTEM, UNREAD, dimensions, tensor_name
 from dllm.models.families.sdar import qwen3
 from dllm.models.network.spec import BackboneSpec
 
@@ -47,6 +47,7 @@ A2D_QWEN2 = replace(
     name="A2D-Qwen2",
     architectures=("A2DQwen2LMHeadModel",),
     spec=_qwen2,
+    harmless=UNREAD,
     mask_token_id=151665,
     chat_template=SYSTEM + CHATML,
     template_variables={},
@@ -56,6 +57,7 @@ A2D_LLAMA = replace(
     name="A2D-Llama",
     architectures=("A2DLlamaLMHeadModel",),
     spec=_llama,
+    harmless=(),
     mask_token_id=128256,
     eos_token_id=128009,
     turn_end_tokens=("<|eot_id|>",),

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import Family
-from dllm.models.families.qwen import CHATML, SYSTEM, dimensions, plain_heads, tensor_name
+from dllm.models.families.qwen import CHATML, SYSTEM, UNREAD, dimensions, plain_heads, tensor_name
 from dllm.models.network.spec import BackboneSpec
 
 
 def _spec(config: ConfigReader) -> BackboneSpec:
-    config.only("rope_scaling", None)
     config.only("use_sliding_window", False)
     plain_heads(config)
     return BackboneSpec(**dimensions(config), qkv_bias=True, lookback=1)
@@ -31,4 +30,5 @@ DREAM = Family(
     # DiffuCoder fills the rest of the canvas with a pad of its own
     turn_end_tokens=("<|im_end|>", "<|dlm_pad|>"),
     chat_template=SYSTEM + CHATML,
+    harmless=UNREAD,
 )

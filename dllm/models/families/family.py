@@ -36,7 +36,7 @@ class BlockCausal:
 
     def read(self, config: ConfigReader) -> tuple[int | None, str]:
         """The length for a checkpoint, None where attention is full, and who says so."""
-        if self.key is not None and config.values.get(self.key) is not None:
+        if self.key is not None and config.optional(self.key) is not None:
             return config.integer(self.key), "config.json"
         if self.only_named is None:
             return self.length, "published; the config does not say"
@@ -62,6 +62,7 @@ class Published:
         scheduler: what the published sampler comes to, for requests that name none.
         schedulers_by_name: word in the names of those of the family's checkpoints that have another -> that.
         second_hand: what is known of the family by hearsay only, for `dllm doctor`.
+        harmless: config keys of its checkpoints that change nothing here, besides those of `keys.BOOKKEEPING`.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Published:
     scheduler: str = "threshold(0.9)"
     schedulers_by_name: Mapping[str, str] = field(default_factory=dict)
     second_hand: str = ""
+    harmless: tuple[str, ...] = ()
 
     def scheduler_of(self, config: ConfigReader) -> tuple[str, str]:
         """The scheduler of a checkpoint, and who says so."""
@@ -122,8 +124,9 @@ class BorrowedFamily(Published):
     Row i of its logits must predict position i, under full attention.
 
     Attributes:
-        values: what the class's config is made of: `config.json` once its keys are known to be there and to mean in
-            every version of transformers what they mean here.
+        values: what the class's config is made of: the keys of `config.json` that make the network, once they are known
+            to be there and to mean in every version of transformers what they mean here. No others, for the class takes
+            whatever it is given.
     """
 
     values: Callable[[ConfigReader], Mapping[str, Any]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import BlockCausal, Family
-from dllm.models.families.qwen import CHATML, SYSTEM, dimensions, tensor_name
+from dllm.models.families.qwen import CHATML, SYSTEM, UNREAD, dimensions, tensor_name
 from dllm.models.network.spec import BackboneSpec
 
 
@@ -27,5 +27,6 @@ FAST_DLLM_V2 = Family(
     mask_tokens=("|<MASK>|",),
     turn_end_tokens=("<|im_end|>",),
     chat_template=SYSTEM + CHATML,
+    harmless=UNREAD,
     blocks=BlockCausal(key="bd_size", length=32, denoised=8, lead=True),
 )

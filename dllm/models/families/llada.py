@@ -5,7 +5,7 @@ Full bidirectional attention, row i of the logits predicts position i, rotary po
 
 from __future__ import annotations
 
-from dllm.models.families.config import ConfigReader
+from dllm.models.families.config import DEEPEST, ConfigReader
 from dllm.models.families.family import Family
 from dllm.models.network.spec import BackboneSpec
 
@@ -43,6 +43,7 @@ def _spec(config: ConfigReader) -> BackboneSpec:
     for key in ("layer_norm_with_affine", "attention_layer_norm_with_affine"):
         config.only_if_present(key, True)
     config.only_if_present("clip_qkv", None)
+    config.integer("block_group_size", most=DEEPEST)
     biases = config.flag("include_bias")
     # Null means "as include_bias", which would give the norms biases.
     config.only("bias_for_layer_norm", *((False,) if biases else (False, None)))
@@ -51,7 +52,7 @@ def _spec(config: ConfigReader) -> BackboneSpec:
         columns=_columns(config),
         hidden_size=hidden,
         intermediate_size=_mlp_width(config, hidden),
-        layers=config.integer("n_layers"),
+        layers=config.integer("n_layers", most=DEEPEST),
         heads=config.integer("n_heads"),
         kv_heads=_kv_heads(config),
         head_dim=head_dim,
@@ -71,10 +72,12 @@ def _spec(config: ConfigReader) -> BackboneSpec:
 def _kv_heads(config: ConfigReader) -> int:
     """`n_kv_heads`; null means one head for multi-query attention and as many as query heads otherwise."""
     if config.get("n_kv_heads") is None:
+        config.only("multi_query_attention", None, False, True)
         return 1 if config.get("multi_query_attention") else config.integer("n_heads")
     kv_heads = config.kv_heads("n_kv_heads", "n_heads")
     if kv_heads != 1:
         config.only("multi_query_attention", None, False)
+    config.pass_over("multi_query_attention")
     return kv_heads
 
 
@@ -82,6 +85,7 @@ def _mlp_width(config: ConfigReader, hidden: int) -> int:
     """`mlp_hidden_size`, or `mlp_ratio` times the width where that is null."""
     if config.get("mlp_hidden_size") is None:
         return config.integer("mlp_ratio") * hidden
+    config.pass_over("mlp_ratio")
     return config.integer("mlp_hidden_size")
 
 
@@ -104,6 +108,13 @@ def _tensor_name(parameter: str, config: ConfigReader) -> str:
     return f"model.transformer.{block}.{_BLOCK[part]}.{leaf}"
 
 
+_HARMLESS = (
+    *("alibi_bias_max", "precision", "init_device", "init_fn", "init_std", "init_cutoff_factor"),
+    "tie_word_embeddings",  # weight_tying says it
+    # MMaDA's, of the images that its vocabulary has tokens for
+    *("llm_vocab_size", "llm_model_path", "new_vocab_size", "num_new_special_tokens", "codebook_size", "num_vq_tokens"),
+)
+
 LLADA = Family(
     name="LLaDA",
     architectures=("LLaDAModelLM",),
@@ -115,4 +126,5 @@ LLADA = Family(
     mask_tokens=("<|mdm_mask|>",),
     turn_end_tokens=("<|eot_id|>",),
     chat_template=_CHAT,
+    harmless=_HARMLESS,
 )

@@ -6,7 +6,7 @@ configs name neither the mask's id nor the length of a block.
 
 from __future__ import annotations
 
-from dllm.models.families.config import ConfigReader
+from dllm.models.families.config import DEEPEST, ConfigReader
 from dllm.models.families.family import BlockCausal, Family
 from dllm.models.families.llada_moe import ROLES
 from dllm.models.families.qwen import dimensions, expert_name
@@ -28,20 +28,21 @@ _BLOCK = {
 
 
 def _spec(config: ConfigReader) -> BackboneSpec:
-    config.only("rope_scaling", None)
     config.only("norm_head", False)
+    for key in ("norm_softmax", "using_split_qkv_in_self_attention"):
+        config.only_if_present(key, False)
     config.only("score_function", "sigmoid")
     config.only_if_present("router_dtype", "fp32")
     config.only_if_present("use_rmsnorm", True)
     rotary_dim = config.rotary_dim(config.even("head_dim"))
     config.only_if_present("rotary_dim", rotary_dim)
-    dense = config.integer("first_k_dense_replace", least=0)
+    dense = config.integer("first_k_dense_replace", least=0, most=DEEPEST)
     return BackboneSpec(
         **dimensions(config),
         rotary_dim=rotary_dim,
         qkv_bias=config.flag("use_qkv_bias"),
         out_bias=config.flag("use_bias"),
-        head_norm=config.flag("use_qk_norm"),
+        head_norm=config.flag("use_qk_norm", default=True),
         moe=_mixture(config),
         dense_layers=frozenset(range(dense)),
     )
@@ -50,9 +51,11 @@ def _spec(config: ConfigReader) -> BackboneSpec:
 def _mixture(config: ConfigReader) -> MoESpec:
     width = config.integer("moe_intermediate_size")
     groups = config.optional_integer("n_group", 1)
-    experts = config.integer("num_experts")
+    experts = config.integer("num_experts", most=DEEPEST)
     config.require("n_group", experts % groups == 0 and experts // groups > 1, f"a divisor of num_experts {experts}")
     kept = 1 if groups == 1 else config.at_most("topk_group", "n_group")
+    config.pass_over("topk_group")
+    config.only_if_present("moe_shared_expert_intermediate_size", width)
     per_token = config.integer("num_experts_per_tok")
     allowed = kept * experts // groups
     config.require("num_experts_per_tok", per_token <= allowed, f"at most {allowed}, the experts of {kept} groups")
@@ -95,5 +98,6 @@ LLADA2 = Family(
     chat_template=ROLES,
     blocks=BlockCausal(length=32),
     scheduler="llada2",
+    harmless=("mtp_loss_scaling_factor",),
     schedulers_by_name={"LLaDA2.1": "llada2(0.7)+edit(0.5)"},
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dllm.models.families.config import ConfigReader
+from dllm.models.families.config import DEEPEST, ConfigReader
 from dllm.models.families.family import Family
 from dllm.models.families.qwen import dimensions, plain_heads, tensor_name
 from dllm.models.network.spec import BackboneSpec, MoESpec
@@ -25,12 +25,12 @@ ROLES = (
 
 
 def _spec(config: ConfigReader) -> BackboneSpec:
-    config.only("rope_scaling", None)
     config.only("moe_router_score_function", "softmax")
     for key in ("router_num_group", "router_topk_group"):
         config.only_if_present(key, None, 1)
     config.only_if_present("routed_scaling_factor", None, 1)
     biases, dense = config.flag("attention_bias"), _dense_layers(config)
+    config.pass_over("dense_intermediate_size")
     return BackboneSpec(
         **dimensions(config, config.integer("dense_intermediate_size") if dense else 1),
         rotary_dim=config.rotary_dim(plain_heads(config)),
@@ -40,7 +40,7 @@ def _spec(config: ConfigReader) -> BackboneSpec:
         clip=None if config.get("clip_qkv") is None else config.positive("clip_qkv"),
         gaps_keep_distance=True,
         moe=MoESpec(
-            experts=config.integer("num_experts"),
+            experts=config.integer("num_experts", most=DEEPEST),
             per_token=config.at_most("num_experts_per_tok", "num_experts"),
             width=config.integer("expert_intermediate_size"),
             shared_width=config.optional_integer("shared_expert_intermediate_size", 0),
@@ -55,9 +55,9 @@ def _spec(config: ConfigReader) -> BackboneSpec:
 
 def _dense_layers(config: ConfigReader) -> frozenset[int]:
     """Those whose entry of `moe_layer_freq` is 0; a number stands for one entry a layer."""
-    layers = config.integer("num_hidden_layers")
+    layers = config.integer("num_hidden_layers", most=DEEPEST)
     pattern: Any = config.get("moe_layer_freq")
-    pattern = [pattern] * layers if isinstance(pattern, int) else pattern
+    pattern = [pattern] * layers if type(pattern) is int else pattern
     config.require(
         "moe_layer_freq",
         isinstance(pattern, list)
@@ -83,4 +83,5 @@ LLADA_MOE = Family(
     mask_tokens=("<|mask|>",),
     turn_end_tokens=("<|role_end|>",),
     chat_template=ROLES,
+    harmless=("norm_topk_prob",),  # its code does not read it
 )

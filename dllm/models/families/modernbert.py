@@ -10,27 +10,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dllm.models.families.config import ConfigReader
+from dllm.models.families.config import DEEPEST, LONGEST, ConfigReader
 from dllm.models.families.family import BorrowedFamily
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
+_WIDTHS = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "local_attention")
+_FLAGS = ("attention_bias", "mlp_bias", "norm_bias", "decoder_bias", "classifier_bias", "tie_word_embeddings")
+_SPELLINGS = ("layer_types", "global_attn_every_n_layers", "rope_parameters", "global_rope_theta", "local_rope_theta")
+"""Keys of which transformers 4 reads some and transformers 5 the others."""
 
 
 def _values(config: ConfigReader) -> Mapping[str, Any]:
-    """config.json, with what transformers 4 and 5 write differently in both ways.
+    """What makes the network, with what transformers 4 and 5 write differently in both ways.
 
     Either reads its own spelling only, and takes a default of its class for what it does not find.
     """
-    for key in ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "local_attention"):
-        config.integer(key)
-    config.positive("norm_eps")
-    for key in ("hidden_activation", "classifier_activation"):
-        config.get(key)
+    widths = {key: config.integer(key) for key in _WIDTHS}
+    activations = {key: config.get(key) for key in ("hidden_activation", "classifier_activation")}
+    flags = {key: config.flag(key) for key in _FLAGS if key in config.values}
     config.only_if_present("rope_scaling", None)
     every, (full, sliding) = _every(config), _thetas(config)
+    config.pass_over(*_SPELLINGS)
+    padding = {"pad_token_id": config.get("pad_token_id")} if "pad_token_id" in config.values else {}
     return {
-        **config.values,
-        "layer_types": _kinds(config.integer("num_hidden_layers"), every),
+        **widths,
+        **activations,
+        **flags,
+        **padding,
+        "norm_eps": config.positive("norm_eps"),
+        "num_hidden_layers": config.integer("num_hidden_layers", most=DEEPEST),
+        "max_position_embeddings": config.integer("max_position_embeddings", most=LONGEST),
+        "layer_types": _kinds(config.integer("num_hidden_layers", most=DEEPEST), every),
         "global_attn_every_n_layers": every,
         "rope_parameters": {
             _FULL: {"rope_type": "default", "rope_theta": full},
@@ -49,26 +59,28 @@ def _kinds(layers: int, every: int) -> list[str]:
 
 def _every(config: ConfigReader) -> int:
     """Every which layer attends to the whole canvas, the first included."""
-    named = config.values.get("layer_types")
+    named = config.optional("layer_types")
     if named is None:
         return config.integer("global_attn_every_n_layers")
-    layers = config.integer("num_hidden_layers")
-    fitting = [every for every in range(1, layers + 1) if _kinds(layers, every) == named]
-    config.require("layer_types", bool(fitting), f"{_FULL!r} for layer 0 and every n-th, else {_SLIDING!r}")
-    return fitting[0]
+    layers = config.integer("num_hidden_layers", most=DEEPEST)
+    every = named.index(_FULL, 1) if isinstance(named, list) and _FULL in named[1:] else layers
+    legal = f"{_FULL!r} for layer 0 and every n-th, else {_SLIDING!r}"
+    config.require("layer_types", named == _kinds(layers, every), legal)
+    return every
 
 
 def _thetas(config: ConfigReader) -> tuple[float, float]:
     """Bases of the rotary frequencies, of the full layers and of the sliding ones."""
-    parameters = config.values.get("rope_parameters")
-    if not isinstance(parameters, dict):
+    if config.optional("rope_parameters") is None:
         return config.positive("global_rope_theta"), config.positive("local_rope_theta")
-    source = f"{config.source}: 'rope_parameters'"
-    inside = ConfigReader(parameters, source)
-    full, sliding = (ConfigReader(inside.get(kind) or {}, f"{source}: {kind!r}") for kind in (_FULL, _SLIDING))
+    parameters = config.inside("rope_parameters")
+    full, sliding = (parameters.inside(kind) for kind in (_FULL, _SLIDING))
     for kind in (full, sliding):
         kind.only_if_present("rope_type", "default")
-    return full.positive("rope_theta"), sliding.positive("rope_theta")
+    thetas = full.positive("rope_theta"), sliding.positive("rope_theta")
+    for reader in (full, sliding, parameters):
+        reader.refuse_unknown()
+    return thetas
 
 
 MODERNBERT = BorrowedFamily(
@@ -91,6 +103,11 @@ MODERNBERT = BorrowedFamily(
         "{% endif %}"
         "{% endfor %}"
         "{% if add_generation_prompt %}{{ '[Answer]\n' }}{% endif %}"
+    ),
+    harmless=(
+        *("classifier_pooling", "initializer_cutoff_factor", "reference_compile", "deterministic_flash_attn"),
+        *("sparse_prediction", "sparse_pred_ignore_index", "repad_logits_with_grad"),
+        *("layer_norm_eps", "position_embedding_type"),  # of the class it grew out of, and read by nobody
     ),
     second_hand=(
         "no folder of it was seen, only the code that trains and prompts it; whether [/Answer] is one token of its "

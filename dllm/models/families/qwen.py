@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dllm.models.families.config import ConfigReader
+from dllm.models.families.config import DEEPEST, ConfigReader
 
 _TOP = {"embed": "model.embed_tokens", "norm": "model.norm", "head": "lm_head"}
 _BLOCK = {
@@ -34,6 +34,8 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+UNREAD = ("attention_bias",)
+"""Keys that Qwen2's code does not read: queries, keys and values have their biases, and `o_proj` none."""
 NO_THINKING = "{% if add_generation_prompt %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
 """Behind ChatML: Qwen3's way of answering at once."""
 
@@ -47,16 +49,15 @@ def dimensions(config: ConfigReader, intermediate_size: int | None = None) -> di
         intermediate_size: None: read as the others are.
     """
     config.only("hidden_act", "silu")
-    config.only_if_present("use_sliding_window", False)
     config.only_if_present("use_mrope", False)
     _all_full(config)
     heads = "num_attention_heads"
-    head_dim = config.values.get("head_dim")
+    head_dim = config.optional("head_dim")
     return {
         "columns": config.integer("vocab_size"),
         "hidden_size": config.integer("hidden_size"),
         "intermediate_size": intermediate_size or config.integer("intermediate_size"),
-        "layers": config.integer("num_hidden_layers"),
+        "layers": config.integer("num_hidden_layers", most=DEEPEST),
         "heads": config.integer(heads),
         "kv_heads": config.kv_heads("num_key_value_heads", heads),
         "head_dim": config.head_dim("hidden_size", heads) if head_dim is None else config.even("head_dim"),
@@ -75,7 +76,12 @@ def plain_heads(config: ConfigReader) -> int:
 
 
 def _all_full(config: ConfigReader) -> None:
-    if config.values.get("layer_types") is not None:
+    """Refuse windows: a width and a layer to begin with may be named where they are switched off."""
+    config.only_if_present("use_sliding_window", False)
+    if "use_sliding_window" not in config.values:
+        config.only_if_present("sliding_window", None)
+    config.pass_over("sliding_window", "max_window_layers")
+    if config.optional("layer_types") is not None:
         kinds = config.get("layer_types")
         config.require(
             "layer_types",

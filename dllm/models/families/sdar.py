@@ -6,7 +6,7 @@ predicts position i.
 
 from __future__ import annotations
 
-from dllm.models.families.config import ConfigReader
+from dllm.models.families.config import DEEPEST, ConfigReader
 from dllm.models.families.family import BlockCausal, Family
 from dllm.models.families.qwen import CHATML, dimensions, tensor_name
 from dllm.models.network.spec import BackboneSpec, MoESpec
@@ -15,7 +15,9 @@ from dllm.models.network.spec import BackboneSpec, MoESpec
 def qwen3(config: ConfigReader) -> BackboneSpec:
     """Qwen3's decoder; with experts if the config has some."""
     biases = config.flag("attention_bias")
-    moe = _mixture(config) if config.values.get("num_experts") else None
+    moe = _mixture(config) if config.optional_integer("num_experts", 0, least=0, most=DEEPEST) else None
+    if moe is None:
+        config.pass_over(*_MIXED)
     return BackboneSpec(
         **dimensions(config),
         qkv_bias=biases,
@@ -26,9 +28,13 @@ def qwen3(config: ConfigReader) -> BackboneSpec:
     )
 
 
+_MIXED = ("num_experts_per_tok", "moe_intermediate_size", "norm_topk_prob", "decoder_sparse_step", "mlp_only_layers")
+"""Keys that say nothing where there are no experts."""
+
+
 def _mixture(config: ConfigReader) -> MoESpec:
     return MoESpec(
-        experts=config.integer("num_experts"),
+        experts=config.integer("num_experts", most=DEEPEST),
         per_token=config.at_most("num_experts_per_tok", "num_experts"),
         width=config.integer("moe_intermediate_size"),
         score="softmax",
@@ -39,11 +45,15 @@ def _mixture(config: ConfigReader) -> MoESpec:
 def _dense_layers(config: ConfigReader) -> frozenset[int]:
     """Those named, and all but every n-th."""
     step = config.optional_integer("decoder_sparse_step", 1)
-    named = config.values.get("mlp_only_layers") or []
-    if named:
-        config.require("mlp_only_layers", isinstance(named, list), "a list of layers")
-    layers = range(config.integer("num_hidden_layers"))
-    return frozenset(layer for layer in layers if layer in named or (layer + 1) % step)
+    layers = range(config.integer("num_hidden_layers", most=DEEPEST))
+    named = config.optional("mlp_only_layers")
+    named = [] if named is None else named
+    config.require(
+        "mlp_only_layers",
+        isinstance(named, list) and all(type(layer) is int and layer in layers for layer in named),
+        f"a list of layers, 0 to {layers[-1]}",
+    )
+    return frozenset(named) | {layer for layer in layers if (layer + 1) % step}
 
 
 SDAR = Family(
@@ -59,4 +69,6 @@ SDAR = Family(
     chat_template=CHATML,
     blocks=BlockCausal(key="block_size", length=4),
     scheduler="threshold(0.85)",
+    # switches of its training code
+    harmless=("debug", "ep_size", "fuse_cross_entropy", "micro_forward", "skip_checkpoint", "use_deepep"),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from dllm.errors import ModelError, nearest
+from dllm.hub import shown
 from dllm.models.families.config import ConfigReader
 from dllm.models.families.family import AnyFamily
 
@@ -38,12 +39,13 @@ def family_of(config: ConfigReader) -> AnyFamily:
     """
     architectures = config.get("architectures")
     if not isinstance(architectures, list) or not architectures or not isinstance(architectures[0], str):
-        raise ModelError(f"{config.source}: 'architectures' is {architectures!r}; it must be like ['LLaDAModelLM']")
+        raise ModelError(f"{config.source}: 'architectures' is {shown(architectures)}; it is like ['LLaDAModelLM']")
     name = architectures[0]
     if name not in FAMILIES:
         never = "Code that comes with a checkpoint is never run. " if "auto_map" in config.values else ""
+        hint = nearest(name[:80], FAMILIES)
         raise ModelError(
-            f"{config.source}: architecture {name!r} is not one of {', '.join(FAMILIES)}.{nearest(name, FAMILIES)} "
-            f"{never}Any other model can be passed as an object with logits(), see dllm.models.base.Denoiser"
+            f"{config.source}: architecture {shown(name)} is not one of {', '.join(FAMILIES)}.{hint} {never}Any "
+            "other model can be passed as an object with logits(), see dllm.models.base.Denoiser"
         )
     return FAMILIES[name]
