@@ -16,7 +16,7 @@ from dllm.cli.generate import generate
 from dllm.cli.grammar import grammar
 from dllm.cli.infill import infill
 from dllm.cli.schedulers import schedulers
-from dllm.cli.shell import Shell
+from dllm.cli.shell import Debug, Shell, debuggable, debugging
 from dllm.cli.train_filter import train_filter
 
 app = typer.Typer(
@@ -29,21 +29,21 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-app.command()(generate)
-app.command()(infill)
-app.command()(chat)
-app.command()(compare)
-app.command()(schedulers)
-app.command("train-filter")(train_filter)
+app.command()(debuggable(generate))
+app.command()(debuggable(infill))
+app.command()(debuggable(chat))
+app.command()(debuggable(compare))
+app.command()(debuggable(schedulers))
+app.command("train-filter")(debuggable(train_filter))
 app.add_typer(grammar, name="grammar")
 app.add_typer(evaluate, name="eval")
-app.command()(bench)
-app.command()(doctor)
+app.command()(debuggable(bench))
+app.command()(debuggable(doctor))
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"dllm {__version__}")
+        print(f"dllm {__version__}")
         raise typer.Exit
 
 
@@ -53,9 +53,11 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
+    debug: Debug = False,
 ) -> None:
+    debugging.on |= debug
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        print(context.get_help())
 
 
 def main() -> None:
