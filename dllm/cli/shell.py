@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from dllm.cli.terminal import UndeliveredError, harmless, open_doors
 from dllm.errors import CapabilityError, ConfigError, DllmError, GrammarError, PromptError
+from dllm.eval.user_code import UserCodeError
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _USERS_OWN = (ConfigError, PromptError, CapabilityError)
@@ -105,6 +106,8 @@ def _code(command: Callable[[], Any]) -> int:
     except DllmError as error:
         said, _, drawn = str(error).partition("\n") if isinstance(error, GrammarError) else (str(error), "", "")
         _trace(error)
+        if isinstance(error, UserCodeError):
+            return _say(said if debugging.on or error.__cause__ is None else f"{said}; --debug shows more", FAILED)
         return _say(_for_shell(said), MISUSED if isinstance(error, (*_USERS_OWN, UsageError)) else FAILED, drawn)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
