@@ -9,6 +9,7 @@ import typer
 from dllm import __version__
 from dllm.cli.bench import bench
 from dllm.cli.chat import chat
+from dllm.cli.commands import as_command
 from dllm.cli.compare import compare
 from dllm.cli.doctor import doctor
 from dllm.cli.eval import evaluate
@@ -16,7 +17,7 @@ from dllm.cli.generate import generate
 from dllm.cli.grammar import grammar
 from dllm.cli.infill import infill
 from dllm.cli.schedulers import schedulers
-from dllm.cli.shell import Debug, Shell, debuggable, debugging
+from dllm.cli.shell import Debug, Shell, debugging
 from dllm.cli.train_filter import train_filter
 
 app = typer.Typer(
@@ -29,16 +30,16 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-app.command()(debuggable(generate))
-app.command()(debuggable(infill))
-app.command()(debuggable(chat))
-app.command()(debuggable(compare))
-app.command()(debuggable(schedulers))
-app.command("train-filter")(debuggable(train_filter))
+app.command()(as_command(generate))
+app.command()(as_command(infill))
+app.command()(as_command(chat))
+app.command()(as_command(compare))
+app.command()(as_command(schedulers))
+app.command("train-filter")(as_command(train_filter))
 app.add_typer(grammar, name="grammar")
 app.add_typer(evaluate, name="eval")
-app.command()(debuggable(bench))
-app.command()(debuggable(doctor))
+app.command()(as_command(bench))
+app.command()(as_command(doctor))
 
 
 def _print_version(wanted: bool) -> None:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from dllm.cli.commands import as_command
 from dllm.cli.grammar_options import GrammarOptions
 from dllm.cli.grouping import grouped
 from dllm.cli.inputs import read_argument, read_file
-from dllm.cli.shell import FAILED, UsageError, debuggable, needs_command
+from dllm.cli.shell import FAILED, UsageError, needs_command
 
 if TYPE_CHECKING:
     from dllm import Grammar
@@ -29,7 +30,7 @@ grammar.callback()(needs_command)
 
 
 @grammar.command()
-@debuggable
+@as_command
 @grouped
 def check(
     file: Annotated[str, Argument(help="The text's file, or - for stdin.", show_default=False)],
@@ -57,7 +58,7 @@ def check(
 
 
 @grammar.command()
-@debuggable
+@as_command
 @grouped
 def explain(
     name: Annotated[str | None, Argument(metavar="NAME|FILE.lark", help="As --grammar.", show_default=False)] = None,

@@ -6,7 +6,6 @@ command takes, the traceback stands above the line.
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 import traceback
@@ -59,24 +58,6 @@ class Shell(TyperGroup):
         open_doors()
         debugging.on = False
         sys.exit(ending(lambda: parent(args, prog_name, complete_var, False, windows_expand_args, **extra)))
-
-
-def debuggable(function: Callable[..., None]) -> Callable[..., None]:
-    """The function of a command with the option `--debug` as its last one."""
-    signature = inspect.signature(function, eval_str=True)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    parameters = [parameter.replace(kind=keyword) for parameter in signature.parameters.values()]
-    parameters.append(inspect.Parameter("debug", keyword, default=False, annotation=Debug))
-
-    def debugged(*, debug: bool, **values: Any) -> None:
-        debugging.on |= debug
-        function(**values)
-
-    debugged.__name__, debugged.__doc__ = function.__name__, function.__doc__
-    debugged.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    shown: Any = debugged  # functions are not declared to have this attribute, which `inspect` and Typer read
-    shown.__signature__ = inspect.Signature(parameters)
-    return debugged
 
 
 def needs_command(context: typer.Context, debug: Debug = False) -> None:
