@@ -14,6 +14,10 @@ class ConfigError(DllmError, ValueError):
     """A parameter, spec or combination of them that cannot work."""
 
 
+class ArgumentError(ConfigError, TypeError):
+    """An argument that a call does not have: also the TypeError that Python would raise."""
+
+
 class PromptError(DllmError, ValueError):
     """A prompt, document or conversation that cannot be put on a canvas."""
 

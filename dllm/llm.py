@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import torch
 
+from dllm.arguments import refuse_unknown
 from dllm.engine.answer import AnswerDraft
 from dllm.engine.document import Hole, Part, is_ids
 from dllm.engine.infill import DocumentDraft
@@ -17,7 +20,7 @@ from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError, DllmError, PromptError
 from dllm.hub import resolve_folder
 from dllm.models.adapters import as_denoiser
-from dllm.models.base import usual_of
+from dllm.models.base import name_of, usual_of
 from dllm.models.loading import load_model
 from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
@@ -61,7 +64,9 @@ class LLM:
         revision: str | None = None,
         mask_token_id: int | None = None,
         quantize: str | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_unknown("LLM", unknown, [name for name in inspect.signature(LLM).parameters if name != "unknown"])
         if isinstance(model, str | os.PathLike):
             folder = resolve_folder(model, revision)
             native = load_model(
@@ -90,6 +95,10 @@ class LLM:
             named = self.tokenizer.token_to_id(self.tokenizer.named.get("mask_token", ""))
             self.model = as_denoiser(self.model, mask_token_id=named)
         self.engine = TextModel(self.model, self.tokenizer)
+
+    def __repr__(self) -> str:
+        model = self.model
+        return f"<LLM {name_of(model)}, {model.vocab_size} ids, on {model.device}>"
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -122,6 +131,7 @@ class LLM:
         max_batch_size: int | None = None,
         progress: bool | None = None,
         on_error: OnError = "raise",
+        **unknown: Any,
     ) -> Any:
         """Continue one prompt, or a list of them.
 
@@ -140,6 +150,7 @@ class LLM:
         Raises:
             Interrupted: Ctrl-C; a KeyboardInterrupt whose `outputs` are those that were finished.
         """
+        _refuse("generate", unknown)
         single = isinstance(prompts, str) or is_ids(prompts)
         batch = [prompts] if single else _as_list(prompts, "prompts")
         outputs = run(self.engine, AnswerDraft.of, batch, params, max_batch_size, progress, on_error)
@@ -168,8 +179,21 @@ class LLM:
         max_batch_size: int | None = None,
         progress: bool | None = None,
         on_error: OnError = "raise",
+        **unknown: Any,
     ) -> Any:
-        """Answer a conversation (`[{"role": "user", "content": ...}, ...]`) or a list of conversations."""
+        """Answer a conversation (`[{"role": "user", "content": ...}, ...]`) or a list of conversations.
+
+        One that ends in a message of the assistant's goes on in that message; the output's text is what follows it.
+
+        Args:
+            messages: oldest first; roles, parts of text, tool calls: docs/chat.md.
+            params, max_batch_size, progress, on_error: as in `generate`.
+
+        Raises:
+            PromptError: no tokenizer or no chat template; a message that is wrong or that the template cannot render;
+                a template that refuses them or takes too long.
+        """
+        _refuse("chat", unknown)
         if not isinstance(messages, Sequence) or isinstance(messages, str):
             raise PromptError(f"messages={str(messages)[:60]!r} must be a list of {{'role': ..., 'content': ...}}")
         if not messages:
@@ -196,6 +220,7 @@ class LLM:
         max_batch_size: int | None = None,
         progress: bool | None = None,
         on_error: OnError = "raise",
+        **unknown: Any,
     ) -> Any:
         """Fill the holes of a document; every hole gets exactly its width in tokens.
 
@@ -213,6 +238,7 @@ class LLM:
             PromptError: a document without a hole, or longer at its widest than the model's context.
             GrammarError: no text of the grammar fits, whatever the widths that were tried.
         """
+        _refuse("infill", unknown)
         single = _is_document(document)
         batch = [document] if single else _as_list(document, "documents")
         outputs = run(self.engine, DocumentDraft.of, batch, params, max_batch_size, progress, on_error)
@@ -235,6 +261,13 @@ class LLM:
             ConfigError: several widths would have to be tried for a hole; a stream follows one canvas.
         """
         return stream(self.engine, DocumentDraft.of, document, params)
+
+
+def _refuse(method: str, unknown: Mapping[str, Any]) -> None:
+    """Raise ConfigError for arguments that a method of `LLM` does not have; most belong into `SamplingParams`."""
+    if unknown:
+        legal = ("params", "max_batch_size", "progress", "on_error")
+        refuse_unknown(method, unknown, legal, [one.name for one in fields(SamplingParams)])
 
 
 def _as_list(items: Any, what: str) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 from dllm.errors import DllmError
 from dllm.trace import Trace, TraceStep
@@ -64,7 +64,7 @@ class Stats:
         return {name: getattr(self, name) for name in names}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RequestOutput:
     """One finished request.
 
@@ -94,6 +94,22 @@ class RequestOutput:
     def samples(self) -> tuple[RequestOutput, ...]:
         """All `n` samples, in the order of their seeds."""
         return (self, *self.more)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it, without the trace: the first sample, and under `samples` all of several."""
+        names = ("text", "token_ids", "prompt_token_ids", "finish_reason", "holes", "seed")
+        samples = [
+            {**{name: getattr(sample, name) for name in names}, "stats": sample.stats.to_dict()}
+            for sample in self.samples
+        ]
+        return samples[0] | ({"samples": samples} if len(samples) > 1 else {})
+
+    def __repr__(self) -> str:
+        said = self.text if self.text or not self.token_ids else self.token_ids
+        return (
+            f"<RequestOutput {said!r:.60}, {self.finish_reason}, {self.stats.tokens} tokens in {self.stats.forwards} "
+            f"forwards{f', {len(self.samples)} samples' if self.more else ''}>"
+        )
 
 
 class Interrupted(KeyboardInterrupt):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from numbers import Real
+from typing import Any, Literal, TypeVar
 
-from dllm.arguments import in_range, whole
+from dllm.arguments import in_range, one_of, refuse_unknown, whole
 from dllm.cache import Cache, as_cache
 from dllm.errors import ConfigError
 from dllm.grammars.grammar import Grammar
@@ -30,6 +33,23 @@ class _UnaskedStr(Unasked, str):
 BLOCK_LENGTH, SCHEDULER = _UnaskedInt(Usual().block_length), _UnaskedStr(Usual().scheduler)
 
 
+T = TypeVar("T")
+
+
+def _by_name(cls: type[T]) -> type[T]:
+    """The dataclass with a `ConfigError` for names that it does not have; those of other programs are translated."""
+    init = cls.__init__
+
+    @wraps(init)
+    def checked(self: T, *args: Any, **values: Any) -> None:
+        refuse_unknown(cls.__name__, values, inspect.signature(cls).parameters)
+        init(self, *args, **values)
+
+    type.__setattr__(cls, "__init__", checked)
+    return cls
+
+
+@_by_name
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
     """How to denoise one request. Frozen: share it between requests freely.
@@ -55,6 +75,10 @@ class SamplingParams:
         grammar: a `Grammar` that the answer (in `infill`, the whole document) is held to; None = free text.
         stop: strings that end an answer; the text is cut before the first of them. Not with a grammar.
         ignore_eos: commit EOS like any other token and fill the whole answer.
+        cut_at_eos: "now" = a committed EOS ends the canvas at once; "end" = all is denoised first, and the answer is
+            what stands before the first EOS then, as in LLaDA's published evaluation. Not with a grammar.
+        min_new_tokens: no EOS is proposed among the first so many positions of the answer. Not with a grammar.
+        logit_bias: id -> what is added to its logit, after guidance and before all else; -inf: never proposed.
     """
 
     max_new_tokens: int = 128
@@ -71,6 +95,9 @@ class SamplingParams:
     grammar: Grammar | None = None
     stop: Sequence[str] = ()
     ignore_eos: bool = False
+    cut_at_eos: Literal["now", "end"] = "now"
+    min_new_tokens: int = 0
+    logit_bias: Mapping[int, float] | tuple[tuple[int, float], ...] | None = None
 
     def __post_init__(self) -> None:
         # bounds far beyond use: a slip of the keyboard is an error and not a hang
@@ -83,6 +110,8 @@ class SamplingParams:
             "cfg_scale": in_range("cfg_scale", self.cfg_scale, 0.0, 1e6),
             "seed": whole("seed", self.seed, 0, optional=True),
             "n": whole("n", self.n, 1, 100_000),
+            "min_new_tokens": whole("min_new_tokens", self.min_new_tokens, 0),
+            "logit_bias": _biases(self.logit_bias),
         }
         if not isinstance(self.block_length, Unasked):
             checked["block_length"] = whole("block_length", self.block_length, 1)
@@ -109,6 +138,17 @@ class SamplingParams:
                 f"stop={self.stop!r} does not go with grammar={self.grammar!r}: what it cuts off is part of a text of "
                 "the grammar, and what is left need not be one; leave stop out, the grammar says where the text ends"
             )
+        one_of("cut_at_eos", self.cut_at_eos, ("now", "end"))
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ConfigError(
+                f"min_new_tokens={self.min_new_tokens} is more than max_new_tokens={self.max_new_tokens}; lower the "
+                "first, or raise the second"
+            )
+        late = {"cut_at_eos='end'": self.cut_at_eos == "end", "min_new_tokens": self.min_new_tokens > 0}
+        for name in (name for name, asked in late.items() if asked and self.grammar is not None):
+            raise ConfigError(
+                f"{name} does not go with grammar={self.grammar!r}, which says where the text ends; drop it"
+            )
         schedule = self.schedule
         if self.steps is not None and not schedule.reads_steps:
             raise ConfigError(
@@ -130,6 +170,18 @@ class SamplingParams:
         values = [getattr(self, one.name) for one in fields(self)]
         return tuple((value, isinstance(value, Unasked)) for value in values)
 
+    @property
+    def biases(self) -> dict[int, float]:
+        """`logit_bias` by token id, empty where none was asked for."""
+        return dict(self.logit_bias or ())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, as JSON takes it: components as their specs, a grammar as its name."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        plain = (int, float, str, type(None))
+        shown = {name: value if isinstance(value, plain) else str(value) for name, value in values.items()}
+        return {**shown, "stop": list(self.stop)}
+
     def settled(self, usual: Usual) -> SamplingParams:
         """With a model's usual block length and scheduler where none was asked for."""
         unasked = [one.name for one in fields(self) if isinstance(getattr(self, one.name), Unasked)]
@@ -147,13 +199,28 @@ class SamplingParams:
         return None if self.cache == "auto" else as_cache(self.cache)
 
 
+def _biases(given: Any) -> tuple[tuple[int, float], ...] | None:
+    """`logit_bias` as pairs in the order of their ids, which compare and hash."""
+    if given is None:
+        return None
+    try:
+        pairs = sorted(dict(given).items())
+    except (TypeError, ValueError):
+        raise ConfigError(f"logit_bias={given!r:.60} must map token ids to numbers, as in {{1234: -5.0}}") from None
+    for token, bias in pairs:
+        whole("logit_bias: token id", token, 0)
+        if isinstance(bias, bool) or not isinstance(bias, Real) or math.isnan(bias) or bias == math.inf:
+            raise ConfigError(f"logit_bias: {bias!r} of id {token} must be a number, or -inf for never")
+    return tuple((int(token), float(bias)) for token, bias in pairs)
+
+
 def params_of(params: Any, count: int) -> list[SamplingParams]:
     """One SamplingParams an item. Raises ConfigError for anything else, and for another number."""
     shared = SamplingParams() if params is None else params
     if isinstance(shared, SamplingParams):
         return [shared] * count
     if not isinstance(shared, Sequence) or not all(isinstance(one, SamplingParams) for one in shared):
-        raise ConfigError(f"params={shared!r} must be a SamplingParams or a list of them")
+        raise ConfigError(f"params={shared!r:.80} must be a SamplingParams or a list of them")
     if len(shared) != count:
         raise ConfigError(f"params has {len(shared)} entries for {count} prompts; give one for all, or one a prompt")
     return list(shared)

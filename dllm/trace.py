@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from dllm.errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +35,73 @@ class TraceStep:
 
 @dataclass(slots=True)
 class Trace:
-    """All steps of one row, in order."""
+    """All steps of one row, in order, and what they began from: it can be replayed and shown with nothing beside it.
+
+    Attributes:
+        canvas: ids of the whole canvas before the first step, `mask_token_id` where there is a mask. On a block-causal
+            model it is longer than what was asked for, up to the end of its last block.
+        prompt_length: tokens in front of the answer; 0 for a document.
+        texts: the text of each id that occurs, alone; empty without a tokenizer.
+        model: its name.
+        params: what was asked for (`SamplingParams.to_dict`).
+    """
 
     steps: list[TraceStep] = field(default_factory=list)
+    canvas: list[int] = field(default_factory=list)
+    prompt_length: int = 0
+    mask_token_id: int | None = None
+    texts: dict[int, str] = field(default_factory=dict)
+    model: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
 
-    def replay(self, canvas: Sequence[int], mask_token_id: int) -> Iterable[list[int]]:
-        """The canvas after each step, from the starting `canvas` (masks included)."""
-        now = list(canvas)
+    def replay(self, canvas: Sequence[int] | None = None, mask_token_id: int | None = None) -> Iterator[list[int]]:
+        """The canvas after each step.
+
+        Args:
+            canvas, mask_token_id: what it began from, for a recording of version 1, which does not hold it.
+
+        Raises:
+            ConfigError: neither the recording nor the arguments say what it began from.
+        """
+        now = list(self.canvas if canvas is None else canvas)
+        mask = self.mask_token_id if mask_token_id is None else mask_token_id
+        if mask is None or not now:
+            raise ConfigError("this trace does not say what it began from; give replay(canvas, mask_token_id)")
         for step in self.steps:
             for position in step.revoked:
-                now[position] = mask_token_id
+                now[position] = mask
             for position, token in zip(step.positions, step.token_ids, strict=True):
                 now[position] = token
             now = now[: step.length]
             yield list(now)
 
+    def render(self, mask: str = "\N{LIGHT SHADE}") -> Iterator[str]:
+        """The canvas after each step as text, `mask` for each mask. Bytes that are no character alone are U+FFFD."""
+        for ids in self.replay():
+            yield "".join(mask if token == self.mask_token_id else self.texts.get(token, "") for token in ids)
+
     def to_jsonl(self) -> str:
-        """A header line with the format's version, then a line a step."""
-        lines = [json.dumps({"dllm_trace": VERSION})]
+        """A header line with the format's version and what the steps began from, then a line a step."""
+        header = {name: getattr(self, name) for name in _HEADER}
+        lines = [json.dumps({"dllm_trace": VERSION, **header})]
         lines += [json.dumps(asdict(step)) for step in self.steps]
         return "\n".join(lines) + "\n"
 
     @classmethod
     def from_jsonl(cls, text: str) -> Trace:
-        """Read what `to_jsonl` wrote. Raises ConfigError on another format or version."""
+        """Read what `to_jsonl` wrote, now or in version 1. Raises ConfigError on another format or version."""
         try:
             header, *rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-            if header.get("dllm_trace") != VERSION:
-                raise ConfigError(f"trace version {header.get('dllm_trace')!r} is not {VERSION}; record it again")
+            if header.pop("dllm_trace", None) not in (1, VERSION):
+                raise ConfigError(f"the trace is not of version 1 or {VERSION}; record it again")
             listed = ("positions", "token_ids", "confidences", "revoked")
-            return cls([TraceStep(**{**row, **{name: tuple(row[name]) for name in listed}}) for row in rows])
+            steps = [TraceStep(**{**row, **{name: tuple(row[name]) for name in listed}}) for row in rows]
+            texts = {int(token): said for token, said in header.pop("texts", {}).items()}
+            return cls(steps, texts=texts, **header)
         except (ValueError, AttributeError, TypeError, KeyError) as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"not a dllm trace: {error}") from error
+
+
+_HEADER = ("canvas", "prompt_length", "mask_token_id", "texts", "model", "params")

@@ -36,8 +36,9 @@ class CanvasView:
         masked: `[L]` bool.
         prompt_length: tokens given in front of the answer (0 in infilling, where fixed text may be anywhere).
         given: `[L]` bool, tokens that came with the request.
-        total: masks that the row was asked to fill when it began. A block-causal model's canvas may have more, up to
-            the end of its last block.
+        asked: one past the last position that was asked for. What stands behind completes the last block of a
+            block-causal model; the row is done without it.
+        total: masks that the row was asked to fill when it began.
         start, end: the live block `[start, end)`.
         block_masked: masks in the live block when it was opened.
         step: forwards this row has made before this one.
@@ -55,6 +56,7 @@ class CanvasView:
     masked: Tensor
     given: Tensor
     prompt_length: int
+    asked: int
     total: int
     start: int = 0
     end: int = 0
@@ -173,10 +175,14 @@ class StepView(CanvasView):
     def confidence(self) -> Tensor:
         return self.measures["confidence"]
 
-    def best(self, score: Tensor, k: int) -> Tensor:
-        """`[m]` bool: the k active positions of highest score; ties go to the lower position."""
+    def best(self, score: Tensor, k: int, among: Tensor | None = None) -> Tensor:
+        """`[m]` bool: the k active positions of highest score; ties go to the lower position.
+
+        Args:
+            among: `[m]` bool, the positions to choose from, if not all active ones.
+        """
         chosen = torch.zeros_like(self.active)
-        candidates = self.active.nonzero().squeeze(-1)
+        candidates = (self.active if among is None else among).nonzero().squeeze(-1)
         order = torch.sort(score[candidates], descending=True, stable=True).indices
         chosen[candidates[order[:k]]] = True
         return chosen
@@ -184,6 +190,11 @@ class StepView(CanvasView):
     def among(self, token_ids: frozenset[int]) -> Tensor:
         """`[m]` bool: the positions whose proposal is one of `token_ids`."""
         return among(self.token_ids, token_ids)
+
+    @property
+    def due(self) -> Tensor:
+        """`[m]` bool: the active positions that were asked for."""
+        return self.active & (self.positions < self.asked)
 
     @property
     def replaceable(self) -> Tensor:

@@ -13,7 +13,7 @@ from dllm.eval.tiny.items import tiny_task
 
 def main(folder: Path) -> None:
     # a task whose answer the prompt determines, and one where many answers are right but tokens must agree
-    tasks = [tiny_task("reverse", 16, seed=0), tiny_task("shuffle", 16, seed=0)]
+    tasks = [tiny_task("reverse", 8, seed=0), tiny_task("shuffle", 8, seed=0)]
     plan = Plan.make({"tiny": "tiny"}, tasks, ["topk({1,2,4})", "threshold({0.9,0.6})"])
     report = Report.make(plan, compare(plan, folder), baselines=["topk(1)"])
     for row in report.rows:

@@ -1,5 +1,6 @@
 """What holds for every test: threads, environment, registries; and what `--full` adds."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -11,11 +12,21 @@ from dllm.schedulers import schedulers
 
 ROOT = Path(__file__).parents[1]
 
+
+def version_of_the_loops():
+    """One word for all that Numba compiles, and how: on its own it does not see that a function of another file, which
+    it has inlined, is no longer the same."""
+    sources = [path.read_bytes() for path in sorted((ROOT / "dllm").rglob("*.py"))]
+    checked = os.environ.get("NUMBA_BOUNDSCHECK", "").encode()
+    return hashlib.sha256(checked + b"".join(text for text in sources if b"njit" in text)).hexdigest()[:16]
+
+
 # test processes share the cores, and the models are small: more threads would only wait for each other
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
-# the grammars' compiled loops: compiled once, for all processes of a run and for the next run
-os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
+# what is compiled is kept in the checkout, for all processes of a run and for the next run
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / f"numba-{version_of_the_loops()}"))
+os.environ.setdefault("TRITON_CACHE_DIR", str(ROOT / ".cache" / "triton"))
 # a run of the tests neither reads nor leaves tables in the user's cache
 os.environ["DLLM_CACHE_DIR"] = ""
 # before anything imports Triton: its interpreter runs the CUDA kernels where there is no card

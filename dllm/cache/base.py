@@ -66,7 +66,7 @@ class Feed:
 class Cache:
     """Base class. Subclass it, override `feed`, and `register` it.
 
-    Class attributes:
+    Attributes:
         stores: whether rows need K/V at all (then the model must offer the KV capability).
         exact: whether tokens equal those of `none`: never on a model of full attention, but for `none` itself.
         needs_blocks: whether it works on block-causal models only.

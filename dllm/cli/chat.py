@@ -28,6 +28,10 @@ def chat(
         Argument(help="One message, or - to read it from stdin. Without it: a conversation.", show_default=False),
     ] = None,
     system: Annotated[str | None, Option(metavar="TEXT", help="A system message in front.")] = None,
+    prefill: Annotated[
+        str | None,
+        Option(metavar="TEXT", help="How the answer begins; it goes on from there, and only that is printed."),
+    ] = None,
     escape: Escape = False,
     *,
     model: ModelOptions,
@@ -39,6 +43,9 @@ def chat(
     opening: Conversation = []
     if system is not None:
         opening.append({"role": "system", "content": read_argument(system, "--system", escape=escape)})
+    begun = "" if prefill is None else read_argument(prefill, "--prefill", escape=escape, stdin=False)
+    if prefill == "":
+        raise UsageError("--prefill is empty; give the text that the answer begins with, or leave it out")
     text = None if message is None else _checked(read_argument(message, "MESSAGE", escape=escape))
     if text is None:
         _check_conversation(output)
@@ -46,9 +53,15 @@ def chat(
     output.check(params)
     llm = model.load()
     if text is None:
-        _converse(llm, opening, params, output, escape)
+        _converse(llm, opening, begun, params, output, escape)
     else:
-        _turn(llm, [*opening, {"role": "user", "content": text}], params, output)
+        _turn(llm, _asked(opening, text, begun), params, output)
+
+
+def _asked(conversation: Conversation, text: str, begun: str) -> Conversation:
+    """What is answered: a message, and the beginning of the answer if there is one."""
+    asked = [*conversation, {"role": "user", "content": text}]
+    return [*asked, {"role": "assistant", "content": begun}] if begun else asked
 
 
 def _turn(llm: LLM, conversation: Conversation, params: SamplingParams, output: OutputOptions) -> str:
@@ -57,7 +70,9 @@ def _turn(llm: LLM, conversation: Conversation, params: SamplingParams, output: 
     return result.text
 
 
-def _converse(llm: LLM, opening: Conversation, params: SamplingParams, output: OutputOptions, escape: bool) -> None:
+def _converse(
+    llm: LLM, opening: Conversation, begun: str, params: SamplingParams, output: OutputOptions, escape: bool
+) -> None:
     """Turns until end of file. A turn that cannot be answered is reported and forgotten; the conversation goes on."""
     from dllm.errors import PromptError
 
@@ -70,13 +85,12 @@ def _converse(llm: LLM, opening: Conversation, params: SamplingParams, output: O
         if text.strip() == RESET:
             conversation = opening
             continue
-        asked = [*conversation, {"role": "user", "content": text}]
         try:
-            reply = _turn(llm, asked, params, output)
+            reply = _turn(llm, _asked(conversation, text, begun), params, output)
         except PromptError as error:
             print(f"dllm: {error}", file=sys.stderr)
         else:
-            conversation = [*asked, {"role": "assistant", "content": reply}]
+            conversation = [*_asked(conversation, text, ""), {"role": "assistant", "content": begun + reply}]
 
 
 def _ask() -> str | None:

@@ -44,22 +44,11 @@ def deliver(llm: LLM, output: RequestOutput, options: OutputOptions) -> None:
         for sample in output.samples:
             print(stats_line(sample), file=sys.stderr)
     if options.as_json:
-        print(json.dumps(as_dict(output)))
+        print(json.dumps(output.to_dict()))
         return
     for sample in output.samples:
         # without a tokenizer there is no text: print the ids, in the form that --prompt-ids takes
         print(sample.text if llm.tokenizer is not None else ",".join(map(str, sample.token_ids)))
-
-
-def as_dict(output: RequestOutput) -> dict[str, Any]:
-    """The JSON form: the first sample, and under `samples` all of them if there are several."""
-    samples = [_one(sample) for sample in output.samples]
-    return samples[0] | ({"samples": samples} if len(samples) > 1 else {})
-
-
-def _one(output: RequestOutput) -> dict[str, Any]:
-    names = ("text", "token_ids", "prompt_token_ids", "finish_reason", "holes", "seed")
-    return {name: getattr(output, name) for name in names} | {"stats": output.stats.to_dict()}
 
 
 def stats_line(output: RequestOutput) -> str:

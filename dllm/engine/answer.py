@@ -20,11 +20,13 @@ from dllm.engine.document import Hole, Piece, is_ids
 from dllm.engine.row import Row, RowSpec, StopCheck
 from dllm.engine.text_model import TextModel
 from dllm.errors import ConfigError, PromptError
+from dllm.models.base import name_of
 from dllm.outputs import FinishReason, RequestOutput
 from dllm.params import SamplingParams
 from dllm.sampling.proposals import Shape
 from dllm.schedulers import Scheduler
 from dllm.tokenizer import Tokenizer
+from dllm.trace import Trace
 from dllm.views import CanvasView
 
 
@@ -41,18 +43,23 @@ class Setup:
     def of(cls, engine: TextModel, params: SamplingParams) -> Setup:
         """Raises ConfigError or CapabilityError where the scheduler or the cache cannot work on this model."""
         params = engine.settled(params)
+        unknown = [token for token in params.biases if token >= engine.model.vocab_size]
+        if unknown:
+            raise ConfigError(f"logit_bias: id {unknown[0]} must be in 0...{engine.model.vocab_size - 1}")
         return cls(engine, params, engine.bind(params.schedule), resolve_cache(params.caching, engine.model))
 
     def spec(
         self,
         *,
         banned: Tensor,
-        keep: int | None = None,
+        first_late: int = 0,
         stop_check: StopCheck | None = None,
         when_full: FinishReason = "length",
     ) -> RowSpec:
         """How a row of the request is denoised; see `RowSpec`."""
-        params, scheduler = self.params, self.scheduler
+        params, scheduler, model = self.params, self.scheduler, self.engine.model
+        biases = params.biases
+        added = torch.tensor([*biases], device=model.device), torch.tensor([*biases.values()], device=model.device)
         return RowSpec(
             scheduler=scheduler,
             cache=self.cache,
@@ -60,7 +67,9 @@ class Setup:
             banned=banned,
             mask_token_id=self.engine.mask_token_id,
             cfg_scale=params.cfg_scale,
-            keep=keep,
+            bias=added if biases else None,
+            late=model.eos_token_ids,
+            first_late=first_late,
             stop_check=stop_check,
             when_full=when_full,
         )
@@ -73,19 +82,21 @@ class Setup:
         seed: int,
         *,
         prompt_length: int = 0,
+        asked: int | None = None,
         eos_token_ids: frozenset[int] = frozenset(),
     ) -> Row:
         """A row on a canvas of `[L]` ids, of which those that are `masked` (`[L]` bool) are to be filled.
 
         Args:
-            prompt_length, eos_token_ids: see `CanvasView`.
+            prompt_length, asked, eos_token_ids: see `CanvasView`; None: all of the canvas was asked for.
         """
         view = CanvasView(
             canvas=canvas,
             masked=masked.clone(),
             given=~masked,
             prompt_length=prompt_length,
-            total=int(masked[: spec.keep].sum()),
+            asked=len(canvas) if asked is None else asked,
+            total=int(masked[:asked].sum()),
             steps=self.params.steps,
             block_length=self.params.block_length,
             rule=self.engine.rule,
@@ -93,7 +104,15 @@ class Setup:
             eos_token_ids=eos_token_ids,
             stored=torch.full_like(canvas, -1),
         )
-        return Row(spec, view)
+        trace = Trace(
+            prompt_length=prompt_length,
+            mask_token_id=self.engine.mask_token_id,
+            model=name_of(self.engine.model),
+            params=self.params.to_dict(),
+        )
+        row = Row(spec, view, trace=trace)
+        row.trace.canvas = row.canvas.tolist()  # with what the scheduler has planted
+        return row
 
     def hold(self, row: Row, *, ends: bool, advise: bool = True) -> None:
         """Hold a row to the grammar asked for, if any.
@@ -172,14 +191,15 @@ class Answer:
     @classmethod
     def make(cls, setup: Setup, prompt: list[int], seed: int) -> Answer:
         engine, params = setup.engine, setup.params
-        keep = len(prompt) + params.max_new_tokens
-        length = keep if params.grammar is not None else engine.whole_blocks(keep)
+        asked = len(prompt) + params.max_new_tokens
+        length = asked if params.grammar is not None else engine.whole_blocks(asked)
         canvas = torch.tensor(prompt + [engine.mask_token_id] * (length - len(prompt)))
-        eos = frozenset[int]() if params.ignore_eos else frozenset(engine.model.eos_token_ids)
+        cuts = not params.ignore_eos and params.cut_at_eos == "now"
+        eos = frozenset(engine.model.eos_token_ids) if cuts else frozenset[int]()
         stops = stop_check(engine.tokenizer, params.stop) if params.stop and engine.tokenizer is not None else None
         masked = torch.arange(len(canvas)) >= len(prompt)
-        spec = setup.spec(banned=engine.banned, keep=keep, stop_check=stops)
-        row = setup.row(spec, canvas, masked, seed, prompt_length=len(prompt), eos_token_ids=eos)
+        spec = setup.spec(banned=engine.banned, first_late=len(prompt) + params.min_new_tokens, stop_check=stops)
+        row = setup.row(spec, canvas, masked, seed, prompt_length=len(prompt), asked=asked, eos_token_ids=eos)
         setup.hold(row, ends=bool(eos))
         return cls(setup, row, prompt)
 
@@ -191,18 +211,27 @@ class Answer:
         ids = self._ids(len(self.row.canvas))
         start = len(self.prompt)
         planted = int(self.row.view.given[start : start + len(ids)].sum())
+        ended = self._cut_late and len(ids) < self.row.view.asked - start
         return RequestOutput(
             text=self._text(ids),
             token_ids=ids,
             prompt_token_ids=self.prompt,
-            finish_reason=self.row.finish_reason or "length",
+            finish_reason="stop" if ended else self.row.finish_reason or "length",
             stats=replace(self.row.stats, tokens=len(ids) - planted),
-            trace=self.row.trace,
+            trace=self.setup.engine.with_texts(self.row.trace),
             seed=self.row.view.seed,
         )
 
+    @property
+    def _cut_late(self) -> bool:
+        """Whether the answer is cut at its first end of text when everything is denoised."""
+        return not self.setup.params.ignore_eos and self.setup.params.cut_at_eos == "end"
+
     def _ids(self, end: int) -> list[int]:
-        ids: list[int] = self.row.canvas[: self.row.spec.keep][len(self.prompt) : end].tolist()
+        """The answer's ids before canvas position `end`, without the end of text."""
+        ids: list[int] = self.row.canvas[len(self.prompt) : min(end, self.row.view.asked)].tolist()
+        ends = self.setup.engine.model.eos_token_ids if self._cut_late else ()
+        ids = ids[: next((at for at, token in enumerate(ids) if token in ends), len(ids))]
         return ids[:-1] if ids and ids[-1] in self.row.view.eos_token_ids else ids
 
     def _text(self, ids: list[int]) -> str:
@@ -265,7 +294,7 @@ class Document:
             prompt_token_ids=self.given,
             finish_reason=self.row.finish_reason or "length",
             stats=replace(self.row.stats, tokens=self.row.view.total),
-            trace=self.row.trace,
+            trace=self.setup.engine.with_texts(self.row.trace),
             holes=holes,
             seed=self.row.view.seed,
         )

@@ -28,6 +28,7 @@ from dllm.engine.memory import MOST, budget, fetch, row_bytes, store_away
 from dllm.engine.row import Row
 from dllm.engine.text_model import HasTextModel, TextModel
 from dllm.engine.tickets import Event, Ticket
+from dllm.errors import ConfigError
 from dllm.params import SamplingParams, params_of
 from dllm.trace import TraceStep
 
@@ -103,7 +104,10 @@ class Batcher:
         max_refreshes: int | None = None,
         keep_frames: bool = False,
     ) -> None:
-        self.engine = llm if isinstance(llm, TextModel) else llm.engine
+        engine = llm if isinstance(llm, TextModel) else getattr(llm, "engine", None)
+        if not isinstance(engine, TextModel):
+            raise ConfigError(f"Batcher takes an LLM, not {llm!r:.60}; write Batcher(LLM({llm!r:.40}))")
+        self.engine = engine
         given = whole("max_batch_size", max_batch_size, 1, optional=True)
         self.max_batch_size: int = MOST if given is None else given
         self.max_refreshes: int | None = whole("max_refreshes", max_refreshes, 1, optional=True)

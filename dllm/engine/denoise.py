@@ -118,6 +118,8 @@ def _choice(row: Row, view: StepView) -> tuple[Tensor, bool]:
             done, row.state = scheduler.finishes(view, row.state)
             if done:
                 return left, True
+    if not bool(view.active.any()):  # the row lingers on a block without masks: there is nothing to choose among
+        return view.active, False
     answer = scheduler.select(view, row.state)
     mask = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else None
     # a scheduler may come from outside, and a 0/1 mask would index, not choose
@@ -151,13 +153,14 @@ def _close(row: Row) -> None:
     """Set `finish_reason` if nothing is left to do."""
     spec, view = row.spec, row.view
     if spec.stop_check is not None:
-        keep = spec.stop_check(view.canvas[: spec.keep][view.prompt_length : view.settled].tolist())
+        keep = spec.stop_check(view.canvas[view.prompt_length : min(view.settled, view.asked)].tolist())
         if keep is not None:
             row.cut(view.prompt_length + keep)
             row.finish_reason = "stop"
     if row.finish_reason is None and row.full:
-        answer = view.canvas[: spec.keep]
-        ended = len(answer) == len(view.canvas) and int(answer[-1]) in view.eos_token_ids
+        # an end has cut the canvas, committed or foreseen by the scheduler, or stands at the very last position
+        length = len(view.canvas)
+        ended = length < view.asked or (length == view.asked and int(view.canvas[-1]) in view.eos_token_ids)
         row.finish_reason = "stop" if ended else spec.when_full
     if row.finish_reason is not None:
         row.lanes = []

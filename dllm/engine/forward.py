@@ -234,13 +234,26 @@ def _prediction(row: Row, lanes: Sequence[Tensor]) -> Prediction:
     question = _asked(row)
     found = lanes[0] if len(lanes) == 1 else guide(lanes[0], lanes[1], row.spec.cfg_scale)
     logits, shadowed = found[: len(question.wanted)], found[len(question.wanted) :]
-    scores, state = _allowed(row, question.wanted, logits), row.state
+    scores, state = _allowed(row, question.wanted, _steered(row, question.wanted, logits)), row.state
     if row.spec.scheduler.supplies("transform"):
         scores, state = row.spec.scheduler.transform(question.view, question.wanted, scores, state)
     upheld = logits.new_empty(0, dtype=torch.float64)
     if len(question.shadows):  # seldom
         upheld = probability(shadowed, row.canvas[question.shadows].to(shadowed.device))
     return Prediction(row, question, logits, scores, state, upheld)
+
+
+def _steered(row: Row, positions: Tensor, logits: Tensor) -> Tensor:
+    """`[m, V]` logits with the biases asked for, and without an end of text where none may stand yet."""
+    spec = row.spec
+    if spec.bias is not None:
+        token_ids, biases = spec.bias
+        logits = logits.index_add(1, token_ids, biases.to(logits.dtype).expand(len(logits), -1))
+    early = (positions < spec.first_late).nonzero().to(logits.device)
+    if len(early) and spec.late:
+        logits = logits.clone()
+        logits[early, torch.tensor(spec.late, device=logits.device)] = -torch.inf
+    return logits
 
 
 def _allowed(row: Row, positions: Tensor, logits: Tensor) -> Tensor:

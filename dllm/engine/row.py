@@ -28,7 +28,8 @@ class RowSpec:
 
     Attributes:
         banned: `[V]` bool on the model's device, ids never proposed.
-        keep: the row is done when no mask is left before this position; None: on the canvas.
+        bias: `[k]` long ids and `[k]` float, what is added to their logits, both on the model's device; or None.
+        late: ids that are not proposed at positions before `first_late`: ends of a text that may not end yet.
         stop_check: see StopCheck.
         when_full: the finish reason of a row that runs out of masks without an EOS.
     """
@@ -39,7 +40,9 @@ class RowSpec:
     banned: Tensor
     mask_token_id: int
     cfg_scale: float = 0.0
-    keep: int | None = None
+    bias: tuple[Tensor, Tensor] | None = None
+    late: tuple[int, ...] = ()
+    first_late: int = 0
     stop_check: StopCheck | None = None
     when_full: FinishReason = "length"
 
@@ -101,7 +104,7 @@ class Row:
             positions, token_ids = planted
             view.canvas[positions] = token_ids
             view.masked[positions], view.given[positions] = False, True
-            self.view = replace(view, total=int(view.masked[: self.spec.keep].sum()))
+            self.view = replace(view, total=int(view.masked[: view.asked].sum()))
         self.state = scheduler.init(self.view)
         self.stats = Stats(cache=str(self.spec.cache))
 
@@ -117,8 +120,8 @@ class Row:
 
     @property
     def full(self) -> bool:
-        """Whether nothing is left to do. Where tokens are edited, what follows `keep` may change what precedes."""
-        asked = self.masked if self.spec.scheduler.supplies("edit") else self.masked[: self.spec.keep]
+        """Whether nothing is left to do. Where tokens are edited, what follows `asked` may change what precedes."""
+        asked = self.masked if self.spec.scheduler.supplies("edit") else self.masked[: self.view.asked]
         return not self.lingers and not bool(asked.any())
 
     def spend(self, **costs: float) -> None:

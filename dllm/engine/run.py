@@ -111,7 +111,8 @@ def stream(engine: TextModel, checked: Checked, item: Any, params: Any) -> Itera
                 if ticket.error is not None:
                     raise original(ticket.error)
                 assert event.step is not None
-                yield StepEvent.of(event.step, text=event.text, canvas=event.canvas, output=ticket.output)
+                text = event.text if ticket.output is None else ticket.output.text
+                yield StepEvent.of(event.step, text=text, canvas=event.canvas, output=ticket.output)
 
     return events()
 

@@ -14,6 +14,7 @@ from dllm.params import SamplingParams
 from dllm.sampling.proposals import MEASURES
 from dllm.schedulers import Scheduler
 from dllm.tokenizer import Tokenizer
+from dllm.trace import Trace
 from dllm.views import Setting
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class TextModel:
             # a hole is inside a document, where an end-of-text token can only be noise
             holes[list(model.eos_token_ids)] = True
         self.rule = block_rule(model)
+        self._texts: dict[int, str] = {}
         usual, setting = usual_of(model), Setting(model=model, tokenizer=tokenizer)
         # no bound methods: they would hold this object, and with it the weights, until a collection of cycles
         self.bind: Callable[[Scheduler], Scheduler] = _Recent(lambda scheduler: _ready(scheduler, setting))
@@ -94,7 +96,7 @@ class TextModel:
         return self.tokenizer.encode(text)
 
     def templated(self, messages: Any) -> str:
-        """A conversation as the text of a prompt."""
+        """A conversation as the text of a prompt, which ends where the answer begins."""
         if self.tokenizer is None:
             raise PromptError("chat needs a tokenizer with a chat template; give LLM(..., tokenizer=...)")
         return self.tokenizer.apply_chat_template(messages)
@@ -106,6 +108,14 @@ class TextModel:
         """The bytes of the tokens as text, which is what a grammar reads: a decoder may drop a space at the start."""
         assert self.tokenizer is not None
         return b"".join(self.tokenizer.token_bytes(token) or b"" for token in token_ids).decode(errors="replace")
+
+    def with_texts(self, trace: Trace) -> Trace:
+        """The trace with the text of each id that occurs in it."""
+        ids = {*trace.canvas, *(token for step in trace.steps for token in step.token_ids)} - {self.mask_token_id}
+        for token in ids - self._texts.keys():
+            self._texts[token] = self.decode([token], skip_special=False)
+        trace.texts = {} if self.tokenizer is None else {token: self._texts[token] for token in sorted(ids)}
+        return trace
 
     def whole_blocks(self, length: int) -> int:
         """A canvas's length, on a block-causal model that of whole blocks, as far as it has so much context."""
@@ -133,13 +143,24 @@ class TextModel:
     def check_ids(self, token_ids: Sequence[int], what: str) -> list[int]:
         """The ids as a list. Raises PromptError for none, for ids outside the vocabulary and for mask ids."""
         if not token_ids:
-            raise PromptError(f"{what} is empty; give at least one token")
+            raise PromptError(f"{what} is empty; give at least one token{self._from_nothing(what)}")
         for at, token in enumerate(token_ids):
             if not 0 <= token < self.model.vocab_size:
                 raise PromptError(f"{what} holds id {token} at {at}; legal ids are 0...{self.model.vocab_size - 1}")
             if token == self.mask_token_id:
                 raise PromptError(f"{what} holds the mask id {token} at {at}; to fill masks use infill with a Hole")
         return [int(token) for token in token_ids]  # numpy's are no JSON numbers
+
+    def _from_nothing(self, what: str) -> str:
+        """How to begin with no text at all, where that is asked for."""
+        if what != "prompt":
+            return ""
+        begin = None if self.tokenizer is None else self.tokenizer.named.get("bos_token")
+        return (
+            f": to begin with nothing, give {begin!r}, the text that begins all others"
+            if begin
+            else (", such as the id that begins a text")
+        )
 
     def check_length(self, length: int, made_of: str) -> None:
         longest = self.model.max_length

@@ -67,15 +67,3 @@ def answer_text(tokenizer: Tokenizer, token_ids: Sequence[int], stop: Sequence[s
     cut = next((at for at, token in enumerate(token_ids) if token in ends), len(token_ids))
     text = tokenizer.decode(token_ids[:cut], skip_special=True)
     return text[: first_stop(text, stop)]
-
-
-def continued(prompt: str, last: str) -> str:
-    """A rendered conversation up to the end of its last message, which is to be continued.
-
-    Raises:
-        PromptError: the template has changed that message.
-    """
-    found = next((one for one in (last, last.strip()) if one and one in prompt), None)
-    if found is None:
-        raise PromptError(f"the chat template changes the message {last[:60]!r}, which is to be continued")
-    return prompt[: prompt.rindex(found) + len(found)]

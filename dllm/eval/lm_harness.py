@@ -27,7 +27,6 @@ from dllm.eval.generation_kwargs import read_kwargs
 from dllm.eval.harness_settings import Settings
 from dllm.eval.harness_text import (
     answer_text,
-    continued,
     fitted_pair,
     fitted_prompt,
     longest_canvas,
@@ -136,9 +135,9 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         return self.tokenizer.chat_template
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """A conversation as a prompt; without `add_generation_prompt` its last message begins the answer."""
-        text = self.tokenizer.apply_chat_template(chat_history, add_generation_prompt=add_generation_prompt)
-        return text if add_generation_prompt else continued(text, chat_history[-1]["content"])
+        """A conversation as a prompt. A last message of the assistant's begins the answer: the harness says so with
+        `add_generation_prompt=False`, and here it needs no saying."""
+        return self.tokenizer.apply_chat_template(chat_history)
 
     # requests
 

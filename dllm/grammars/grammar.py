@@ -26,6 +26,11 @@ class Grammar:
     """
 
     def __init__(self, rules: Rules, name: str = "grammar") -> None:
+        if not isinstance(rules, Rules):
+            raise GrammarError(
+                f"Grammar takes Rules, not {rules!r:.60}; of a text, a schema or a pattern make one with "
+                "Grammar.from_lark, from_json_schema, from_regex, from_choices or builtin"
+            )
         self.rules, self.name = rules, name
         self._compiled: dict[str, CompiledGrammar] = {}
 
@@ -67,7 +72,7 @@ class Grammar:
         """One of these texts."""
         from dllm.grammars.frontends.choices import rules_from_choices
 
-        return cls(rules_from_choices(list(choices)), "choices")
+        return cls(rules_from_choices(choices), "choices")
 
     @classmethod
     def builtin(cls, name: str) -> Grammar:
@@ -116,15 +121,21 @@ class Grammar:
 
     def compile(self, vocabulary: Vocabulary) -> CompiledGrammar:
         """The grammar made ready for a vocabulary; kept for the next time."""
-        found = self._compiled.get(vocabulary.digest)
+        digest = getattr(vocabulary, "digest", None)
+        if digest is None:
+            raise GrammarError(f"compile takes a vocabulary, not {vocabulary!r:.60}; write compile(llm.vocabulary)")
+        found = self._compiled.get(digest)
         if found is None:
             from dllm.grammars.tables.compiled import CompiledGrammar
 
-            found = self._compiled[vocabulary.digest] = CompiledGrammar.make(self.rules, vocabulary, self.digest)
+            found = self._compiled[digest] = CompiledGrammar.make(self.rules, vocabulary, self.digest)
         return found
 
 
 def _encoded(text: str) -> bytes:
+    if not isinstance(text, str):
+        hint = "; decode it first" if isinstance(text, bytes) else ""
+        raise GrammarError(f"a grammar is about texts, not {type(text).__name__} ({text!r:.40}){hint}")
     try:
         return text.encode()
     except UnicodeEncodeError as error:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from dllm.grammars.regex import Regex
 
+Body = tuple[str, ...]
+"""The right side of a production: names of terminals and nonterminals; the empty tuple is the empty text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
@@ -35,13 +38,13 @@ class Rules:
 
     Attributes:
         start: the nonterminal a whole text must be.
-        productions: nonterminal -> alternatives, each a tuple of names of terminals and nonterminals; the empty tuple
-            is the empty text. Every name used is a key here or the name of a terminal, and not both.
+        productions: nonterminal -> alternatives, each a `Body`. Every name used is a key here or the name
+            of a terminal, and not both.
         terminals: in any order.
         ignored: names of terminals that may stand anywhere between others and mean nothing (white space, comments).
     """
 
     start: str
-    productions: Mapping[str, tuple[tuple[str, ...], ...]]
+    productions: Mapping[str, tuple[Body, ...]]
     terminals: tuple[Terminal, ...]
     ignored: frozenset[str] = frozenset()

@@ -67,7 +67,7 @@ HOOKS = (  # a table is read across
 class Scheduler:
     """Base class. Subclass it, override the hooks, and `register` it to give it a name in specs.
 
-    Class attributes:
+    Attributes:
         reads_steps: whether `SamplingParams.steps` means anything to it.
         measures: what it needs beside `confidence`: names of `dllm.sampling.proposals.MEASURES`.
         measures_shaped: measure after temperature, top_p and top_k instead of before.

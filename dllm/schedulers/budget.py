@@ -14,7 +14,7 @@ class BlockBudget:
 
     Attributes:
         left: steps not yet given to a block.
-        masks: masks in this block when it was opened.
+        masks: masks in this block when it was opened, of those asked for.
         steps: steps this block may take, at least 1.
     """
 
@@ -24,7 +24,7 @@ class BlockBudget:
 
 
 def check_budget(view: CanvasView, name: str) -> BlockBudget:
-    """A row's whole budget; on a block-causal model it is for whole blocks.
+    """A row's whole budget: for what was asked for, though a block-causal model's last block may be longer.
 
     Raises:
         ConfigError: there are fewer steps than blocks; each block needs one.
@@ -35,7 +35,7 @@ def check_budget(view: CanvasView, name: str) -> BlockBudget:
             f"steps={view.steps} is fewer than the {blocks} blocks of {view.total} tokens; {name} needs a step a "
             f"block: use steps >= {blocks} or a larger block_length"
         )
-    return BlockBudget(int(view.masked.sum()) if view.steps is None else view.steps)
+    return BlockBudget(view.total if view.steps is None else view.steps)
 
 
 def open_budget(view: CanvasView, budget: BlockBudget) -> BlockBudget:
@@ -43,15 +43,17 @@ def open_budget(view: CanvasView, budget: BlockBudget) -> BlockBudget:
 
     With equal blocks whose number divides `steps` it is steps / blocks, the published rule.
     """
-    share = budget.left * view.block_masked // int(view.masked.sum())
+    asked = view.masked[: view.asked]
+    masks = int(asked[view.start : view.end].sum())
+    share = budget.left * masks // int(asked.sum())
     share = max(1, min(share, budget.left - _blocks(view, view.end)))
-    return BlockBudget(budget.left - share, view.block_masked, share)
+    return BlockBudget(budget.left - share, masks, share)
 
 
 def _blocks(view: CanvasView, start: int) -> int:
     """How many blocks the masks from `start` on need. Each opens at the first mask left: fixed text may part them."""
     count, end = 0, start
-    for position in view.masked.nonzero().squeeze(-1).tolist():
+    for position in view.masked[: view.asked].nonzero().squeeze(-1).tolist():
         if position >= end:
             count, end = count + 1, block_end(position, view.block_length, view.rule, len(view.masked))
     return count

@@ -60,14 +60,14 @@ class Dream(Scheduler):
     def select(self, view: StepView, state: Clock) -> tuple[Tensor, Clock]:
         # int() and the time grid in float32, as published: in float64 a product such as 8 * 0.125 may round elsewhere
         times = torch.linspace(1, _EPS, state.budget.steps + 1)
-        masks = view.active.sum().float()
+        masks = view.due.sum().float()
         for tick in range(self._first(state, times, masks), state.budget.steps):
             share = 1 - times[tick + 1] / times[tick] if tick < state.budget.steps - 1 else torch.ones(())
             chosen = self._choose(view, share, int(masks * share), tick)
             # an empty step leaves the canvas as it is, so its forward would repeat this one: go on to the next tick
             if chosen.any():
                 return chosen, replace(state, tick=tick + 1)
-        return view.active, state
+        return view.due, state
 
     def _first(self, state: Clock, times: Tensor, masks: Tensor) -> int:
         """The next tick whose quota is not 0; `origin` has no quota and tries each."""
@@ -79,13 +79,13 @@ class Dream(Scheduler):
 
     def _choose(self, view: StepView, share: Tensor, quota: int, tick: int) -> Tensor:
         if self.alg == "origin":
-            return view.active & (view.noise(view.positions, _ORIGIN_STREAM, step=tick) < float(share))
+            return view.due & (view.noise(view.positions, _ORIGIN_STREAM, step=tick) < float(share))
         score = self._score(view)
         if self.alg_temp > 0:
             draw = view.noise(view.positions, _ORDER_STREAM, step=tick)
             # perturbing log-weights with Gumbel noise and taking the best draws without replacement
             score = score / self.alg_temp - torch.log(-torch.log(draw))
-        return view.best(score, quota)
+        return view.best(score, quota, view.due)
 
     def _score(self, view: StepView) -> Tensor:
         if self.alg == "entropy":

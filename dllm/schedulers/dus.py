@@ -36,9 +36,8 @@ class Dilated(Scheduler):
         return stride
 
     def select(self, view: StepView, state: int) -> tuple[Tensor, int]:
-        stride = state
-        while True:
+        stride, chosen = state, view.active & False
+        while stride and not chosen.any():  # at a stride of 1 every mask is chosen, if there is one
             chosen = view.active & ((view.positions - view.start) % stride == 0)
-            stride = max(1, stride // self.base)
-            if chosen.any():
-                return chosen, stride
+            stride //= self.base
+        return chosen, max(1, stride)

@@ -10,9 +10,10 @@ import tokenizers
 
 from dllm.errors import ModelError
 from dllm.hub import TOKENIZER_FILES, resolve_folder
+from dllm.tokenizer.chat import Message, template_of
 from dllm.tokenizer.files import has_tokenizer
 from dllm.tokenizer.foreign import ForeignTokenizer
-from dllm.tokenizer.native import Message, Tokenizer
+from dllm.tokenizer.native import Tokenizer
 
 
 def tokenizer_of(folder: str | os.PathLike[str], default_template: str | None) -> Tokenizer | None:
@@ -41,7 +42,7 @@ def as_tokenizer(obj: Any, default_template: str | None = None) -> Tokenizer:
     core = getattr(obj, "backend_tokenizer", None)
     if isinstance(core, tokenizers.Tokenizer):
         names = {name: str(text) for name, text in obj.special_tokens_map.items() if isinstance(text, str)}
-        template = obj.chat_template if isinstance(obj.chat_template, str) else None
+        template = template_of(obj.chat_template, "the tokenizer's chat_template")
         return Tokenizer(core, chat_template=template, named=names)
     missing = [name for name in ("encode", "decode") if not callable(getattr(obj, name, None))]
     if missing:

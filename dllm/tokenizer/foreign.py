@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from dllm.errors import PromptError
-from dllm.tokenizer.native import Message, Tokenizer, check_messages
+from dllm.tokenizer.chat import Message, Turn, checked, rendered, template_of
+from dllm.tokenizer.native import Tokenizer
 
 
 class ForeignTokenizer(Tokenizer):
@@ -23,7 +25,8 @@ class ForeignTokenizer(Tokenizer):
     def __init__(self, obj: Any) -> None:
         self._obj = obj
         template = getattr(obj, "chat_template", None)
-        self.chat_template = template if isinstance(template, str) else None
+        known = isinstance(template, str | Mapping)
+        self.chat_template = template_of(template, "the tokenizer's chat_template") if known else None
         names = getattr(obj, "special_tokens_map", None)
         self.named = {k: v for k, v in names.items() if isinstance(v, str)} if isinstance(names, Mapping) else {}
         self.template_variables = {}
@@ -81,12 +84,34 @@ class ForeignTokenizer(Tokenizer):
         return None if "\ufffd" in text else text.encode("utf-8")
 
     def apply_chat_template(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
-        check_messages(messages)
-        render = getattr(self._obj, "apply_chat_template", None)
-        if render is None:
+        if not self._renders_itself:
             return super().apply_chat_template(messages, add_generation_prompt)
+        turns = checked(messages, None)
+        if add_generation_prompt and turns[-1]["role"] == "assistant" and self._continues_itself:
+            return self._ask(turns, add_generation_prompt=False, continue_final_message=True)
+        return rendered(turns, self._render, None, add_generation_prompt=add_generation_prompt)
+
+    @property
+    def _renders_itself(self) -> bool:
+        """Whether the object has a way of its own; transformers' is ours, but for the bounds."""
+        own = getattr(type(self._obj), "apply_chat_template", None)
+        return own is not None and getattr(own, "__qualname__", "") != "PreTrainedTokenizerBase.apply_chat_template"
+
+    @property
+    def _continues_itself(self) -> bool:
+        """Whether it can be told that a turn goes on; some then take what they refuse else."""
         try:
-            turns = [dict(message) for message in messages]
-            return str(render(turns, tokenize=False, add_generation_prompt=add_generation_prompt))
-        except Exception as error:  # a template is a program: it may raise anything
-            raise PromptError(f"the chat template refuses these messages: {error}") from error
+            return "continue_final_message" in inspect.signature(self._obj.apply_chat_template).parameters
+        except (TypeError, ValueError):  # it has no signature
+            return False
+
+    def _render(self, turns: list[Turn], add_generation_prompt: bool) -> str:
+        if not self._renders_itself:
+            return super()._render(turns, add_generation_prompt)
+        return self._ask(turns, add_generation_prompt=add_generation_prompt)
+
+    def _ask(self, turns: list[Turn], **options: bool) -> str:
+        try:
+            return str(self._obj.apply_chat_template(turns, tokenize=False, **options))
+        except Exception as error:  # code from outside: it may raise anything
+            raise PromptError(f"the tokenizer's apply_chat_template refuses these messages: {error}") from error

@@ -1,7 +1,7 @@
 """Text to ids and back, over the `tokenizers` library.
 
 Thin on purpose: nothing is added to a text and nothing is cleaned up after decoding, so that a canvas is exactly what
-was written. transformers is imported only to render a chat template, because importing it takes seconds.
+was written.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from dllm.errors import PromptError
+from dllm.tokenizer.chat import Message, Turn, checked, rendered
 from dllm.tokenizer.files import build_core, chat_template, named_tokens
+from dllm.tokenizer.renderer import render
 from dllm.tokenizer.token_bytes import spelling_of
-
-Message = Mapping[str, Any]
 
 
 class Tokenizer:
@@ -32,7 +32,8 @@ class Tokenizer:
         named: `bos_token`, `eos_token`, ... -> text, for the template.
 
     Attributes:
-        template_variables: what else the template may ask for, as `enable_thinking`; yours to change.
+        template_variables: what else the template may ask for, as `enable_thinking` or `tools`, in what JSON can hold;
+            yours to change.
     """
 
     def __init__(
@@ -146,38 +147,21 @@ class Tokenizer:
         """Render a conversation as the text of a prompt; encode it with `encode`.
 
         Args:
-            messages: `{"role": ..., "content": ...}` with strings, oldest first.
-            add_generation_prompt: end with the opening of the assistant's turn.
+            messages: `{"role": ..., "content": ...}`, oldest first; what else they may hold is in docs/chat.md.
+            add_generation_prompt: end where the assistant is to write: right behind the content of the last message
+                where that is the assistant's, else behind the opening of its turn.
 
         Raises:
-            PromptError: no template, messages of another form, or the template refuses them.
+            PromptError: no template; messages that are wrong or that this template cannot render; or a template that
+                refuses them, or takes too long (see `dllm.tokenizer.renderer`).
         """
-        check_messages(messages)
+        turns = checked(messages, self.chat_template)
         if self.chat_template is None:
             raise PromptError("this tokenizer has no chat template; set tokenizer.chat_template or use generate")
-        from transformers.utils.chat_template_utils import render_jinja_template
+        return rendered(turns, self._render, self.chat_template, add_generation_prompt=add_generation_prompt)
 
-        options: dict[str, Any] = {
-            **self.named,
-            **self.template_variables,
-            "add_generation_prompt": add_generation_prompt,
-        }
-        turns = [dict(message) for message in messages]
-        try:
-            rendered = render_jinja_template(conversations=[turns], chat_template=self.chat_template, **options)
-        except Exception as error:  # a template is a program: it may raise anything
-            raise PromptError(f"the chat template refuses these messages: {error}") from error
-        return str(rendered[0][0])
-
-
-def check_messages(messages: Sequence[Message]) -> None:
-    """Raise PromptError unless `messages` is a non-empty list of role and content strings."""
-    form = "chat takes a list like [{'role': 'user', 'content': 'Hello'}]"
-    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence) or not messages:
-        raise PromptError(f"{form}, not {messages!r:.80}")
-    for index, message in enumerate(messages):
-        if not isinstance(message, Mapping):
-            raise PromptError(f"{form}; message {index} is {message!r:.80}")
-        for key in ("role", "content"):
-            if not isinstance(message.get(key), str):
-                raise PromptError(f"{form}; message {index} has {key}={message.get(key)!r:.80}, which must be a string")
+    def _render(self, turns: list[Turn], add_generation_prompt: bool) -> str:
+        assert self.chat_template is not None
+        variables: dict[str, Any] = {"tools": None, "documents": None, **self.named, **self.template_variables}
+        variables |= {"messages": turns, "add_generation_prompt": add_generation_prompt}
+        return render(self.chat_template, variables)

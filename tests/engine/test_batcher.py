@@ -5,6 +5,7 @@ import random
 import tracemalloc
 import warnings
 import weakref
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from dllm.engine.row import Row
 from dllm.schedulers import as_scheduler
 from dllm.schedulers.threshold import Threshold
 from tests.support.fakes import MixDenoiser
+from tests.support.pairwise import marked
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STATEFUL = "adablock(tau=0.01, delimiters='3 14 15 92 65 35 89')+credit+localleap(anchor=0.05)"
@@ -419,14 +421,12 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("make", ERRORS.values(), ids=ERRORS)
-@pytest.mark.parametrize("most", [2, 5])
-@pytest.mark.parametrize("cache", CACHES)
-def test_out_of_memory_halves_the_batch_and_changes_nothing(native, monkeypatch, cache, most, make):
+@pytest.mark.parametrize(("cache", "most", "error"), marked(list(product(CACHES, (2, 5), ERRORS))))
+def test_out_of_memory_halves_the_batch_and_changes_nothing(native, monkeypatch, cache, most, error):
     prompts, params = mixed(14, caches=(cache,), seed=most)
     expected = alone(native, prompts, params)
     with monkeypatch.context() as patched:
-        tried = fail_above(patched, native.model, most, make)
+        tried = fail_above(patched, native.model, most, ERRORS[error])
         with pytest.warns(RuntimeWarning, match="out of memory with .* going on with") as said:
             outs = native.generate(prompts, params, max_batch_size=12)
     for out, one in zip(outs, expected, strict=True):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from dllm import LLM, SamplingParams
 from tests.references.plain_dream import PlainDream, cached_generate
 from tests.support.fakes import MixDenoiser
-from tests.support.pairwise import covering
+from tests.support.pairwise import marked
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NATIVE = ("llada", "llada_gqa_bias_tied", "dream")
@@ -69,13 +69,9 @@ RUNS = [
     for cache, scheduler, extra in product(able, (*SCHEDULERS, *METHODS), EXTRAS)
     if name != "mix" or "wino" not in scheduler
 ]
-COVERING = frozenset(covering(RUNS))
 
 
-@pytest.mark.parametrize(
-    ("name", "cache", "scheduler", "extra"),
-    [pytest.param(*run, marks=() if run in COVERING else pytest.mark.full) for run in RUNS],
-)
+@pytest.mark.parametrize(("name", "cache", "scheduler", "extra"), marked(RUNS))
 def test_a_row_in_a_batch_is_the_row_alone(llms, name, cache, scheduler, extra):
     llm = llms[name]
     # different lengths, blocks and seeds in one batch; the pool is smaller than the batch, so rows also enter midway

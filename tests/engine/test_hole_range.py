@@ -14,7 +14,7 @@ import torch
 import dllm.engine.denoise
 from dllm import LLM, ConfigError, Grammar, GrammarError, Hole, PromptError, SamplingParams
 from dllm.engine.document import CANDIDATES, expand, parse_template
-from dllm.grammars.explain import advice as attach_module
+from dllm.grammars import attach as attach_module
 from tests.engine.test_llm import letters
 from tests.support.fakes import VOCAB, MixDenoiser, ScriptedDenoiser
 
@@ -267,13 +267,13 @@ def test_none_fits_is_one_error(llm):
 
 
 def test_advice_is_sought_once_and_only_where_no_width_fits(llm, monkeypatch):
-    asked, true = [], attach_module._advice
+    asked, true = [], attach_module.advice
 
     def advice(grammar, compiled, canvas):
         asked.append(len(canvas.ids))
         return true(grammar, compiled, canvas)
 
-    monkeypatch.setattr(attach_module, "_advice", advice)
+    monkeypatch.setattr(attach_module, "advice", advice)
     llm.infill("a<mask:2-5>a", SamplingParams(grammar=Grammar.from_regex("a[b-z]{5}a")))
     assert asked == []
     with pytest.raises(GrammarError, match="with 7 more tokens"):

@@ -1,3 +1,5 @@
+"""What a request may ask for: the defaults of the contract, and what every wrong value is told."""
+
 import dataclasses
 
 import numpy as np
@@ -25,6 +27,9 @@ def test_defaults_are_the_contract():
         "grammar": None,
         "stop": (),
         "ignore_eos": False,
+        "cut_at_eos": "now",
+        "min_new_tokens": 0,
+        "logit_bias": None,
     }
 
 

@@ -1,3 +1,5 @@
+"""The built-in grammars against those who know the languages: Python, SQLite, a C++ parser and compiler, texts."""
+
 import ast
 import itertools
 import json

@@ -21,7 +21,7 @@ from dllm.grammars.search import solve as solve_module
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.lattice import build
-from dllm.grammars.search.placement import END, Thread
+from dllm.grammars.search.placement import END, Placement
 from dllm.grammars.search.solve import UndecidedError, solve
 from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import vocabulary
@@ -163,12 +163,12 @@ def check_joint_commits(rng: random.Random, world: World, held: GrammarConstrain
 
 
 def check_completability(world: World, compiled: CompiledGrammar, ids: Sequence[int], ends: bool, note: object) -> bool:
-    thread = solve(compiled, Canvas(tuple(ids), ends))
-    assert (thread is not None) == world.completable(ids, ends), (note, ids, ends)
-    if thread is not None:
-        found = [None if token == END else token for token in thread.witness]
+    placement = solve(compiled, Canvas(tuple(ids), ends))
+    assert (placement is not None) == world.completable(ids, ends), (note, ids, ends)
+    if placement is not None:
+        found = [None if token == END else token for token in placement.witness]
         assert world.completes(ids, found, ends), (note, ids, ends, found)
-    return thread is not None
+    return placement is not None
 
 
 @pytest.mark.parametrize("first", [0, 200, 300])
@@ -251,8 +251,8 @@ def test_masks_without_a_chart_hold_all_that_may_stand(first, monkeypatch):
 
 @pytest.mark.parametrize("first", [1700, 1800])
 def test_a_text_is_changed_in_a_window_only_to_one_that_fits(first, monkeypatch):
-    """With nothing laid anew as it was, so that each commit is a repair or a search; and a repair finds most texts."""
-    monkeypatch.setattr(repair_module.Thread, "moved", lambda *_: None)
+    """With nothing placed anew as it was: each commit is a repair or a search; and a repair finds most texts."""
+    monkeypatch.setattr(repair_module.Placement, "moved", lambda *_: None)
     true, found = repair_module.repaired, []
 
     def counted(*given):
@@ -270,20 +270,20 @@ def test_a_text_is_changed_in_a_window_only_to_one_that_fits(first, monkeypatch)
 
 @pytest.mark.parametrize("first", [1900, 2000])
 def test_a_sentence_that_does_not_fit_is_repaired_gap_by_gap(first, monkeypatch):
-    """With no sentence laid as a whole: what a search finds is a draft that fits, a repaired one, or by open gaps."""
-    true, drafts = solve_module.draft, []
+    """With no sentence placed as a whole: what is found is a sketch that fits, a repaired one, or by open gaps."""
+    true, sketches = solve_module.sketch, []
 
     def counted(*given):
-        drafts.append(true(*given))
-        return drafts[-1]
+        sketches.append(true(*given))
+        return sketches[-1]
 
-    class Piecewise(Thread):
+    class Piecewise(Placement):
         @classmethod
         def make(cls, *_, **__):
             return None
 
-    monkeypatch.setattr(solve_module, "draft", counted)
-    monkeypatch.setattr(solve_module, "Thread", Piecewise)
+    monkeypatch.setattr(solve_module, "sketch", counted)
+    monkeypatch.setattr(solve_module, "Placement", Piecewise)
     for seed, world, compiled in worlds(first, 10):
         rng = random.Random(seed)
         for _ in range(8):
@@ -292,8 +292,8 @@ def test_a_sentence_that_does_not_fit_is_repaired_gap_by_gap(first, monkeypatch)
                 check_completability(world, compiled, ids, ends, seed)
             except AssertionError as error:
                 assert "all gaps open" in str(error), "what is open may fit only as a whole"
-    loose = [one for one in drafts if one is not None and one.loose]
-    fits = [one for one in drafts if one is not None and not one.loose]
+    loose = [one for one in sketches if one is not None and one.loose]
+    fits = [one for one in sketches if one is not None and not one.loose]
     assert len(loose) > 3 and len(fits) > 20
 
 
@@ -394,26 +394,26 @@ def test_a_lattice_holds_every_completion_whichever_gaps_are_open(first):
             for opened in (canvas.gaps, (), [gap for gap in canvas.gaps if rng.random() < 0.5]):
                 layout = build(canvas, compiled.table, compiled.reach, opened)
                 assert layout is not None
-                found = Chart.make(compiled.tables, layout.lattice).possible
+                found = Chart.make(compiled.productions, layout.lattice).possible
                 assert found >= wanted and (found == wanted or len(opened) < len(canvas.gaps)), (seed, canvas, opened)
                 more += found > wanted
     assert more > 0, "counts are not in a closed gap"
 
 
 @pytest.mark.parametrize("first", [8000, 8100])
-def test_what_a_sentence_is_laid_on_may_stand(first):
+def test_what_a_sentence_is_placed_on_may_stand(first):
     accepted = 0
     for seed, world, compiled in worlds(first, 10):
         rng = random.Random(seed)
         for _ in range(6):
             ids, ends = random_canvas(rng, world), rng.random() < 0.5
-            thread = solve(compiled, Canvas(tuple(ids), ends))
+            placement = solve(compiled, Canvas(tuple(ids), ends))
             given = (compiled.table, compiled.reach)
-            for at in (at for at, token in enumerate(ids) if token == MASK and thread is not None):
+            for at in (at for at, token in enumerate(ids) if token == MASK and placement is not None):
                 wanted = world.admissible(ids, at, ends)
                 for token in world.usable:
                     canvas = Canvas((*ids[:at], token, *ids[at + 1 :]), ends)
-                    if Thread.make(canvas, *given, thread.sentence) is not None:
+                    if Placement.make(canvas, *given, placement.sentence) is not None:
                         assert token in wanted, (seed, ids, at, token)
                         accepted += 1
     assert accepted > 50
@@ -427,11 +427,11 @@ def test_a_search_with_a_limit_gives_up_and_never_says_no_for_yes(first):
         for limit, _ in itertools.product((0, 3, 8), range(4)):
             ids, ends = random_canvas(rng, world), rng.random() < 0.5
             try:
-                thread = solve(compiled, Canvas(tuple(ids), ends), limit)
+                placement = solve(compiled, Canvas(tuple(ids), ends), limit)
             except UndecidedError:
                 given_up += 1
                 continue
-            assert (thread is not None) == world.completable(ids, ends), (seed, ids, ends, limit)
+            assert (placement is not None) == world.completable(ids, ends), (seed, ids, ends, limit)
     assert given_up > 10
 
 
@@ -509,7 +509,7 @@ def test_what_is_refused_is_searched_for_once_and_answers_for_all_alike(monkeypa
     held = GrammarConstraint.start(compiled, Canvas((MASK, 4, MASK)), 0, [])
     searched: list[Canvas] = []
 
-    def counted(compiled: CompiledGrammar, canvas: Canvas) -> Thread | None:
+    def counted(compiled: CompiledGrammar, canvas: Canvas) -> Placement | None:
         searched.append(canvas)
         return solve(compiled, canvas)
 

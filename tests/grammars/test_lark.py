@@ -1,3 +1,5 @@
+"""Grammars in Lark's notation: what each notation means, and what is refused by name and place."""
+
 import re
 
 import pytest

@@ -1,3 +1,5 @@
+"""Regular expressions and choices: the language of `re.fullmatch`, and what is no language."""
+
 import itertools
 import re
 

@@ -14,7 +14,7 @@ from dllm.grammars.rules import Rules, Terminal
 from dllm.grammars.tables.cfg import cfg
 from dllm.grammars.tables.scanner import Scanner, scanner
 from dllm.grammars.tables.steps import DEAD
-from dllm.grammars.tables.table import TokenTable, _groups
+from dllm.grammars.tables.token_table import TokenTable, _groups
 from dllm.grammars.tables.vocabulary import UNUSABLE, vocabulary
 from tests.references.grammar_brute import ALPHABET, TOKENS, SlowGrammar, letters_of, random_rules
 

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dllm.models.network.layers import RMSNorm, Rope, attend, rotate, silu
+from dllm.models.network.moe import Mixture
+from dllm.models.network.spec import MoESpec
 
 
 @pytest.mark.parametrize("eps", [1e-5, 1e-6])
@@ -71,3 +73,18 @@ def test_attention_bits_do_not_depend_on_batch_or_query_count(heads, kv_heads):
             torch.equal(together[b : b + 1], attend(*(x[b : b + 1].clone() for x in (q, k, v)))) for b in range(5)
         )
         assert torch.equal(together[:, :, -1:], attend(q[:, :, -1:], k, v))
+
+
+@pytest.mark.parametrize("score", ["softmax", "sigmoid"])
+def test_a_router_says_the_same_of_a_token_in_any_company(score):
+    """torch's own sigmoid takes another code path for the last elements of a tensor."""
+    torch.manual_seed(0)
+    spec = MoESpec(experts=6, per_token=2, width=8, score=score, normalised=True)
+    mixture = Mixture(16, spec).requires_grad_(False)
+    for parameter in mixture.parameters():
+        parameter.normal_()
+    x = torch.randn(130, 16)
+    whole = mixture._choice(x)
+    for count in range(16, 130):  # from as many rows on as products keep their bits
+        weights, chosen = mixture._choice(x[:count])
+        assert torch.equal(weights, whole[0][:count]) and torch.equal(chosen, whole[1][:count]), count

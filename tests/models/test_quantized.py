@@ -255,13 +255,15 @@ def test_widths_that_leave_no_group():
         quantized.int4(torch.randn(4, 40))
 
 
-def test_without_torchao(monkeypatch):
-    """One line that says what to install, before anything is read; in a process that has not imported it yet."""
+def test_torchao_is_imported_for_quantized_models_only_and_missed_in_one_line():
+    """One that says what to install, before anything is read; in a process that has not imported it yet."""
     code = (
         "import sys\n"
-        "sys.modules['torchao'] = None\n"
-        "from dllm import load_model\n"
+        "from dllm import LLM, load_model\n"
         "from dllm.errors import DllmError\n"
+        "LLM('tiny')\n"
+        "print('torchao' in sys.modules)\n"
+        "sys.modules['torchao'] = None\n"
         "load_model('tiny')\n"
         "for _ in range(2):\n"
         "    try: load_model('tiny', quantize='int8')\n"
@@ -269,15 +271,10 @@ def test_without_torchao(monkeypatch):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert run.returncode == 0, run.stderr
-    lines = run.stdout.splitlines()
+    imported, *lines = run.stdout.splitlines()
+    assert imported == "False"
     assert len(lines) == 2 and all("pip install 'dllm-engine[quantize]'" in line for line in lines)
     assert issubclass(ConfigError, DllmError)
-
-
-def test_torchao_is_imported_for_quantized_models_only():
-    code = "import sys, dllm; dllm.LLM('tiny'); print('torchao' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert run.stdout.strip() == "False", run.stderr
 
 
 def test_broken_checkpoints_are_still_refused(tmp_path, method):

@@ -1,4 +1,4 @@
-"""Every code block of the README and the docs is run."""
+"""Every code block of the README and the docs is run, and what the documents point to is there."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The project itself: the wheel, the links, the documents, the size of files."""
+"""The project itself: the wheel, the links, the size of files, the words, the table of models."""
 
 import ast
 import io

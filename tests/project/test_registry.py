@@ -1,3 +1,5 @@
+"""Specs, as text and back: how a scheduler is named, and what every mistake is told."""
+
 from dataclasses import dataclass
 
 import pytest

@@ -1,3 +1,5 @@
+"""The noise of a draw: uniform, and a function of seed, step and the row's own position."""
+
 import math
 
 import torch

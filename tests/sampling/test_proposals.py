@@ -1,3 +1,5 @@
+"""What is proposed at each position, and how sure of it the model is, against float64 and the published rule."""
+
 import math
 
 import pytest

@@ -1,4 +1,4 @@
-"""Every published method against its paper read aloud (`reference_methods`), step by step, alone and joined."""
+"""Every published method against its paper read aloud (`tests.references.methods`), step by step, alone and joined."""
 
 import random
 

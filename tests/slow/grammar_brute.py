@@ -1,7 +1,7 @@
 """The grammar engine against enumeration, for as long as you like: `python -m tests.slow.grammar_brute --minutes 10`.
 
-The checks are those of `test_grammar_engine`, on random grammars, vocabularies and canvases of other seeds. It stops at
-the first difference with an assertion that names the seed.
+The checks are those of `tests/grammars/test_engine.py`, on random grammars, vocabularies and canvases of other seeds.
+It stops at the first difference with an assertion that names the seed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections.abc import Sequence
 
 from tests.grammars.test_engine import (
     check_commits,
@@ -26,12 +27,12 @@ CANVASES, HELD = 120, 6
 """Canvases of a grammar that are decided; and those on which masks, commits and steps are checked too."""
 
 
-def main() -> None:
-    """Read the options, check, print how much was."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the options, check, print how much was: how many canvases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=20_000)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     end, grammars, canvases = time.monotonic() + 60 * given.minutes, 0, 0
     for seed, world, compiled in worlds(given.seed, 1 << 30):
         rng = random.Random(seed)
@@ -52,6 +53,7 @@ def main() -> None:
         if time.monotonic() > end:
             break
     print(f"{canvases} canvases of {grammars} random grammars, seeds from {given.seed} on: no difference")
+    return canvases
 
 
 if __name__ == "__main__":

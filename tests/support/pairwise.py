@@ -7,6 +7,8 @@ Most faults of combined parts need two of them, seldom three (Kuhn, Wallace and 
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import combinations
 
+import pytest
+
 Case = tuple[Hashable, ...]
 Pair = tuple[tuple[int, Hashable], tuple[int, Hashable]]
 
@@ -31,3 +33,9 @@ def covering(cases: Sequence[Case]) -> list[Case]:
                 taken.add(at)
                 held |= new
     return [cases[at] for at in sorted(taken)]
+
+
+def marked(cases: Sequence[Case]) -> list[object]:
+    """All cases as parameters of a test: what the covering leaves out is marked `full`."""
+    kept = set(covering(cases))
+    return [pytest.param(*case, marks=() if case in kept else pytest.mark.full) for case in cases]

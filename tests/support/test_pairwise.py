@@ -5,8 +5,8 @@ from itertools import combinations, product
 
 import pytest
 
-from tests.engine.test_conformance import COVERING, RUNS
-from tests.support.pairwise import covering
+from tests.engine.test_conformance import RUNS
+from tests.support.pairwise import covering, marked
 
 
 def joined(cases):
@@ -32,6 +32,8 @@ def test_it_is_small():
 
 
 def test_the_conformance_suite_runs_every_pair():
-    assert joined(COVERING) == joined(RUNS)
+    every = marked(RUNS)
+    kept = [case.values for case in every if not case.marks]
+    assert [case.values for case in every] == RUNS and joined(kept) == joined(RUNS)
     caches, schedulers = ({run[place] for run in RUNS} for place in (1, 2))
-    assert len(caches) * len(schedulers) <= len(COVERING) < len(RUNS) / 10
+    assert len(caches) * len(schedulers) <= len(kept) < len(RUNS) / 10

@@ -157,7 +157,7 @@ def test_a_folder_without_a_template_gets_the_familys(core, tmp_path):
 @pytest.mark.parametrize(
     "bad",
     ["hi", [], {}, None, ["hi"], [{"role": "user"}], [{"content": "x"}], [{"role": "user", "content": None}],
-     [{"role": 1, "content": "x"}], [{"role": "user", "content": [{"type": "text", "text": "x"}]}]],
+     [{"role": 1, "content": "x"}], [{"role": "user", "content": {"type": "text", "text": "x"}}]],
 )  # fmt: skip
 def test_bad_messages(bad, tokenizer):
     with pytest.raises(PromptError, match="chat takes a list like"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dllm.grammars.canvas import MASK, Canvas, Gap
-from dllm.grammars.explain.misfit import FREE, calm, misfit, possible
+from dllm.grammars.explain.misfit import FREE_TEXT, calm, misfit, possible
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.search.solve import UndecidedError, solve
 from dllm.grammars.tables.compiled import CompiledGrammar
@@ -30,7 +30,7 @@ def advice(grammar: Grammar, compiled: CompiledGrammar, canvas: Canvas) -> str:
         return "how much room it needs was not found out"
     place = _place(grammar, compiled, canvas, inside)
     if inside:
-        return f"{_widths(compiled, canvas)}, but only if a hole opens {FREE}; else {place}"
+        return f"{_widths(compiled, canvas)}, but only if a hole opens {FREE_TEXT}; else {place}"
     return f"its fixed text is not part of any text of the grammar: {place}"
 
 

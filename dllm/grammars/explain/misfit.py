@@ -33,7 +33,7 @@ from dllm.grammars.tables.steps import DEAD
 
 Fault = tuple[int, int]
 """A token of the canvas, and a byte in it; behind the last token where the text breaks off."""
-FREE = "a string, a comment or the like"
+FREE_TEXT = "a string, a comment or the like"
 _HOLE = "<mask:"
 
 
@@ -51,7 +51,7 @@ def possible(compiled: CompiledGrammar, ids: Sequence[int], *, calm: Reach | Non
     reach, view = (compiled.reach, View.ANY) if calm is None else (calm, View.CALM)
     layout = build(Canvas(wide), compiled.table, reach, (), view=view)
     assert layout is not None, "without a limit there is a lattice"
-    chart = Chart.bounded(compiled.tables, layout.lattice, MEMORY)
+    chart = Chart.bounded(compiled.productions, layout.lattice, MEMORY)
     if chart is None:
         raise UndecidedError
     return chart.possible
@@ -75,7 +75,7 @@ def misfit(grammar: Grammar, compiled: CompiledGrammar, ids: Sequence[int], *, i
     width, reason = _reason(grammar, compiled, ids, likely) or (1, _said(text, place))
     if surely != likely:
         _, other = _written(compiled, ids, surely)
-        opened = f"if a hole opens {FREE} before it, {placed(text, other)}: {_said(text, other)}"
+        opened = f"if a hole opens {FREE_TEXT} before it, {placed(text, other)}: {_said(text, other)}"
         reason = f"{reason}; or, {opened}"
     return pointed(text, place, width, reason)
 

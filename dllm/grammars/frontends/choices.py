@@ -32,6 +32,8 @@ def rules_from_choices(choices: Iterable[str]) -> Rules:
     """
     if isinstance(choices, str):
         raise GrammarError(f"choices must be several texts, but they are the one text {choices!r}: write [{choices!r}]")
+    if not isinstance(choices, Iterable):
+        raise GrammarError(f"choices must be a list of texts, but it is {type(choices).__name__} {choices!r:.60}")
     texts = list(choices)
     for index, text in enumerate(texts):
         if not isinstance(text, str):

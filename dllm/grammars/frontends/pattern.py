@@ -103,7 +103,7 @@ def parse_pattern(
             if ecma:  # of brackets that may one day mean more to Python
                 warnings.simplefilter("ignore", FutureWarning)
             parsed = _parser.parse(pattern, flags)
-        builder = _Builder(where, ecma, lexeme)
+        builder = _TreeBuilder(where, ecma, lexeme)
         tree = builder.sequence(parsed, parsed.state.flags)
         return _ends(tree, ecma if search is None else search, bool(parsed.state.flags & re.MULTILINE), where)
     except (re.error, OverflowError, ValueError) as error:
@@ -124,7 +124,7 @@ def _check_ecma(pattern: str, where: str) -> None:
             raise GrammarError(f"{where}: {match[0]!r} at {match.start()}: {_NOT_ECMA_SAYS[kind]}")
 
 
-class _Builder:
+class _TreeBuilder:
     """From what `re._parser` gives to a tree in which `_BEGIN` and `_END` stand for anchors."""
 
     def __init__(self, where: str, ecma: bool, lexeme: bool) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.masks import Possible
-from dllm.grammars.search.placement import END, NO_LIMIT, ROOM, Thread, Ways
+from dllm.grammars.search.placement import END, NO_LIMIT, ROOM, Placement, Ways
 from dllm.grammars.search.refusals import Refusals
 from dllm.grammars.search.repair import adapted
 from dllm.grammars.search.solve import UndecidedError, solve
@@ -31,7 +31,7 @@ class GrammarConstraint:
 
     Attributes:
         canvas: the tokens the grammar governs.
-        thread: a sentence that lies on it.
+        placement: how a sentence of the grammar lies on it.
         offset: position of the first of them; what stands before is prompt.
         eos: ids that end the text.
         refusals: what this canvas has refused; filled as it is found out.
@@ -39,7 +39,7 @@ class GrammarConstraint:
 
     compiled: CompiledGrammar
     canvas: Canvas
-    thread: Thread
+    placement: Placement
     offset: int
     eos: frozenset[int]
     refusals: Refusals
@@ -52,15 +52,15 @@ class GrammarConstraint:
             GrammarError: it cannot be completed, or that could not be found out.
         """
         try:
-            thread = solve(compiled, canvas)
+            placement = solve(compiled, canvas)
         except UndecidedError:
             raise GrammarError(
                 "whether a text of the grammar fits this canvas was not found out: it is too long, or its holes too "
                 "tight; give them more room, or split the document"
             ) from None
-        if thread is None:
+        if placement is None:
             raise GrammarError("no text of the grammar fits this canvas")
-        return cls(compiled, canvas, thread, offset, frozenset(eos), Refusals(compiled.table))
+        return cls(compiled, canvas, placement, offset, frozenset(eos), Refusals(compiled.table))
 
     def allowed(self, positions: Tensor, *, exact: bool = False) -> Tensor:
         """`[m, V]` bool for `[m]` canvas positions: no token that can be committed is left out; some may be in vain.
@@ -117,7 +117,7 @@ class GrammarConstraint:
 
     def witness(self, position: int) -> int:
         """The token that completes the text at a masked position, together with those of all others."""
-        token = self.thread.witness[position - self.offset]
+        token = self.placement.witness[position - self.offset]
         return min(self.eos) if token == END else token
 
     def commit(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
@@ -165,21 +165,23 @@ class GrammarConstraint:
     def _on(self, canvas: Canvas) -> GrammarConstraint | None:
         """On another canvas, or None if no text fits. Raises UndecidedError."""
         if len(canvas.ids) == len(self.canvas.ids):
-            thread = adapted(self.compiled, canvas, self.thread)
+            placement = adapted(self.compiled, canvas, self.placement)
         else:
-            thread = self._laid(canvas, tuple(Ways), ROOM)
-        if thread is None:
+            placement = self._placed(canvas, tuple(Ways), ROOM)
+        if placement is None:
             try:
-                thread = solve(self.compiled, canvas)
+                placement = solve(self.compiled, canvas)
             except UndecidedError:
-                thread = self._laid(canvas, (Ways.EXACT,))
-                if thread is None:
+                placement = self._placed(canvas, (Ways.EXACT,))
+                if placement is None:
                     raise
-        return None if thread is None else replace(self, canvas=canvas, thread=thread, refusals=self.refusals.copy())
+        if placement is None:
+            return None
+        return replace(self, canvas=canvas, placement=placement, refusals=self.refusals.copy())
 
-    def _laid(self, canvas: Canvas, ways: Sequence[Ways], room: int = NO_LIMIT) -> Thread | None:
+    def _placed(self, canvas: Canvas, ways: Sequence[Ways], room: int = NO_LIMIT) -> Placement | None:
         """The same sentence on another canvas, if it fits."""
-        return Thread.make(canvas, self.compiled.table, self.compiled.reach, self.thread.sentence, ways, room)
+        return Placement.make(canvas, self.compiled.table, self.compiled.reach, self.placement.sentence, ways, room)
 
     def release(self, positions: Iterable[int]) -> GrammarConstraint:
         """With these positions masked again: more can follow than before, so there is a way."""

@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dllm.grammars.canvas import Canvas, Gap
-from dllm.grammars.search.chart import Lattice
-from dllm.grammars.search.loops.lattice import weave
-from dllm.grammars.tables.flat import Ints
+from dllm.grammars.search.loops.lattice import Bounds, Frame, Reading, build_nodes
+from dllm.grammars.search.loops.nodes import Lattice, Nodes
 from dllm.grammars.tables.reach import Reach
-from dllm.grammars.tables.table import TokenTable
+from dllm.grammars.tables.token_table import TokenTable
 
 FEW = 3
 """Masks of a gap up to which it pays to count labels."""
@@ -47,40 +46,18 @@ class Layout:
     """A lattice and where its nodes come from.
 
     Attributes:
-        ways, begins, finals: of all nodes that were made; the ways of node x are at `begins[x]`, as
-            `dllm.grammars.search.loops.nodes` says. Those that a text can come by are in the lattice.
-        number: of a node in the lattice, or DEAD.
         places: `[n + 1, S]`, position and scanner state -> node before it (at the end: behind the last token), or DEAD.
         middles: `[n]`, start of a closed gap -> the node inside of it, behind at least one label; else DEAD.
     """
 
     lattice: Lattice
-    ways: NDArray[np.int64]
-    begins: NDArray[np.int64]
-    finals: NDArray[np.bool_]
-    number: Ints
+    nodes: Nodes
     places: NDArray[np.int64]
     middles: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Frame:
-    """What stands on either side of a piece of a canvas.
-
-    Attributes:
-        begin: scanner state at its start.
-        before: labels emitted up to there.
-        end: scanner state at its end; -1: the text ends.
-        behind: labels emitted from there on.
-    """
-
-    begin: int = 0
-    before: tuple[int, ...] = ()
-    end: int = -1
-    behind: tuple[int, ...] = ()
-
-
-WHOLE = Frame()
+_NO_LABELS = np.zeros(0, dtype=np.int32)
+WHOLE = Frame(0, _NO_LABELS, -1, _NO_LABELS)
 
 
 def build(
@@ -116,14 +93,14 @@ def build(
             stops[gap.start] = gap.stop
     if labels is None:
         labels = LABELS if view < View.ANY else len(table.labels)
-    (ways, begins, finals, arrays, number), places, middles, complete = weave(
-        table.groups(canvas.ids),
-        *(masks, stops, canvas.tail, exact, labels),
-        *(FEW if view < View.ANY else 0, view == View.CALM, MADE * limit if made is None else made),
-        *(table.for_weaving, table.final, reach.for_weaving),
-        (frame.begin, np.array(frame.before, dtype=np.int32), frame.end, np.array(frame.behind, dtype=np.int32)),
+    few = FEW if view < View.ANY else 0
+    most = MADE * limit if made is None else made
+    (lattice, nodes), places, middles, complete = build_nodes(
+        Reading(table.groups(canvas.ids), masks, stops, canvas.tail),
+        Bounds(exact, labels, few, view == View.CALM, most),
+        frame,
+        *(table.steps, table.onward, table.endings, reach.sets),
     )
-    lattice = Lattice(*arrays)
     if not complete or len(lattice.final) > limit:
         return None
-    return Layout(lattice, ways, begins, finals, number, places, middles)
+    return Layout(lattice, nodes, places, middles)

@@ -8,10 +8,10 @@ nowhere, or emits and leads to the same. So one search often answers for all ide
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from dllm.grammars.search.loops import refusals as loops
 from dllm.grammars.tables.flat import Bools
-from dllm.grammars.tables.table import TokenTable
+from dllm.grammars.tables.token_table import TokenTable
 
 
 class Refusals:
@@ -39,7 +39,7 @@ class Refusals:
         table = self._table
         states = self._states.get(at)
         own = np.arange(len(table.class_of)) if states is None else np.flatnonzero(states)
-        alike = _alike(table.class_of, own, int(table.group_of[token]))
+        alike = loops.alike(table.class_of, own, int(table.group_of[token]))
         self._groups[at] = self._groups[at] | alike if at in self._groups else alike
 
     def add_end(self, at: int) -> None:
@@ -55,14 +55,3 @@ class Refusals:
 
     def holds_end(self, at: int) -> bool:
         return at in self._ends
-
-
-@njit(cache=True)
-def _alike(class_of, states, group):  # type: ignore[no-untyped-def]
-    """`[G]` bool: groups that do nothing from these states but what `group` does."""
-    found = np.ones(class_of.shape[1], dtype=np.bool_)
-    for s in states:
-        own = class_of[s, group]
-        for g in range(class_of.shape[1]):
-            found[g] &= class_of[s, g] < 0 or class_of[s, g] == own
-    return found

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.chart import Chart
-from dllm.grammars.search.lattice import Frame, View, build
-from dllm.grammars.search.placement import Thread
+from dllm.grammars.search.lattice import View, build
+from dllm.grammars.search.loops.lattice import Frame
+from dllm.grammars.search.placement import Placement
 from dllm.grammars.tables.compiled import CompiledGrammar
 
 NEAR = 6
@@ -23,7 +26,7 @@ class Effort:
     """How much is tried.
 
     Attributes:
-        windows: positions on either side that are changed with a piece, and labels that one token emits, at most.
+        windows: positions on either side that a window takes in, and labels that one token emits, at most.
         masks: of a window, at most.
         nodes, made: of its lattice, and made for it, at most.
     """
@@ -39,10 +42,10 @@ LITTLE = Effort(((2, 2), (6, 1), (6, 2), (12, 1), (24, 1)), masks=6, nodes=300, 
 MUCH = Effort(((2, 2), (6, 1), (6, 2), (12, 1), (24, 1), (48, 1)), masks=30, nodes=1000, made=5000)
 
 
-def adapted(compiled: CompiledGrammar, canvas: Canvas, thread: Thread) -> Thread | None:
+def adapted(compiled: CompiledGrammar, canvas: Canvas, placement: Placement) -> Placement | None:
     """The text that lay on a canvas of this length, on one where more or other tokens are given: as much of it as will
     do, and another otherwise; None if none was found. One group of changes is taken after the other."""
-    after: Thread | None = thread
+    after: Placement | None = placement
     while after is not None and (changed := after.changed(canvas)):
         low = high = changed[0]
         for at in changed:
@@ -53,20 +56,20 @@ def adapted(compiled: CompiledGrammar, canvas: Canvas, thread: Thread) -> Thread
 
 
 def repaired(
-    compiled: CompiledGrammar, canvas: Canvas, thread: Thread, low: int, high: int, effort: Effort = MUCH
-) -> Thread | None:
+    compiled: CompiledGrammar, canvas: Canvas, placement: Placement, low: int, high: int, effort: Effort = MUCH
+) -> Placement | None:
     """Another text that fits the canvas on positions `low:high`, or None if none was found."""
-    last = None
+    last, sentence = None, np.array(placement.sentence, dtype=np.int32)
     for around, labels in effort.windows:
-        piece = thread.piece(low - around, high + around)
-        if (piece, labels) == last:
+        window = placement.window(low - around, high + around)
+        if (window, labels) == last:
             continue
-        last = (piece, labels)
-        if canvas.ids[piece.low : piece.high].count(MASK) > effort.masks:
+        last = (window, labels)
+        if canvas.ids[window.low : window.high].count(MASK) > effort.masks:
             return None
-        inside = Canvas(canvas.ids[piece.low : piece.high], canvas.ends and piece.high == len(canvas.ids))
-        (begin, before), (end, behind) = piece.begin, piece.goal
-        frame = Frame(begin, thread.sentence[:before], end, thread.sentence[behind:])
+        inside = Canvas(canvas.ids[window.low : window.high], canvas.ends and window.high == len(canvas.ids))
+        (begin, before), (end, behind) = window.begin, window.goal
+        frame = Frame(begin, sentence[:before], end, sentence[behind:])
         layout = build(
             *(inside, compiled.table, compiled.reach, inside.gaps),
             exact=False,
@@ -78,9 +81,9 @@ def repaired(
         )
         if layout is None:
             return None
-        chart = Chart.make(compiled.tables, layout.lattice)
+        chart = Chart.make(compiled.productions, layout.lattice)
         if chart.possible:
-            found = thread.laid(canvas, piece, sentence=tuple(chart.sentence()))
+            found = placement.placed(canvas, window, sentence=tuple(chart.sentence()))
             if found is not None:
                 return found
     return None

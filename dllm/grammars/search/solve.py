@@ -1,7 +1,7 @@
 """Whether a canvas can be completed, and how.
 
 A lattice with closed gaps holds every completion and more, so if it has no sentence there is none. If it has one, its
-labels are laid on the canvas with the exact number of tokens, and changed in windows where they do not fit. If that
+labels are placed on the canvas with the exact number of tokens, and changed in windows where they do not fit. If that
 fails, the gaps in question are opened; the search goes on, each round with less that is wrong, until a sentence fits or
 none is left. Gaps are first taken to hold less than they can (`View`), which is nearly always enough.
 """
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import View, build
-from dllm.grammars.search.placement import NO_LIMIT, ROOM, Thread, Ways
+from dllm.grammars.search.placement import NO_LIMIT, ROOM, Placement, Ways
 from dllm.grammars.search.repair import repaired
-from dllm.grammars.search.sketch import draft
+from dllm.grammars.search.sketch import sketch
 from dllm.grammars.tables.compiled import CompiledGrammar
 
 FEW_MASKS = 40
@@ -35,7 +35,7 @@ class UndecidedError(Exception):
     """The search was given up: it says neither that the canvas can be completed nor that it cannot."""
 
 
-def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -> Thread | None:
+def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -> Placement | None:
     """A sentence and how it lies on the canvas; None if no completion of the canvas is a sentence. Exact both ways.
 
     Raises:
@@ -47,7 +47,7 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
     most = LIMIT + 2 * len(canvas.ids) if limit is None else limit
     while True:
         layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=most)
-        chart = None if layout is None else Chart.bounded(compiled.tables, layout.lattice, MEMORY)
+        chart = None if layout is None else Chart.bounded(compiled.productions, layout.lattice, MEMORY)
         if chart is None:
             raise UndecidedError
         if not chart.possible:
@@ -58,7 +58,7 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
             else:
                 exact = True  # what is open was taken in plain ways only
             continue
-        found, loose = _laid(compiled, canvas, chart.sentence())
+        found, loose = _placed(compiled, canvas, chart.sentence())
         if found is not None:
             return found
         view = max(view, View.FEW)
@@ -67,13 +67,15 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
         opened += _next(closed, loose)
 
 
-def _laid(compiled: CompiledGrammar, canvas: Canvas, sentence: Sequence[int]) -> tuple[Thread | None, Sequence[Gap]]:
+def _placed(
+    compiled: CompiledGrammar, canvas: Canvas, sentence: Sequence[int]
+) -> tuple[Placement | None, Sequence[Gap]]:
     """The sentence on the canvas, or one like it; or else the gaps where it does not fit."""
 
-    def whole(ways: Sequence[Ways], room: int = NO_LIMIT) -> Thread | None:
-        return Thread.make(canvas, compiled.table, compiled.reach, sentence, ways, room)
+    def whole(ways: Sequence[Ways], room: int = NO_LIMIT) -> Placement | None:
+        return Placement.make(canvas, compiled.table, compiled.reach, sentence, ways, room)
 
-    rough = draft(canvas, compiled.table, compiled.reach, sentence)
+    rough = sketch(canvas, compiled.table, compiled.reach, sentence)
     if rough is not None and not rough.loose:
         return rough, ()
     found = whole(tuple(Ways), ROOM)
@@ -97,9 +99,9 @@ def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
     return [min(closed, key=lambda gap: min(abs(gap.start - other.start) for other in loose))]
 
 
-def _repaired(compiled: CompiledGrammar, canvas: Canvas, thread: Thread) -> Thread:
-    """A thread with its loose gaps changed, perhaps not all of them."""
-    for gap in thread.loose:
-        found = repaired(compiled, canvas, thread, gap.start, gap.stop) if gap in thread.loose else None
-        thread = thread if found is None else found
-    return thread
+def _repaired(compiled: CompiledGrammar, canvas: Canvas, placement: Placement) -> Placement:
+    """A placement with its loose gaps changed, perhaps not all of them."""
+    for gap in placement.loose:
+        found = repaired(compiled, canvas, placement, gap.start, gap.stop) if gap in placement.loose else None
+        placement = placement if found is None else found
+    return placement

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from dllm.grammars.search.loops.bits import add, meets, packed
+from dllm.grammars.search.loops import strides as loops
 from dllm.grammars.tables.flat import Bools, Words
 from dllm.grammars.tables.steps import DEAD
-from dllm.grammars.tables.table import TokenTable
+from dllm.grammars.tables.token_table import TokenTable
 
 KEPT = 8
 """Sets of labels for which what is made is kept."""
@@ -59,9 +58,9 @@ class Strides:
 
     @classmethod
     def _make(cls, table: TokenTable, first: Bools, later: Bools) -> Strides:
-        one, other = _allowed(table.labels, table.labels_at, first, later)
-        silent, own_first, own_later = _rows(table.at, table.emitted, table.state, one, other)
-        ending = _ending(table.ending, one, other)
+        one, other = loops.emissions_allowed(table.labels, table.labels_at, first, later)
+        silent, own_first, own_later = loops.rows_by_state(table.at, table.emitted, table.state, one, other)
+        ending = _ending(table.end_emission, one, other)
         order = np.argsort(-np.diff(table.at), kind="stable")
         everything = np.arange(table.class_of.shape[1])
         found = cls(table, silent, own_first, own_later, one, other, ending, order, everything)
@@ -76,7 +75,7 @@ class Strides:
             table = self.table
             if len(self.kept) >= MASKS_KEPT:
                 self.kept.pop(next(iter(self.kept)))
-            found: Bools = _groups(
+            found: Bools = loops.groups_between(
                 *((table.class_of, table.at, table.emitted, table.state), (self.one, self.other)),
                 *((self.silent, self.first, self.later), before, after, self.order, self.candidates),
             )
@@ -91,74 +90,3 @@ def _ending(ending: NDArray[np.int32], one: Bools, other: Bools) -> Bools:
     unknown = ending == len(one)  # a sequence that no token emits: nothing is known of it
     number = np.where(never | unknown, 0, ending)
     return np.stack([(allowed[number] | unknown) & ~never for allowed in (one, other)])
-
-
-@njit(cache=True)
-def _allowed(labels, labels_at, first, later):  # type: ignore[no-untyped-def]
-    """`[emissions]` bool each: may it come first in the gap, and may it come later."""
-    count = len(labels_at) - 1
-    one, other = np.ones(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
-    for e in range(count):
-        for i in range(labels_at[e], labels_at[e + 1]):
-            if not later[labels[i]]:
-                other[e] = False
-                if i > labels_at[e]:
-                    one[e] = False
-            if i == labels_at[e] and not first[labels[i]]:
-                one[e] = False
-    return one, other
-
-
-@njit(cache=True)
-def _rows(at, emitted, state, one, other):  # type: ignore[no-untyped-def]
-    """`[S, words]` thrice: states that a token leads to silently; with labels that come first; that come later."""
-    count = len(at) - 1
-    words = (count + 63) >> 6
-    silent = np.zeros((count, words), dtype=np.uint64)
-    first, later = silent.copy(), silent.copy()
-    for s in range(count):
-        for c in range(at[s], at[s + 1]):
-            e, t = emitted[c], state[c]
-            if e == 0:
-                add(silent[s], t)
-                continue
-            if one[e]:
-                add(first[s], t)
-            if other[e]:
-                add(later[s], t)
-    return silent, first, later
-
-
-@njit(cache=True)
-def _groups(classes, allowed, rows, before, after, order, candidates):  # type: ignore[no-untyped-def]
-    """`[G]` bool: groups of which some state before leads to some state after."""
-    class_of, at, emitted, state = classes
-    (one, other), (silent, first, later) = allowed, rows
-    quiet, loud = packed(after[0]), packed(after[1])
-    found = np.zeros(class_of.shape[1], dtype=np.bool_)
-    missing = candidates.copy()
-    left = len(missing)
-    for s in order:
-        if left == 0:
-            break
-        early = before[0, s] and (meets(silent[s], quiet) or meets(first[s], loud))
-        late = before[1, s] and (meets(silent[s], loud) or meets(later[s], loud))
-        if not (early or late):
-            continue
-        kept = 0
-        for i in range(left):
-            g = missing[i]
-            k, fine = class_of[s, g], False
-            if k >= 0:
-                e, t = emitted[at[s] + k], state[at[s] + k]
-                if e == 0:
-                    fine = (early and after[0, t]) or (late and after[1, t])
-                else:
-                    fine = after[1, t] and ((early and one[e]) or (late and other[e]))
-            if fine:
-                found[g] = True
-            else:
-                missing[kept] = g
-                kept += 1
-        left = kept
-    return found

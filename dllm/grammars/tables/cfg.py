@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dllm.errors import GrammarError
-from dllm.grammars.rules import Rules
-from dllm.grammars.tables.useful import Body, productive, reached
+from dllm.grammars.rules import Body, Rules
+from dllm.grammars.tables.useful import productive, reached
 
 
 @dataclass(frozen=True)

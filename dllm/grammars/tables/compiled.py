@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dllm.grammars.rules import Rules
-from dllm.grammars.search.chart import Tables
 from dllm.grammars.tables.cfg import Cfg, cfg
 from dllm.grammars.tables.flat import ragged, unragged
+from dllm.grammars.tables.production_table import ProductionTable
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.scanner import Scanner, scanner
 from dllm.grammars.tables.store import Arrays, kept
-from dllm.grammars.tables.table import TokenTable
+from dllm.grammars.tables.token_table import TokenTable
 from dllm.grammars.tables.vocabulary import Vocabulary
 
 
@@ -23,7 +23,7 @@ class CompiledGrammar:
     grammar: Cfg
     scanner: Scanner
     table: TokenTable
-    tables: Tables
+    productions: ProductionTable
     reach: Reach
 
     @classmethod
@@ -45,7 +45,7 @@ class CompiledGrammar:
         )
         table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
         reach = Reach(**{name: made[f"reach_{name}"] for name in Reach.names()})
-        return cls(vocabulary, grammar, found, table, Tables.make(grammar, found.labels), reach)
+        return cls(vocabulary, grammar, found, table, ProductionTable.make(grammar, found.labels), reach)
 
 
 TABLE = ("group_of", "class_of", "at", "emitted", "state", "first", "labels", "labels_at", "parent", "effort")

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int32]
 Words = NDArray[np.uint64]
 """Sets of small numbers as bits: see `dllm.grammars.search.loops.bits`."""
-Row = tuple[int, ...]
 
 
 def starts(sizes: Sequence[int] | NDArray[np.integer]) -> Ints:
@@ -21,24 +19,12 @@ def starts(sizes: Sequence[int] | NDArray[np.integer]) -> Ints:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
 
 
-def ragged(rows: Sequence[Row]) -> tuple[Ints, Ints]:
+def ragged(rows: Sequence[tuple[int, ...]]) -> tuple[Ints, Ints]:
     """Where each row begins, and all rows end to end."""
     return starts([len(row) for row in rows]), np.array([one for row in rows for one in row], dtype=np.int32)
 
 
-def unragged(flat: Ints, begins: Ints) -> tuple[Row, ...]:
+def unragged(flat: Ints, begins: Ints) -> tuple[tuple[int, ...], ...]:
     """The rows again."""
     values, bounds = flat.tolist(), begins.tolist()
     return tuple(tuple(values[low:high]) for low, high in pairwise(bounds))
-
-
-@njit(cache=True)
-def place(values, low, high, one):  # type: ignore[no-untyped-def]
-    """In `values[low:high]`, which ascend, where the first is that is not below `one`; `high` if there is none."""
-    while low < high:
-        middle = (low + high) >> 1
-        if values[middle] < one:
-            low = middle + 1
-        else:
-            high = middle
-    return low

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,29 @@ from dllm.grammars.tables.steps import DEAD
 
 FREE = 90
 """Bytes that a state takes without a label, from which on it is inside free text: a string, a comment."""
+
+
+class ReachSets(NamedTuple):
+    """A `Reach` with its sets of states as rows of bits, as the search takes it into its loops.
+
+    Attributes:
+        silent, calm, landed: `[S, words]`, `[S, words]` and `[sets, words]`.
+        free: `[words]`.
+        later: `[1]`, `Reach.any`.
+        after, plain: as there, and so are all others.
+    """
+
+    silent: Words
+    calm: Words
+    landed: Words
+    free: Words
+    first: Ints
+    later: Ints
+    step_label: Ints
+    step_landed: Ints
+    step_at: Ints
+    after: Ints
+    plain: Bools
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
@@ -54,7 +78,7 @@ class Reach:
     def make(cls, scanner: Scanner) -> Reach:
         silent, loud = _steps(scanner)
         closed = _closure(silent)
-        rows = _Rows(closed)
+        rows = _StepRows(closed)
         steps = {step for own in loud for step in own}
         inner = {(label, None) for labels, _ in steps for label in labels[:-1]}
         firsts = [{(labels[0], after if len(labels) == 1 else None) for labels, after in own} for own in loud]
@@ -87,25 +111,21 @@ class Reach:
         )
 
     @cached_property
-    def _sets(self) -> tuple[Words, ...]:
-        """`silent`, `calm`, `landed` and `free` as rows of bits."""
+    def sets(self) -> ReachSets:
         count = len(self.free)
-        return (
-            _bits(self.silent, self.silent_at, count),
-            _bits(self.calm, self.calm_at, count),
-            _bits(self.landed, self.landed_at, count),
-            _bits(np.flatnonzero(self.free), np.array([0, self.free.sum()]), count)[0],
+        return ReachSets(
+            silent=_bits(self.silent, self.silent_at, count),
+            calm=_bits(self.calm, self.calm_at, count),
+            landed=_bits(self.landed, self.landed_at, count),
+            free=_bits(np.flatnonzero(self.free), np.array([0, self.free.sum()]), count)[0],
+            first=self.first,
+            later=self.any,
+            step_label=self.step_label,
+            step_landed=self.step_landed,
+            step_at=self.step_at,
+            after=self.after,
+            plain=self.plain,
         )
-
-    @property
-    def for_leaping(self) -> tuple[NDArray[np.generic], ...]:
-        """What `dllm.grammars.search.loops.sketch` takes, in its order."""
-        return (*self._sets, self.first, self.any, self.step_label, self.step_landed, self.step_at)
-
-    @property
-    def for_weaving(self) -> tuple[NDArray[np.generic], ...]:
-        """What `dllm.grammars.search.loops.lattice` takes, in its order."""
-        return (*self.for_leaping, self.after, self.plain)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -161,7 +181,7 @@ def _plain(loud: Loud, room: NDArray[np.int64], free: Bools, leads: Bools) -> Bo
     return found
 
 
-class _Rows:
+class _StepRows:
     """Rows of steps and the sets of states they land in, each once, numbered as they are met."""
 
     def __init__(self, closed: Bools) -> None:

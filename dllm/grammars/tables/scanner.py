@@ -76,7 +76,7 @@ def scanner(rules: Rules, symbols: Sequence[int | None]) -> Scanner:
     for index, terminal in enumerate(rules.terminals):
         if index not in reached:
             raise GrammarError(f"terminal {terminal.name} matches no text at all; remove it")
-    return _reduced(_Builder(rules, machine, symbols).build())
+    return _reduced(_TransducerBuilder(rules, machine, symbols).build())
 
 
 def meant(rules: Rules, accepted: Iterable[int]) -> tuple[int, ...]:
@@ -113,7 +113,7 @@ class _State:
     back: tuple[Emission, _State] | None = None
 
 
-class _Builder:
+class _TransducerBuilder:
     """States of the transducer, found from the start on."""
 
     def __init__(self, rules: Rules, machine: Dfa, symbols: Sequence[int | None]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-Body = tuple[str, ...]
+from dllm.grammars.rules import Body
+
 Bodies = dict[str, tuple[Body, ...]]
 
 

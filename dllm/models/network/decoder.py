@@ -31,7 +31,8 @@ class Decoder(nn.Module):
         self.spec = spec
         self.quantized: str | None = None
         self.kernels = True
-        self.embed = nn.Embedding(spec.columns, spec.hidden_size)
+        # nothing drawn: on the meta device that would import torch's compiler, 1.5 s of a first answer's 3
+        self.embed = nn.Embedding(spec.columns, spec.hidden_size, _weight=torch.empty(spec.columns, spec.hidden_size))
         self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
         self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
         self.head = Linear(spec.hidden_size, spec.columns, bias=spec.linear_bias and not spec.tied_head)

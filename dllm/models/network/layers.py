@@ -73,12 +73,23 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def silu(x: Tensor) -> Tensor:
     """x * sigmoid(x), elementwise.
 
-    Written out for float32 on the CPU: the fused kernel takes another code path for the elements left over after the
-    last full vector of a thread's share, so a value's last bit would depend on its place in the batch.
+    Written out for float32 on the CPU, as `sigmoid` is: torch's kernels take another code path for the elements left
+    over after the last full vector of a thread's share, so a value's last bit would depend on its place in the batch.
     """
-    if x.dtype == torch.float32 and x.device.type == "cpu":
-        return x / x.neg().exp_().add_(1.0)
-    return F.silu(x)
+    return x / _one_and_exp(x) if _by_vectors(x) else F.silu(x)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)), elementwise."""
+    return _one_and_exp(x).reciprocal_() if _by_vectors(x) else x.sigmoid()
+
+
+def _by_vectors(x: Tensor) -> bool:
+    return x.dtype == torch.float32 and x.device.type == "cpu"
+
+
+def _one_and_exp(x: Tensor) -> Tensor:
+    return x.neg().exp_().add_(1.0)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> Tensor:

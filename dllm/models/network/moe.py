@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dllm.models.network.layers import SwiGLU
+from dllm.models.network.layers import SwiGLU, sigmoid
 from dllm.models.network.packed import Fused, Linear
 from dllm.models.network.ragged import GEMM_ROWS
 from dllm.models.network.spec import MoESpec
@@ -41,7 +41,7 @@ class Mixture(nn.Module):
         """`[N, k]` float32 weights and `[N, k]` long experts of each token."""
         x = x.to(self.router.weight.dtype)  # float32 where the family routes in full precision
         logits = self.scores(x)[0].float()
-        scores = logits.softmax(-1) if self.spec.score == "softmax" else logits.sigmoid()
+        scores = logits.softmax(-1) if self.spec.score == "softmax" else sigmoid(logits)
         ranked = scores if self.bias is None else scores + self.bias.float()
         weighing = ranked if self.spec.bias_counts else scores
         chosen = _among_groups(ranked, self.spec).topk(self.spec.per_token, dim=-1).indices

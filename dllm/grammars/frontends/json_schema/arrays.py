@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, fits, lower, narrowed
-from dllm.grammars.frontends.json_schema.productions import BEGIN, COMMA, END, Body, Productions
+from dllm.grammars.frontends.json_schema.productions import BEGIN, COMMA, END, Productions
 from dllm.grammars.frontends.json_schema.reading import MAX_COUNT, Keyword, Schema
+from dllm.grammars.rules import Body
 
 
 @dataclass(frozen=True, slots=True)

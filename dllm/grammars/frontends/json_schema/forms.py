@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
-from dllm.grammars.frontends.json_schema.productions import Body, Productions
+from dllm.grammars.frontends.json_schema.productions import Productions
+from dllm.grammars.rules import Body
 
 Demand = tuple[str, ...]
 """Schemas, by name, that a value must satisfy, all of them; none: any value."""

@@ -24,9 +24,10 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, narrowed
-from dllm.grammars.frontends.json_schema.productions import Body, Productions, choice
+from dllm.grammars.frontends.json_schema.productions import Productions, choice
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
 from dllm.grammars.regex import NOTHING, And, Regex, alt, chars, literal, optional, plus, repeat, seq
+from dllm.grammars.rules import Body
 
 MAX_STEP = 1000
 """`multipleOf` must divide it."""

@@ -19,9 +19,10 @@ from typing import Any, ClassVar, Self
 
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, fits, lower, narrowed
-from dllm.grammars.frontends.json_schema.productions import CLOSE, COLON, COMMA, OPEN, Body, Productions
+from dllm.grammars.frontends.json_schema.productions import CLOSE, COLON, COMMA, OPEN, Productions
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
 from dllm.grammars.frontends.json_schema.spelling import any_but, as_json, quoted_text
+from dllm.grammars.rules import Body
 
 MAX_UNORDERED = 8
 """So many required keys may come in any order: it takes a nonterminal for each set of those still missing."""

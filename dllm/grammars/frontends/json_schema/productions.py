@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.tidy import tidied
 from dllm.grammars.regex import Regex, chars, literal, plus
-from dllm.grammars.rules import Rules, Terminal
+from dllm.grammars.rules import Body, Rules, Terminal
 
 MAX_PRODUCTIONS = 20_000
 _NAME_LENGTH = 60
@@ -15,7 +15,6 @@ _PUNCTUATION = "{}[],:"
 OPEN, CLOSE, BEGIN, END, COMMA, COLON = (f"'{char}'" for char in _PUNCTUATION)
 _WHITE_SPACE = "WHITE_SPACE"
 
-Body = tuple[str, ...]
 """The symbols of one production."""
 
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 
 from dllm.grammars.frontends.json_schema.formats import FORMATS
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, fits, lower, narrowed
-from dllm.grammars.frontends.json_schema.productions import Body, Productions, choice
+from dllm.grammars.frontends.json_schema.productions import Productions, choice
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
 from dllm.grammars.frontends.json_schema.spelling import (
     STRING,
@@ -30,6 +30,7 @@ from dllm.grammars.frontends.json_schema.spelling import (
 )
 from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import ANY, Alt, And, Chars, Regex, Repeat, Seq, alt, repeat
+from dllm.grammars.rules import Body
 from dllm.grammars.tables.automata import Dfa, dfa
 from dllm.grammars.tables.steps import DEAD
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from dllm.grammars.rules import Rules
-from dllm.grammars.tables.useful import Bodies, Body, productive, reached
+from dllm.grammars.rules import Body, Rules
+from dllm.grammars.tables.useful import Bodies, productive, reached
 
 
 def tidied(rules: Rules) -> Rules:

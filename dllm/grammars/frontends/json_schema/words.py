@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from dllm.grammars.frontends.json_schema.forms import Context, Form
-from dllm.grammars.frontends.json_schema.productions import Body, Productions
+from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.regex import alt, literal
+from dllm.grammars.rules import Body
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,44 +11,44 @@ ONE = np.uint64(1)
 
 
 @intrinsic
-def _trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
+def _trailing_zeros(typing_context, word):
     """One instruction, for which numba has no name."""
 
-    def generated(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generated(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), generated
 
 
 @njit(cache=True)
-def lowest(word):  # type: ignore[no-untyped-def]
+def lowest(word):
     """Index of the lowest bit that is set; there must be one."""
     return np.int64(_trailing_zeros(word))
 
 
 @njit(cache=True)
-def add(one, number):  # type: ignore[no-untyped-def]
+def add(one, number):
     """Put a number into a set."""
     one[number >> 6] |= ONE << np.uint64(number & 63)
 
 
 @njit(cache=True)
-def holds(one, number):  # type: ignore[no-untyped-def]
+def holds(one, number):
     """Whether a number is in a set."""
     return one[number >> 6] >> np.uint64(number & 63) & ONE != 0
 
 
 @njit(cache=True)
-def meets(one, other):  # type: ignore[no-untyped-def]
+def meets(one, other):
     """Whether two sets have a number in common."""
-    for w in range(len(one)):  # noqa: SIM110 (compiled)
+    for w in range(len(one)):
         if one[w] & other[w]:
             return True
     return False
 
 
 @njit(cache=True)
-def common(one, other, but):  # type: ignore[no-untyped-def]
+def common(one, other, but):
     """The lowest number that is in two sets and not in a third, or -1."""
     for w in range(len(one)):
         both = one[w] & other[w] & ~but[w]
@@ -58,7 +58,17 @@ def common(one, other, but):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def packed(chosen):  # type: ignore[no-untyped-def]
+def shared(one, other):
+    """The lowest number that is in two sets, or -1."""
+    for w in range(len(one)):
+        both = one[w] & other[w]
+        if both:
+            return (w << 6) + lowest(both)
+    return -1
+
+
+@njit(cache=True)
+def packed(chosen):
     """The set of the numbers that are chosen (bool)."""
     found = np.zeros((len(chosen) + 63) >> 6, dtype=np.uint64)
     for number in range(len(chosen)):
@@ -68,7 +78,7 @@ def packed(chosen):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def add_to(chosen, one):  # type: ignore[no-untyped-def]
+def add_to(chosen, one):
     """Choose (bool) the numbers of a set, too."""
     for number in range(len(chosen)):
         chosen[number] |= holds(one, number)

@@ -1,4 +1,4 @@
-"""From a canvas to the nodes of its lattice: the compiled part of `lattice`.
+"""From a canvas to the nodes of its lattice: the compiled part of `dllm.grammars.search.lattice`.
 
 Scanner states from the left, then nodes from the right end on. What stands before a position is a row `[S]`: scanner
 state -> node, or DEAD where no text goes on.
@@ -6,30 +6,157 @@ state -> node, or DEAD where no text goes on.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from dllm.grammars.search.loops.bits import add, add_to, holds
 from dllm.grammars.search.loops.nodes import (
     INSERTED,
     append,
     chain,
+    empty_pool,
     flat,
     met,
     nothing,
     order,
-    pool,
     put,
     size,
     tick,
     union,
     way,
 )
+from dllm.grammars.tables.flat import Bools, Ints
 from dllm.grammars.tables.steps import DEAD
 
 
+class Reading(NamedTuple):
+    """A canvas, and how its gaps are taken.
+
+    Attributes:
+        ids: `[n]`, groups of tokens, or MASK.
+        opened: `[n]`, masks of open gaps.
+        stops: `[n]`, at the start of a closed gap where it stops, else -1.
+        tail: where an end may stand.
+    """
+
+    ids: Ints
+    opened: Bools
+    stops: NDArray[np.int64]
+    tail: int
+
+
+class Bounds(NamedTuple):
+    """What is taken to stand in gaps, at most.
+
+    Attributes:
+        exact: whether lexemes may lie between the masks of an open gap in every way, or in plain ways only.
+        labels: that the token of an open mask emits.
+        few: masks up to which a closed gap holds no more labels than masks.
+        calm_only: no free text is begun in a closed gap that goes on behind it.
+        nodes: that are made, beyond which it ends.
+    """
+
+    exact: bool
+    labels: int
+    few: int
+    calm_only: bool
+    nodes: int
+
+
+class Frame(NamedTuple):
+    """What stands on either side of a piece of a canvas.
+
+    Attributes:
+        begin: scanner state at its start.
+        before: labels emitted up to there.
+        end: scanner state at its end; -1: the text ends.
+        behind: labels emitted from there on.
+    """
+
+    begin: int
+    before: Ints
+    end: int
+    behind: Ints
+
+
+class _Branches(NamedTuple):
+    """The emissions of a scanner state as a tree, by their common beginnings; in lists, those met first come first.
+
+    Attributes:
+        targets: nodes that tokens lead to, those of one emission side by side.
+        touched: the emissions, and their beginnings.
+        low, high: of each of those, where its targets are.
+        kid: of each of those, the last of the branches that go on from it, in the next two; or -1.
+        kid_way, kid_next: of a branch, the way to it, and the branch before it.
+    """
+
+    targets: Any
+    touched: Any
+    low: Any
+    high: Any
+    kid: Any
+    kid_way: Any
+    kid_next: Any
+
+
 @njit(cache=True)
-def _mark(sets, chosen, low, found):  # type: ignore[no-untyped-def]
+def build_nodes(reading, bounds, frame, tokens, onward, endings, reach):
+    """The nodes of a canvas, from its right end on.
+
+    reading, bounds, frame: `Reading`, `Bounds` and `Frame`. tokens, onward, endings: of a `TokenTable`. reach:
+    `Reach.sets`.
+
+    Returns:
+        the lattice and the nodes, as `flat` gives them; places `[n + 1, S]`; middles `[n]`, the node inside of a closed
+        gap, by where it starts; whether it came to the start.
+    """
+    n, count = len(reading.ids), len(tokens.class_of)
+    states = _states(reading, bounds.exact, frame.begin, tokens, onward, reach)
+    begins = _begins(reading.stops)
+    pool = empty_pool()
+    places = np.full((n + 1, count), DEAD, dtype=np.int64)
+    middles = np.full(n, DEAD, dtype=np.int64)
+    slot_of = np.full(len(tokens.parent), -1, dtype=np.int64)
+    if frame.end < 0:
+        _ends(pool, states[n], endings, places[n])
+    else:
+        places[n, frame.end] = chain(pool, frame.behind, 0, len(frame.behind), put(pool, nothing(), True))
+    p = n
+    while p > 0 and size(pool) <= bounds.nodes:
+        after = places[p]
+        if begins[p] >= 0:
+            width, p = p - begins[p], begins[p]
+            most = width if width <= bounds.few else -1
+            middles[p] = _closed(pool, states[p], after, most, bounds.calm_only, reach, places[p])
+            continue
+        p -= 1
+        if reading.opened[p]:
+            _open(pool, states[p], after, bounds.labels, tokens, slot_of, places[p])
+            if p >= reading.tail:
+                _ends(pool, states[p], endings, places[p])
+        else:
+            _fixed(pool, states[p], after, reading.ids[p], tokens, places[p])
+    root = places[0, frame.begin]
+    if p == 0 and root != DEAD:
+        root = chain(pool, frame.before, 0, len(frame.before), root)
+    return flat(pool, root), places, middles, p == 0
+
+
+@njit(cache=True)
+def _begins(stops):
+    """`[n + 1]`: where a closed gap stops, where it starts; else -1."""
+    found = np.full(len(stops) + 1, -1, dtype=np.int64)
+    for p in range(len(stops)):
+        if stops[p] >= 0:
+            found[stops[p]] = p
+    return found
+
+
+@njit(cache=True)
+def _mark(sets, chosen, low, found):
     """What is in any of the chosen sets, from `low` on: into `found`."""
     bits = np.zeros(sets.shape[1], dtype=np.uint64)
     for s in range(low, len(chosen)):
@@ -40,27 +167,29 @@ def _mark(sets, chosen, low, found):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _states(ids, opened, stops, exact, begin, class_of, at, state, onward, onward_at, reach):  # type: ignore[no-untyped-def]
+def _states(reading, exact, begin, tokens, onward, reach):
     """`[n + 1, S]` bool: the scanner states that are possible before each position, and at the end."""
-    silent, calm, after, plain = reach
+    ids, opened, stops = reading.ids, reading.opened, reading.stops
+    class_of, at, state = tokens.class_of, tokens.at, tokens.state
+    after, after_at = onward
     n, count = len(ids), len(class_of)
     found = np.zeros((n + 1, count), dtype=np.bool_)
     found[0, begin] = True
-    begun = plain.copy()
+    begun = reach.plain.copy()
     for p in range(n):
         if stops[p] >= 0:  # a closed gap
-            found[stops[p]][after] = True
-            _mark(silent, found[p], 0, found[stops[p]])
+            found[stops[p]][reach.after] = True
+            _mark(reach.silent, found[p], 0, found[stops[p]])
         elif opened[p]:
             if p == 0 or not opened[p - 1]:  # a lexeme that a given token began goes on in any way
-                begun = plain.copy()
-                _mark(calm, found[p], 1, begun)
+                begun = reach.plain.copy()
+                _mark(reach.calm, found[p], 1, begun)
             every = exact or p + 1 == n or not opened[p + 1]
             for s in range(count):
                 if found[p, s]:
-                    for i in range(onward_at[s], onward_at[s + 1]):
-                        if every or begun[onward[i]]:
-                            found[p + 1, onward[i]] = True
+                    for i in range(after_at[s], after_at[s + 1]):
+                        if every or begun[after[i]]:
+                            found[p + 1, after[i]] = True
         elif ids[p] >= 0:
             for s in range(count):
                 if found[p, s] and class_of[s, ids[p]] >= 0:
@@ -69,18 +198,20 @@ def _states(ids, opened, stops, exact, begin, class_of, at, state, onward, onwar
 
 
 @njit(cache=True)
-def _ends(nodes, inside, final, final_at, final_labels, found):  # type: ignore[no-untyped-def]
+def _ends(pool, inside, endings, found):
     """Where the text ends; added to what is `found` already."""
-    end = put(nodes, nothing(), True)
+    final, at, labels = endings
+    end = put(pool, nothing(), True)
     for s in range(len(inside)):
         if inside[s] and final[s] >= 0:
-            node = chain(nodes, final_labels, final_at[final[s]], final_at[final[s] + 1], end)
-            found[s] = union(nodes, [np.int64(found[s]), node], nothing(), nothing(), nothing())
+            node = chain(pool, labels, at[final[s]], at[final[s] + 1], end)
+            found[s] = union(pool, [np.int64(found[s]), node], nothing(), nothing(), nothing())
 
 
 @njit(cache=True)
-def _fixed(nodes, inside, after, group, class_of, at, emitted, state, labels, labels_at, found):  # type: ignore[no-untyped-def]
+def _fixed(pool, inside, after, group, tokens, found):
     """Before a token that is given."""
+    class_of, at, emitted, state = tokens.class_of, tokens.at, tokens.emitted, tokens.state
     known, made = nothing(), nothing()
     for s in range(len(inside)):
         if not inside[s] or class_of[s, group] < 0:
@@ -95,79 +226,88 @@ def _fixed(nodes, inside, after, group, class_of, at, emitted, state, labels, la
             k += 1
         if k == len(known):
             known.append(key)
-            made.append(chain(nodes, labels, labels_at[e], labels_at[e + 1], node))
+            made.append(chain(pool, tokens.labels, tokens.labels_at[e], tokens.labels_at[e + 1], node))
         found[s] = made[k]
 
 
 @njit(cache=True)
-def _open(nodes, inside, after, most, at, emitted, state, labels, labels_at, parent, slot_of, found):  # type: ignore[no-untyped-def]
-    """Before one mask, whose token emits at most so many labels.
-
-    The emissions of a state are a tree, by their common beginnings; a node is made for each branch, the leaves first.
-    `slot_of`: scratch, `[emissions]` of -1.
-    """
+def _open(pool, inside, after, most, tokens, slot_of, found):
+    """Before one mask, whose token emits at most so many labels. `slot_of`: scratch, `[emissions]` of -1."""
     for s in range(len(inside)):
-        if not inside[s]:
-            continue
-        targets, touched, low, high, kid = nothing(), nothing(), nothing(), nothing(), nothing()
-        kid_way, kid_next = nothing(), nothing()
-        c = at[s]
-        while c < at[s + 1]:
-            e, begin = emitted[c], len(targets)
-            fine = labels_at[e + 1] - labels_at[e] <= most
-            tick(nodes)
-            while c < at[s + 1] and emitted[c] == e:
-                node = after[state[c]]
-                if fine and node != DEAD and not met(nodes, node):
-                    targets.append(node)
-                c += 1
-            if len(targets) == begin:
-                continue
-            up = e
-            while slot_of[up] < 0:
-                slot_of[up] = len(touched)
-                touched.append(up)
-                low.append(0)
-                high.append(0)
-                kid.append(-1)
-                if up != 0:
-                    up = parent[up]
-            low[slot_of[e]], high[slot_of[e]] = begin, len(targets)
-        order(touched)
-        for i in range(len(touched) - 1, -1, -1):
-            e = touched[i]
-            k = slot_of[e]
-            row, j = nothing(), kid[k]
-            while j >= 0:
-                row.append(kid_way[j])
-                j = kid_next[j]
-            node = union(nodes, targets[low[k] : high[k]], nothing(), nothing(), row)
-            if e == 0:
-                found[s] = node
-            else:
-                k = slot_of[parent[e]]
-                kid_way.append(way(INSERTED, node, labels[labels_at[e + 1] - 1]))
-                kid_next.append(kid[k])
-                kid[k] = len(kid_way) - 1
-        for e in touched:
-            slot_of[e] = -1
+        if inside[s]:
+            branches = _Branches(nothing(), nothing(), nothing(), nothing(), nothing(), nothing(), nothing())
+            _branch(pool, s, after, most, tokens, slot_of, branches)
+            _unite(pool, tokens, slot_of, branches, found, s)
+            for e in branches.touched:
+                slot_of[e] = -1
 
 
 @njit(cache=True)
-def _onward(steps, row, outs, middle):  # type: ignore[no-untyped-def]
+def _branch(pool, s, after, most, tokens, slot_of, branches):
+    """The emissions of the tokens that are possible in state s; `slot_of` says where each is among those touched."""
+    at, emitted, state = tokens.at, tokens.emitted, tokens.state
+    targets, touched, low, high, kid = branches[:5]
+    c = at[s]
+    while c < at[s + 1]:
+        e, begin = emitted[c], len(targets)
+        fine = tokens.labels_at[e + 1] - tokens.labels_at[e] <= most
+        tick(pool)
+        while c < at[s + 1] and emitted[c] == e:
+            node = after[state[c]]
+            if fine and node != DEAD and not met(pool, node):
+                targets.append(node)
+            c += 1
+        if len(targets) == begin:
+            continue
+        up = e
+        while slot_of[up] < 0:
+            slot_of[up] = len(touched)
+            touched.append(up)
+            low.append(0)
+            high.append(0)
+            kid.append(-1)
+            if up != 0:
+                up = tokens.parent[up]
+        low[slot_of[e]], high[slot_of[e]] = begin, len(targets)
+
+
+@njit(cache=True)
+def _unite(pool, tokens, slot_of, branches, found, s):
+    """A node for each branch, the leaves first; that of the trunk is the one before state s."""
+    targets, touched, low, high, kid, kid_way, kid_next = branches
+    order(touched)
+    for i in range(len(touched) - 1, -1, -1):
+        e = touched[i]
+        k = slot_of[e]
+        row, j = nothing(), kid[k]
+        while j >= 0:
+            row.append(kid_way[j])
+            j = kid_next[j]
+        node = union(pool, targets[low[k] : high[k]], nothing(), nothing(), row)
+        if e == 0:
+            found[s] = node
+        else:
+            k = slot_of[tokens.parent[e]]
+            kid_way.append(way(INSERTED, node, tokens.labels[tokens.labels_at[e + 1] - 1]))
+            kid_next.append(kid[k])
+            kid[k] = len(kid_way) - 1
+
+
+@njit(cache=True)
+def _over_steps(reach, row, outs, middle):
     """The ways on over a row of steps: out of the gap, or to its middle."""
-    step_label, step_landed, step_at = steps
+    label, landed, at = reach.step_label, reach.step_landed, reach.step_at
     found = nothing()
-    for i in range(step_at[row], step_at[row + 1]):
-        if outs[step_landed[i]] != DEAD:
-            found.append(way(INSERTED, outs[step_landed[i]], step_label[i]))
+    for i in range(at[row], at[row + 1]):
+        if outs[landed[i]] != DEAD:
+            found.append(way(INSERTED, outs[landed[i]], label[i]))
         if middle != DEAD:
-            found.append(way(INSERTED, middle, step_label[i]))
+            found.append(way(INSERTED, middle, label[i]))
     return found
 
 
 @njit(cache=True)
-def _distinct(after):  # type: ignore[no-untyped-def]
+def _distinct(after):
     """The nodes of a row, each once, and from which states one comes to them, as bits."""
     nodes, of = nothing(), np.full(len(after), -1, dtype=np.int64)
     for s in range(len(after)):
@@ -186,8 +326,9 @@ def _distinct(after):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _among(nodes, bits, states, free, inside, outside, found):  # type: ignore[no-untyped-def]
+def _among(beyond, states, free, inside, outside, found):
     """The nodes that one comes to from a set of states: those inside free text, and those outside; to those found."""
+    nodes, bits = beyond
     for k in range(len(nodes)):
         for w in range(len(free)):
             both = bits[k, w] & states[w]
@@ -197,88 +338,48 @@ def _among(nodes, bits, states, free, inside, outside, found):  # type: ignore[n
 
 
 @njit(cache=True)
-def _closed(nodes, inside, after, most, calm_only, reach, found):  # type: ignore[no-untyped-def]
+def _outs(pool, beyond, calm_only, reach):
+    """Where a gap may end: the node that leads on, by the set of states that it may end in."""
+    found = np.empty(len(reach.landed), dtype=np.int64)
+    for k in range(len(found)):
+        quiet, loud = nothing(), nothing()
+        _among(beyond, reach.landed[k], reach.free, False, True, quiet)
+        _among(beyond, reach.landed[k], reach.free, not calm_only, False, loud)
+        found[k] = union(pool, quiet, nothing(), loud, nothing())
+    return found
+
+
+@njit(cache=True)
+def _middle(pool, most, outs, reach):
+    """The node inside of a gap, behind its first label."""
+    found = DEAD
+    if most < 0:
+        row = _over_steps(reach, reach.later[0], outs, size(pool))
+        order(row)
+        found = append(pool, row, False)
+    for _ in range(most - 1):
+        found = put(pool, _over_steps(reach, reach.later[0], outs, found), False)
+    return found
+
+
+@njit(cache=True)
+def _closed(pool, inside, after, most, calm_only, reach, found):
     """Before a closed gap; and the node inside of it, behind the first label.
 
     most: labels that the gap may hold; -1: any number. calm_only: no free text is begun in it that goes on behind it.
     """
-    silent, calm, landed, free, first, later = reach[:6]
-    steps = reach[6:9]
-    beyond, bits = _distinct(after)
-    outs = np.empty(len(landed), dtype=np.int64)  # where the gap may end, by the set of states it may end in
-    for k in range(len(outs)):
-        quiet, loud = nothing(), nothing()
-        _among(beyond, bits, landed[k], free, False, True, quiet)
-        _among(beyond, bits, landed[k], free, not calm_only, False, loud)
-        outs[k] = union(nodes, quiet, nothing(), loud, nothing())
-    middle = DEAD
-    if most < 0:
-        row = _onward(steps, later[0], outs, size(nodes))
-        order(row)
-        middle = append(nodes, row, False)
-    for _ in range(most - 1):
-        middle = put(nodes, _onward(steps, later[0], outs, middle), False)
-    made = np.full(len(steps[2]) - 1, -2, dtype=np.int64)
+    first, free = reach.first, reach.free
+    beyond = _distinct(after)
+    outs = _outs(pool, beyond, calm_only, reach)
+    middle = _middle(pool, most, outs, reach)
+    made = np.full(len(reach.step_at) - 1, -2, dtype=np.int64)
     for s in range(len(inside)):
         if not inside[s]:
             continue
         if made[first[s]] == -2:
-            made[first[s]] = put(nodes, _onward(steps, first[s], outs, middle), False)
+            made[first[s]] = put(pool, _over_steps(reach, first[s], outs, middle), False)
         here, loud = nothing(), nothing()
-        _among(beyond, bits, calm[s], free, True, True, here)
-        _among(beyond, bits, silent[s], free, holds(free, s) or not calm_only, True, loud)
-        found[s] = union(nodes, here, [made[first[s]]], loud, nothing())
+        _among(beyond, reach.calm[s], free, True, True, here)
+        _among(beyond, reach.silent[s], free, holds(free, s) or not calm_only, True, loud)
+        found[s] = union(pool, here, [made[first[s]]], loud, nothing())
     return middle
-
-
-@njit(cache=True)
-def weave(ids, opened, stops, tail, exact, labels_in, few, calm_only, limit, table, final, reach, frame):  # type: ignore[no-untyped-def]
-    """The nodes of a canvas.
-
-    ids: `[n]` groups of tokens, or -1. opened: `[n]` bool, masks of open gaps. stops: `[n]`, at the start of a closed
-    gap where it stops, else -1. tail: where an end may stand. labels_in: labels that the token of an open mask emits,
-    at most. few: masks up to which a closed gap holds no more labels than masks. limit: nodes, beyond which it ends.
-    frame: the scanner state at the start and the labels before it; the one at the end, -1 for the end of the text, and
-    the labels behind it.
-
-    Returns:
-        the nodes, as `flat` gives them; places `[n + 1, S]`; middles `[n]`, the node inside of a closed gap, by where
-        it starts; whether it came to the start.
-    """
-    class_of, at, emitted, state, labels, labels_at, parent, onward, onward_at = table
-    n, count = len(ids), len(class_of)
-    near = (reach[0], reach[1], reach[9], reach[10])
-    begin, before, end, behind = frame
-    states = _states(ids, opened, stops, exact, begin, class_of, at, state, onward, onward_at, near)
-    nodes = pool()
-    places = np.full((n + 1, count), DEAD, dtype=np.int64)
-    middles = np.full(n, DEAD, dtype=np.int64)
-    slot_of = np.full(len(parent), -1, dtype=np.int64)
-    begins = np.full(n + 1, -1, dtype=np.int64)
-    for p in range(n):
-        if stops[p] >= 0:
-            begins[stops[p]] = p
-    if end < 0:
-        _ends(nodes, states[n], *final, places[n])
-    else:
-        places[n, end] = chain(nodes, behind, 0, len(behind), put(nodes, nothing(), True))
-    p = n
-    while p > 0 and size(nodes) <= limit:
-        after_row = places[p]
-        if begins[p] >= 0:
-            width, p = p - begins[p], begins[p]
-            most = width if width <= few else -1
-            middles[p] = _closed(nodes, states[p], after_row, most, calm_only, reach, places[p])
-            continue
-        p -= 1
-        if opened[p]:
-            own = (at, emitted, state, labels, labels_at, parent, slot_of)
-            _open(nodes, states[p], after_row, labels_in, *own, places[p])
-            if p >= tail:
-                _ends(nodes, states[p], *final, places[p])
-        else:
-            _fixed(nodes, states[p], after_row, ids[p], class_of, at, emitted, state, labels, labels_at, places[p])
-    root = places[0, begin]
-    if p == 0 and root != DEAD:
-        root = chain(nodes, before, 0, len(before), root)
-    return flat(nodes, root), places, middles, p == 0

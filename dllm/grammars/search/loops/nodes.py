@@ -1,16 +1,20 @@
 """The nodes of a lattice, made once for each content, from the right end of a canvas on. Compiled.
 
 A node is an ascending row of ways on, each a number that holds its kind, where it leads, and its label if it has one.
-The nodes made so far are a tuple of lists, the *pool*: `ways` of all nodes end to end; `begins`, where each node's
-begin (and the end of the last); `finals`, whether the text may end there; `slots`, a hash table of node numbers;
-`stamps` and `clock`, to tell nodes that were met.
+
+They are no part of `lattice` beside this because `dllm.grammars.search.masks` reads them too: what is a node, and what
+is a canvas's way to them, are two ideas.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+from dllm.grammars.tables.flat import Bools, Ints
 from dllm.grammars.tables.steps import DEAD
 
 SMALL = 4
@@ -22,8 +26,65 @@ _KIND, _TARGET = 60, 24
 """Where in a way its kind and its target begin. What leads further to the right comes first."""
 
 
+class Lattice(NamedTuple):
+    """A graph of the ways in which a canvas can be read as lexemes: nodes from the right end on.
+
+    Attributes:
+        label, target: of the edges, those of node x at `at[x]:at[x + 1]`.
+        given: `[n]`, how many of a node's edges, the first ones, are not put in by a gap.
+        silent: nodes that lead on for x too, without a label, at `silent_at[x]:silent_at[x + 1]`; of lower number.
+        calm: `[n]`, how many of those, the first ones, neither begin nor end free text.
+        final: `[n]` bool, whether the text may end at the node.
+        root: the node where the text begins, or -1 if the scanner finds no text at all.
+    """
+
+    label: Ints
+    target: Ints
+    at: Ints
+    given: Ints
+    silent: Ints
+    silent_at: Ints
+    calm: Ints
+    final: Bools
+    root: int
+
+
+class Nodes(NamedTuple):
+    """All nodes that were made; those that a text can come by are in the lattice.
+
+    Attributes:
+        ways: of all nodes end to end, those of node x at `begins[x]:begins[x + 1]`.
+        finals: whether the text may end at the node.
+        number: of a node in the lattice, or DEAD; the last is for DEAD.
+    """
+
+    ways: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    finals: Bools
+    number: Ints
+
+
+class Pool(NamedTuple):
+    """The nodes made so far, in lists, which grow.
+
+    Attributes:
+        ways: of all nodes end to end.
+        begins: where those of each node begin, and the end of the last.
+        finals: whether the text may end there.
+        slots: a hash table of node numbers.
+        stamps, clock: to tell nodes that were met.
+    """
+
+    ways: Any
+    begins: Any
+    finals: Any
+    slots: Any
+    stamps: Any
+    clock: Any
+
+
 @njit(cache=True)
-def nothing():  # type: ignore[no-untyped-def]
+def nothing():
     """An empty list of numbers."""
     found = [np.int64(0)]
     found.pop()
@@ -31,40 +92,40 @@ def nothing():  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def pool():  # type: ignore[no-untyped-def]
+def empty_pool():
     """No nodes."""
     finals = [False]
     finals.pop()
-    return nothing(), [np.int64(0)], finals, [np.int64(DEAD)] * 1024, nothing(), [np.int64(0)]
+    return Pool(nothing(), [np.int64(0)], finals, [np.int64(DEAD)] * 1024, nothing(), [np.int64(0)])
 
 
 @njit(cache=True)
-def size(nodes):  # type: ignore[no-untyped-def]
-    return len(nodes[2])
+def size(pool):
+    return len(pool[2])
 
 
 @njit(cache=True)
-def way(kind, target, label):  # type: ignore[no-untyped-def]
+def way(kind, target, label):
     return np.int64(kind) << _KIND | np.int64(target) << _TARGET | np.int64(label)
 
 
 @njit(cache=True)
-def kind_of(one):  # type: ignore[no-untyped-def]
+def kind_of(one):
     return one >> _KIND
 
 
 @njit(cache=True)
-def target_of(one):  # type: ignore[no-untyped-def]
+def target_of(one):
     return one >> _TARGET & ((np.int64(1) << (_KIND - _TARGET)) - 1)
 
 
 @njit(cache=True)
-def label_of(one):  # type: ignore[no-untyped-def]
+def label_of(one):
     return one & ((np.int64(1) << _TARGET) - 1)
 
 
 @njit(cache=True)
-def order(values):  # type: ignore[no-untyped-def]
+def order(values):
     """Sort a list in place, each value once."""
     count = len(values)
     gap = 1
@@ -88,18 +149,18 @@ def order(values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _same(nodes, node, row, final):  # type: ignore[no-untyped-def]
-    ways, begins, finals = nodes[0], nodes[1], nodes[2]
+def _same(pool, node, row, final):
+    ways, begins, finals = pool.ways, pool.begins, pool.finals
     if finals[node] != final or begins[node + 1] - begins[node] != len(row):
         return False
-    for i in range(len(row)):  # noqa: SIM110 (compiled)
+    for i in range(len(row)):
         if ways[begins[node] + i] != row[i]:
             return False
     return True
 
 
 @njit(cache=True)
-def _hash(ways, low, high, final):  # type: ignore[no-untyped-def]
+def _hash(ways, low, high, final):
     found = np.uint64(1469598103934665603) + np.uint64(final)
     for i in range(low, high):
         found = (found ^ np.uint64(ways[i])) * np.uint64(0x9E3779B97F4A7C15)
@@ -108,8 +169,8 @@ def _hash(ways, low, high, final):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _grow(nodes):  # type: ignore[no-untyped-def]
-    ways, begins, finals, slots = nodes[0], nodes[1], nodes[2], nodes[3]
+def _grow(pool):
+    ways, begins, finals, slots = pool.ways, pool.begins, pool.finals, pool.slots
     for _ in range(3 * len(slots)):
         slots.append(DEAD)
     for i in range(len(slots)):
@@ -123,75 +184,75 @@ def _grow(nodes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def append(nodes, row, final):  # type: ignore[no-untyped-def]
+def append(pool, row, final):
     """A new node; the only way to have one that leads to itself."""
     for one in row:
-        nodes[0].append(one)
-    nodes[1].append(len(nodes[0]))
-    nodes[2].append(final)
-    nodes[4].append(0)
-    return size(nodes) - 1
+        pool.ways.append(one)
+    pool.begins.append(len(pool[0]))
+    pool.finals.append(final)
+    pool.stamps.append(0)
+    return size(pool) - 1
 
 
 @njit(cache=True)
-def put(nodes, row, final):  # type: ignore[no-untyped-def]
+def put(pool, row, final):
     """The node with these ways on (a list, which is sorted), or DEAD if nothing leads on from it."""
     order(row)
-    return _found(nodes, row, final)
+    return _found(pool, row, final)
 
 
 @njit(cache=True)
-def _found(nodes, row, final):  # type: ignore[no-untyped-def]
+def _found(pool, row, final):
     """The same, of a list that is in order."""
     if not final:
         if len(row) == 0:
             return DEAD
         if len(row) == 1 and kind_of(row[0]) >= SILENT:
             return target_of(row[0])
-    if 2 * size(nodes) > len(nodes[3]):
-        _grow(nodes)
-    slots, mask = nodes[3], np.uint64(len(nodes[3]) - 1)
+    if 2 * size(pool) > len(pool[3]):
+        _grow(pool)
+    slots, mask = pool.slots, np.uint64(len(pool[3]) - 1)
     at = _hash(row, 0, len(row), final) & mask
     while slots[at] != DEAD:
-        if _same(nodes, slots[at], row, final):
+        if _same(pool, slots[at], row, final):
             return slots[at]
         at = (at + np.uint64(1)) & mask
-    slots[at] = append(nodes, row, final)
+    slots[at] = append(pool, row, final)
     return slots[at]
 
 
 @njit(cache=True)
-def chain(nodes, labels, low, high, target):  # type: ignore[no-untyped-def]
+def chain(pool, labels, low, high, target):
     """The node from which `labels[low:high]` lead to `target`."""
     for i in range(high - 1, low - 1, -1):
-        target = put(nodes, [way(GIVEN, target, labels[i])], False)
+        target = put(pool, [way(GIVEN, target, labels[i])], False)
     return target
 
 
 @njit(cache=True)
-def tick(nodes):  # type: ignore[no-untyped-def]
+def tick(pool):
     """Forget which nodes were met."""
-    nodes[5][0] += 1
+    pool.clock[0] += 1
 
 
 @njit(cache=True)
-def met(nodes, node):  # type: ignore[no-untyped-def]
+def met(pool, node):
     """Whether the node was met since the last tick; from now on it was."""
-    if nodes[4][node] == nodes[5][0]:
+    if pool.stamps[node] == pool.clock[0]:
         return True
-    nodes[4][node] = nodes[5][0]
+    pool.stamps[node] = pool.clock[0]
     return False
 
 
 @njit(cache=True)
-def union(nodes, here, later, breaking, row):  # type: ignore[no-untyped-def]
+def union(pool, here, later, breaking, row):
     """The node that leads on as any of these lists of nodes do, and over the ways in `row`, which is used up."""
-    ways, begins, finals = nodes[0], nodes[1], nodes[2]
+    ways, begins, finals = pool.ways, pool.begins, pool.finals
     final, count, only, own = False, 0, DEAD, len(row)
-    tick(nodes)
+    tick(pool)
     for part, edge, silent in ((here, GIVEN, SILENT), (later, INSERTED, LATER), (breaking, INSERTED, BREAKING)):
         for node in part:
-            if node == DEAD or met(nodes, node):
+            if node == DEAD or met(pool, node):
                 continue
             count, only = count + 1, node
             final = final or finals[node]
@@ -205,11 +266,11 @@ def union(nodes, here, later, breaking, row):  # type: ignore[no-untyped-def]
         return only
     order(row)
     _once(row)
-    return _found(nodes, row, final)
+    return _found(pool, row, final)
 
 
 @njit(cache=True)
-def _once(row):  # type: ignore[no-untyped-def]
+def _once(row):
     """To a node that leads on silently, one way only; of a list that is in order, and stays so."""
     kept, first = 0, 0
     for i in range(len(row)):
@@ -227,31 +288,11 @@ def _once(row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def flat(nodes, root):  # type: ignore[no-untyped-def]
-    """All ways, where each node's begin, and whether it is final; and what a text can come by: `chart.Lattice`.
-
-    Of that come, in the same order: label and target of the edges, where each node's begin, how many of them are given;
-    the silent ways, where each node's begin, how many of them are calm; whether the text may end; the root. Then the
-    number of each node, or DEAD.
-    """
-    ways, begins, finals = np.array(nodes[0]), np.array(nodes[1]), np.array(nodes[2])
-    number = np.full(len(finals) + 1, DEAD, dtype=np.int32)  # the last is for DEAD
-    if root >= 0:
-        number[root] = 0
-    for x in range(root, -1, -1):
-        if number[x] == 0:
-            for i in range(begins[x], begins[x + 1]):
-                number[target_of(ways[i])] = 0
-    count, edges, silents = 0, 0, 0
-    for x in range(root + 1):
-        if number[x] == 0:
-            number[x] = count
-            count += 1
-            for i in range(begins[x], begins[x + 1]):
-                if kind_of(ways[i]) < SILENT:
-                    edges += 1
-                else:
-                    silents += 1
+def flat(pool, root):
+    """What a text can come by from the root on, as a `Lattice`; and all `Nodes`."""
+    nodes = _numbered(pool, root)
+    ways, begins, finals, number = nodes
+    count, edges, silents = _counted(nodes, root)
     label, target = np.empty(edges, dtype=np.int32), np.empty(edges, dtype=np.int32)
     silent, final = np.empty(silents, dtype=np.int32), np.zeros(count, dtype=np.bool_)
     at, silent_at = np.zeros(count + 1, dtype=np.int32), np.zeros(count + 1, dtype=np.int32)
@@ -273,4 +314,39 @@ def flat(nodes, root):  # type: ignore[no-untyped-def]
                 calm[own] += kind == SILENT
                 silents += 1
         at[own + 1], silent_at[own + 1] = edges, silents
-    return ways, begins, finals, (label, target, at, given, silent, silent_at, calm, final, number[root]), number
+    return Lattice(label, target, at, given, silent, silent_at, calm, final, number[root]), nodes
+
+
+@njit(cache=True)
+def _numbered(pool, root):
+    """The nodes, and of those that the root leads to, numbers in the same order."""
+    ways, begins, finals = np.array(pool.ways), np.array(pool.begins), np.array(pool.finals)
+    number = np.full(len(finals) + 1, DEAD, dtype=np.int32)
+    if root >= 0:
+        number[root] = 0
+    for x in range(root, -1, -1):
+        if number[x] == 0:
+            for i in range(begins[x], begins[x + 1]):
+                number[target_of(ways[i])] = 0
+    count = 0
+    for x in range(root + 1):
+        if number[x] == 0:
+            number[x] = count
+            count += 1
+    return Nodes(ways, begins, finals, number)
+
+
+@njit(cache=True)
+def _counted(nodes, root):
+    """Of the nodes that have a number: how many there are, and how many edges and silent ways they have."""
+    ways, begins, number = nodes.ways, nodes.begins, nodes.number
+    count, edges, silents = 0, 0, 0
+    for x in range(root + 1):
+        if number[x] >= 0:
+            count += 1
+            for i in range(begins[x], begins[x + 1]):
+                if kind_of(ways[i]) < SILENT:
+                    edges += 1
+                else:
+                    silents += 1
+    return count, edges, silents

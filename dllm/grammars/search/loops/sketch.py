@@ -1,16 +1,21 @@
-"""A sentence laid through a canvas roughly: the compiled part of `draft`.
+"""A sentence placed on a canvas roughly: the compiled part of `dllm.grammars.search.sketch`.
 
 What leads to a given token is told apart only by what that token does then: by its *outcome*, an emission and a state.
+So an entry before a position stands for all configurations that lead to one configuration behind it.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from dllm.grammars.search.loops.bits import add, common, holds
-from dllm.grammars.search.loops.placement import classes_of, ends_here, given, labels_left, same
-from dllm.grammars.tables.flat import place
+from dllm.grammars.search.loops.bits import add, common, holds, shared
+from dllm.grammars.search.loops.placement import behind, classes_of, ends_here, given_class, labels_left, same
+from dllm.grammars.tables.flat import Ints
+from dllm.grammars.tables.loops import lower_bound
 from dllm.grammars.tables.steps import DEAD
 
 NOISE, LEAP, CROWD = 1, 64, 4
@@ -18,237 +23,296 @@ NOISE, LEAP, CROWD = 1, 64, 4
 more than there are masks."""
 
 
+class Outline(NamedTuple):
+    """A canvas whose gaps are leapt over.
+
+    Attributes:
+        ids: `[n]`, groups of tokens, or MASK.
+        tail: where an end may stand.
+        stops: `[n]`, at the start of a gap where it stops, else -1.
+    """
+
+    ids: Ints
+    tail: int
+    stops: NDArray[np.int64]
+
+
+class _Entries(NamedTuple):
+    """Configurations that were found, in lists; those before one position lie side by side.
+
+    Attributes:
+        states, indices: the configuration.
+        costs: of the cheapest way there.
+        before: number of the entry that it comes from.
+        classes: of the token before it, where it was followed, else -1.
+        seen: `[S, labels + 1]`, by the configuration that it leads to, number of the last entry, or -1.
+    """
+
+    states: Any
+    indices: Any
+    costs: Any
+    before: Any
+    classes: Any
+    seen: NDArray[np.int64]
+
+
+class _Leap(NamedTuple):
+    """A gap to be leapt over: `width` masks, behind which at most so many labels are emitted; from the entries
+    `low:begin`."""
+
+    low: int
+    begin: int
+    width: int
+    most: int
+
+
+class _Outcomes(NamedTuple):
+    """What the token behind a gap does.
+
+    Attributes:
+        of: `[S]`, by the state before it, the number of the outcome, or -1.
+        behind: of an outcome, the state behind the token.
+        bits: of an outcome, the states that it comes of.
+        onward: `[outcomes, labels + 1]`, by place in the sentence, the place that it leads to, or -1.
+    """
+
+    of: NDArray[np.int64]
+    behind: Any
+    bits: Any
+    onward: NDArray[np.int64]
+
+
 @njit(cache=True)
-def _price(need, width, noise):  # type: ignore[no-untyped-def]
+def sketch_path(outline, tokens, endings, sentence, effort, reach):
+    """The cheapest way to place a sentence over what is given.
+
+    tokens, endings: of a `TokenTable`. sentence: `loops.placement.Sentence`. effort: `[labels + 1]`, tokens that it
+    takes up to each place, about. reach: `Reach.sets`.
+
+    Returns:
+        `[n + 1, 2]`, configurations before each position, -1 inside of gaps; `[n]`, the class of the token at each mask
+        that was followed, else -1; and where the text ends, or -1 where the sentence cannot be placed even so.
+    """
+    ids, labels, count = outline.ids, sentence.labels, len(endings.final)
+    n, size = len(ids), len(labels) + 1
+    seen = np.full((count, size), -1, dtype=np.int64)
+    entries = _Entries([np.int64(0)], [np.int64(0)], [np.int64(0)], [np.int64(-1)], [np.int64(-1)], seen)
+    starts = np.zeros(n + 2, dtype=np.int64)
+    starts[1] = 1
+    rest = labels_left(ids, tokens, endings, -1)
+    p = 0
+    while p < n:
+        low, begin = starts[p], len(entries.states)
+        if ids[p] >= 0:
+            _over_given(entries, low, begin, ids[p], tokens, labels)
+            q = p + 1
+        else:
+            q = outline.stops[p]
+            token = np.int64(ids[q]) if q < n else np.int64(-1)
+            outcomes = _outcomes(token, tokens, endings, labels)
+            _over_gap(entries, _Leap(low, begin, q - p, size - 1 - rest[q]), outcomes, tokens, sentence, effort, reach)
+        starts[p + 1 : q + 1] = begin
+        starts[q + 1] = len(entries.states)
+        p = q
+    chosen, stop = _cheapest(entries, starts, outline.tail, endings, labels)
+    path, followed = _traced(entries, starts, chosen, stop)
+    return path, followed, stop
+
+
+@njit(cache=True)
+def _price(need, width, noise):
     """Of a leap. need: tokens, at a guess."""
     return noise * NOISE + (LEAP + CROWD * max(0, need - width) if need > width or width == 1 else 0)
 
 
 @njit(cache=True)
-def _outcomes(token, tokens, endings, of):  # type: ignore[no-untyped-def]
-    """What a token, or the end of the text for -1, does: into `of` (`[S]`), by state, the number of the outcome or -1.
-
-    Of each outcome: the emission, the state behind it, and the states that it comes of, as bits.
-    """
-    class_of, at, emitted, state = tokens[:4]
-    final = endings[0]
-    emissions, behind = [np.int64(0)], [np.int64(0)]
+def _outcomes(token, tokens, endings, labels):
+    """Of a token, or of the end of the text for -1."""
+    count = len(endings.final)
+    of = np.full(count, -1, dtype=np.int64)
+    emissions, after = [np.int64(0)], [np.int64(0)]
     emissions.pop()
-    behind.pop()
-    bits = np.zeros((len(of), (len(of) + 63) >> 6), dtype=np.uint64)
-    for s in range(len(of)):
-        of[s] = -1
+    after.pop()
+    bits = np.zeros((count, (count + 63) >> 6), dtype=np.uint64)
+    for s in range(count):
         if token >= 0:
-            c = class_of[s, token]
+            c = tokens.class_of[s, token]
             if c < 0:
                 continue
-            e, t = np.int64(emitted[at[s] + c]), np.int64(state[at[s] + c])
+            e, t = np.int64(tokens.emitted[tokens.at[s] + c]), np.int64(tokens.state[tokens.at[s] + c])
         else:
-            e, t = np.int64(final[s]), np.int64(0)
+            e, t = np.int64(endings.final[s]), np.int64(0)
             if e == DEAD:
                 continue
         k = 0
-        while k < len(emissions) and (emissions[k] != e or behind[k] != t):
+        while k < len(emissions) and (emissions[k] != e or after[k] != t):
             k += 1
         if k == len(emissions):
             emissions.append(e)
-            behind.append(t)
+            after.append(t)
         of[s] = k
         add(bits[k], s)
-    return emissions, behind, bits
+    onward = _onward(token, emissions, tokens, endings, labels)
+    return _Outcomes(of, after, bits[: len(emissions)], onward)
 
 
 @njit(cache=True)
-def _landing(row, label, step_label, step_landed, step_at):  # type: ignore[no-untyped-def]
-    """Which set of states a label leads to, by a row of steps; -1 if it is not in the row."""
-    low = place(step_label, step_at[row], step_at[row + 1], label)
-    return step_landed[low] if low < step_at[row + 1] and step_label[low] == label else -1
-
-
-@njit(cache=True)
-def _add(lists, seen, begin, s, i, pair, cost, before, c):  # type: ignore[no-untyped-def]
-    """A pair, unless one is there already that does as well for less: that leads on to (s, i) too."""
-    states, indices, costs, befores, classes = lists
-    k = seen[s, i]
-    if k < begin:
-        seen[s, i] = len(states)
-        states.append(np.int64(pair[0]))
-        indices.append(np.int64(pair[1]))
-        costs.append(np.int64(cost))
-        befores.append(np.int64(before))
-        classes.append(np.int64(c))
-    elif cost < costs[k]:
-        states[k], indices[k], costs[k], befores[k], classes[k] = pair[0], pair[1], cost, before, c
-
-
-@njit(cache=True)
-def _onward(token, emissions, tokens, endings, sentence):  # type: ignore[no-untyped-def]
-    """`[outcomes, size]`, by outcome and place in the sentence: the place it leads to, or -1."""
-    labels, labels_at = tokens[4], tokens[5]
+def _onward(token, emissions, tokens, endings, labels):
+    """`[outcomes, labels + 1]`, see `_Outcomes`."""
+    own, at = tokens.labels, tokens.labels_at
     if token < 0:
-        labels_at, labels = endings[1], endings[2]
-    found = np.full((len(emissions), len(sentence) + 1), -1, dtype=np.int64)
+        own, at = endings.labels, endings.labels_at
+    found = np.full((len(emissions), len(labels) + 1), -1, dtype=np.int64)
     for o in range(len(emissions)):
-        low, high = labels_at[emissions[o]], labels_at[emissions[o] + 1]
-        for i in range(len(sentence) + 1):
-            fits = token >= 0 or high - low == len(sentence) - i
-            if fits and same(labels, low, high, sentence, i):
+        low, high = at[emissions[o]], at[emissions[o] + 1]
+        for i in range(len(labels) + 1):
+            fits = token >= 0 or high - low == len(labels) - i
+            if fits and same(own, low, high, labels, i):
                 found[o, i] = i + high - low
     return found
 
 
 @njit(cache=True)
-def _follow(lists, seen, begin, token, low, tokens, sentence):  # type: ignore[no-untyped-def]
+def _landing(row, label, reach):
+    """Which set of states a label leads to, by a row of steps; -1 if it is not in the row."""
+    low = lower_bound(reach.step_label, reach.step_at[row], reach.step_at[row + 1], label)
+    return reach.step_landed[low] if low < reach.step_at[row + 1] and reach.step_label[low] == label else -1
+
+
+@njit(cache=True)
+def _add(entries, begin, here, beyond, cost, before, c):
+    """An entry `here`, unless one is there already that leads on to the configuration `beyond` too, for less."""
+    k = entries.seen[beyond]
+    if k < begin:
+        entries.seen[beyond] = len(entries.states)
+        entries.states.append(np.int64(here[0]))
+        entries.indices.append(np.int64(here[1]))
+        entries.costs.append(np.int64(cost))
+        entries.before.append(np.int64(before))
+        entries.classes.append(np.int64(c))
+    elif cost < entries.costs[k]:
+        entries.states[k], entries.indices[k] = here
+        entries.costs[k], entries.before[k], entries.classes[k] = cost, before, c
+
+
+@njit(cache=True)
+def _over_given(entries, low, begin, token, tokens, labels):
     """Over a given token."""
-    class_of, at, emitted, state, labels, labels_at = tokens
     for number in range(low, begin):
-        s, i, cost = lists[0][number], lists[1][number], lists[2][number]
-        c = given(token, s, i, class_of, at, emitted, labels, labels_at, sentence)
+        s, i, cost = entries.states[number], entries.indices[number], entries.costs[number]
+        c = given_class(token, s, i, tokens, labels)
         if c >= 0:
-            t, j = state[c], i + labels_at[emitted[c] + 1] - labels_at[emitted[c]]
-            _add(lists, seen, begin, t, j, (t, j), cost, number, -1)
+            after = (np.int64(tokens.state[c]), np.int64(behind(tokens, tokens.emitted[c], i)))
+            _add(entries, begin, after, after, cost, number, -1)
 
 
 @njit(cache=True)
-def _fill(lists, seen, begin, number, gap, tokens, own, free):  # type: ignore[no-untyped-def]
-    """Over a gap of one mask, token by token: what fits is known."""
-    behind, onward, of, most = gap
-    _, at, emitted, state, _, labels_at = tokens
-    _, matches_at, matches = own
-    s, i, cost = lists[0][number], lists[1][number], lists[2][number]
-    for m in range(matches_at[i] - 1, matches_at[i + 1]):
-        e = matches[m] if m >= matches_at[i] else 0
-        j = i + labels_at[e + 1] - labels_at[e]
-        if j > most:
+def _over_gap(entries, leap, outcomes, tokens, sentence, effort, reach):
+    """Over a gap, whatever it holds."""
+    labels, first, free = sentence.labels, reach.first, reach.free
+    least = np.full(len(labels) + 1, 1 << 30, dtype=np.int64)  # of entries behind a first label, by those emitted
+    which = np.full(len(labels) + 1, -1, dtype=np.int64)
+    for number in range(leap.low, leap.begin):
+        s, i, cost = entries.states[number], entries.indices[number], entries.costs[number]
+        if i > leap.most:
             continue
-        low, high = classes_of(emitted, at[s], at[s + 1], e)
-        for c in range(low, high):
-            t = state[c]
-            if of[t] >= 0 and onward[of[t], j] >= 0:
-                noise = NOISE * (e == 0 and holds(free, t))
-                _add(lists, seen, begin, behind[of[t]], onward[of[t], j], (t, j), cost + noise, number, c)
-
-
-@njit(cache=True)
-def _stay(lists, seen, begin, number, width, beyond, silent, calm, free, nothing):  # type: ignore[no-untyped-def]
-    """Over a gap without a label. beyond: the states behind its outcomes, where they lead to, what they come of."""
-    behind, onward, bits = beyond
-    s, i, cost = lists[0][number], lists[1][number], lists[2][number]
-    inside = np.int64(holds(free, s))
-    for o in range(len(bits)):
-        if onward[o, i] >= 0:
-            t, need = common(calm[s], bits[o], nothing), np.int64(0)
-            if t < 0:
-                t, need = common(silent[s], bits[o], free), inside
-            if t < 0:
-                t, need = common(silent[s], bits[o], nothing), 1 + inside
-            if t >= 0:
-                more = cost + _price(need, width, need > inside)
-                _add(lists, seen, begin, behind[o], onward[o, i], (t, i), more, number, -1)
-
-
-@njit(cache=True)
-def _land(lists, seen, begin, number, j, cost, need, width, beyond, landed, free, nothing):  # type: ignore[no-untyped-def]
-    """Behind the last label of a gap, which makes `j` in all: in any of the states `landed`. beyond: see `_stay`."""
-    behind, onward, bits = beyond
-    for o in range(len(bits)):
-        if onward[o, j] >= 0:
-            t, noise = common(landed, bits[o], free), 0
-            if t < 0:
-                t, noise = common(landed, bits[o], nothing), 1
-            if t >= 0:
-                more = cost + _price(need + noise, width, noise)
-                _add(lists, seen, begin, behind[o], onward[o, j], (t, j), more, number, -1)
-
-
-@njit(cache=True)
-def _leap(lists, seen, low, begin, token, width, most, of, tokens, endings, own, effort, closed):  # type: ignore[no-untyped-def]
-    """Over a gap, from the pairs from `low` on, whatever it holds; `token` stands behind it, or -1 for the end."""
-    silent, calm, landed, free, first, later = closed[:6]
-    step_label, step_landed, step_at = closed[6:]
-    sentence, nothing = own[0], np.zeros_like(free)
-    emissions, behind, bits = _outcomes(token, tokens, endings, of)
-    onward = _onward(token, emissions, tokens, endings, sentence)
-    beyond = (behind, onward, bits[: len(emissions)])
-    least = np.full(len(sentence) + 1, 1 << 30, dtype=np.int64)  # of pairs behind a first label, by those emitted
-    which = np.full(len(sentence) + 1, -1, dtype=np.int64)
-    for number in range(low, begin):
-        s, i, cost = lists[0][number], lists[1][number], lists[2][number]
-        if i > most:
-            continue
-        if width == 1:
-            _fill(lists, seen, begin, number, (behind, onward, of, most), tokens, own, free)
-        _stay(lists, seen, begin, number, width, beyond, silent, calm, free, nothing)
-        to = _landing(first[s], sentence[i], step_label, step_landed, step_at) if i < most else -1
+        if leap.width == 1:
+            _over_mask(entries, leap, number, outcomes, tokens, sentence, free)
+        _stay(entries, leap, number, outcomes, reach)
+        to = _landing(first[s], labels[i], reach) if i < leap.most else -1
         if to >= 0:
             need = effort[i + 1] - effort[i] + holds(free, s)
-            _land(lists, seen, begin, number, i + 1, cost, need, width, beyond, landed[to], free, nothing)
+            _land(entries, leap, number, (i + 1, cost, need), outcomes, reach.landed[to], free)
             if cost < least[i + 1]:
                 least[i + 1], which[i + 1] = cost, number
-    for i in range(most):
-        to = _landing(later[0], sentence[i], step_label, step_landed, step_at) if which[i] >= 0 else -1
+    for i in range(leap.most):
+        to = _landing(reach.later[0], labels[i], reach) if which[i] >= 0 else -1
         if to >= 0:
             number = which[i]
-            need = effort[i + 1] - effort[lists[1][number]] + holds(free, lists[0][number])
-            _land(lists, seen, begin, number, i + 1, least[i], need, width, beyond, landed[to], free, nothing)
+            need = effort[i + 1] - effort[entries.indices[number]] + holds(free, entries.states[number])
+            _land(entries, leap, number, (i + 1, least[i], need), outcomes, reach.landed[to], free)
             if least[i] < least[i + 1]:
                 least[i + 1], which[i + 1] = least[i], number
 
 
 @njit(cache=True)
-def _cheapest(lists, starts, tail, endings, sentence):  # type: ignore[no-untyped-def]
-    """The pair where the text ends for the least, and where that is; -1 twice if it does not."""
-    states, indices, costs = lists[:3]
-    final, final_at, final_labels = endings
+def _over_mask(entries, leap, number, outcomes, tokens, sentence, free):
+    """Over a gap of one mask, token by token: what fits is known."""
+    at, matches = sentence.at, sentence.matches
+    s, i, cost = entries.states[number], entries.indices[number], entries.costs[number]
+    for m in range(at[i] - 1, at[i + 1]):
+        e = matches[m] if m >= at[i] else 0
+        j = behind(tokens, e, i)
+        if j > leap.most:
+            continue
+        low, high = classes_of(tokens.emitted, tokens.at[s], tokens.at[s + 1], e)
+        for c in range(low, high):
+            t = np.int64(tokens.state[c])
+            o = outcomes.of[t]
+            if o >= 0 and outcomes.onward[o, j] >= 0:
+                noise = NOISE * (e == 0 and holds(free, t))
+                beyond = (outcomes.behind[o], outcomes.onward[o, j])
+                _add(entries, leap.begin, (t, np.int64(j)), beyond, cost + noise, number, c)
+
+
+@njit(cache=True)
+def _stay(entries, leap, number, outcomes, reach):
+    """Over a gap without a label."""
+    s, i, cost = entries.states[number], entries.indices[number], entries.costs[number]
+    inside = np.int64(holds(reach.free, s))
+    for o in range(len(outcomes.bits)):
+        if outcomes.onward[o, i] >= 0:
+            t, need = shared(reach.calm[s], outcomes.bits[o]), np.int64(0)
+            if t < 0:
+                t, need = common(reach.silent[s], outcomes.bits[o], reach.free), inside
+            if t < 0:
+                t, need = shared(reach.silent[s], outcomes.bits[o]), 1 + inside
+            if t >= 0:
+                more = cost + _price(need, leap.width, need > inside)
+                beyond = (outcomes.behind[o], outcomes.onward[o, i])
+                _add(entries, leap.begin, (np.int64(t), i), beyond, more, number, -1)
+
+
+@njit(cache=True)
+def _land(entries, leap, number, labelled, outcomes, landed, free):
+    """Behind the last label of a gap, in any of the states `landed`. labelled: how many labels that makes in all, the
+    cost so far, and the tokens that the gap needs, at a guess."""
+    j, cost, need = labelled
+    for o in range(len(outcomes.bits)):
+        if outcomes.onward[o, j] >= 0:
+            t, noise = common(landed, outcomes.bits[o], free), 0
+            if t < 0:
+                t, noise = shared(landed, outcomes.bits[o]), 1
+            if t >= 0:
+                more = cost + _price(need + noise, leap.width, noise)
+                beyond = (outcomes.behind[o], outcomes.onward[o, j])
+                _add(entries, leap.begin, (np.int64(t), np.int64(j)), beyond, more, number, -1)
+
+
+@njit(cache=True)
+def _cheapest(entries, starts, tail, endings, labels):
+    """The entry where the text ends for the least, and where that is; -1 twice if it does not."""
     chosen, stop, least = -1, -1, 1 << 60
     for p in range(min(tail, len(starts) - 2), len(starts) - 1):
         for number in range(starts[p], starts[p + 1]):
-            if costs[number] < least and ends_here(
-                states[number], indices[number], final, final_at, final_labels, sentence
-            ):
-                chosen, stop, least = number, p, costs[number]
+            cheaper = entries.costs[number] < least
+            if cheaper and ends_here(entries.states[number], entries.indices[number], endings, labels):
+                chosen, stop, least = number, p, entries.costs[number]
     return chosen, stop
 
 
 @njit(cache=True)
-def drafted(canvas, stops, tokens, endings, own, effort, closed):  # type: ignore[no-untyped-def]
-    """`[n + 1, 2]`, pairs before each position, -1 inside of gaps; `[n]`, the class of the token at each mask that was
-    followed, else -1; and where the text ends, or -1 where the sentence cannot be laid even so.
-
-    stops: `[n]`, at the start of a gap where it stops. effort: `[size]`, tokens that the sentence takes up to each
-    place, about. closed: see `Reach.for_leaping`.
-    """
-    ids, tail = canvas
-    sentence, count = own[0], len(endings[0])
-    n, size = len(ids), len(sentence) + 1
-    lists = ([np.int64(0)], [np.int64(0)], [np.int64(0)], [np.int64(-1)], [np.int64(-1)])
-    starts = np.zeros(n + 2, dtype=np.int64)
-    starts[1] = 1
-    seen = np.full((count, size), -1, dtype=np.int64)
-    rest = labels_left(ids, tokens[0], tokens[1], tokens[2], tokens[3], tokens[5], *endings[:2], -1)
-    of = np.full(count, -1, dtype=np.int64)
-    p = 0
-    while p < n:
-        low, begin = starts[p], len(lists[0])
-        if ids[p] >= 0:
-            _follow(lists, seen, begin, ids[p], low, tokens, sentence)
-            q = p + 1
-        else:
-            q = stops[p]
-            token = np.int64(ids[q]) if q < n else np.int64(-1)
-            _leap(lists, seen, low, begin, token, q - p, size - 1 - rest[q], of, tokens, endings, own, effort, closed)
-        starts[p + 1 : q + 1] = begin
-        starts[q + 1] = len(lists[0])
-        p = q
-    chosen, stop = _cheapest(lists, starts, tail, endings, sentence)
+def _traced(entries, starts, chosen, stop):
+    """The way to an entry before `stop`, backwards: `path` and `followed` of `sketch_path`."""
+    n = len(starts) - 2
     path = np.full((n + 1, 2), -1, dtype=np.int32)
     followed = np.full(n, -1, dtype=np.int64)
     p = stop
     while chosen >= 0:
         while not starts[p] <= chosen < starts[p + 1]:
             p -= 1
-        path[p, 0], path[p, 1] = lists[0][chosen], lists[1][chosen]
-        if lists[4][chosen] >= 0:
-            followed[p - 1] = lists[4][chosen]
-        chosen = lists[3][chosen]
-    return path, followed, stop
+        path[p, 0], path[p, 1] = entries.states[chosen], entries.indices[chosen]
+        if entries.classes[chosen] >= 0:
+            followed[p - 1] = entries.classes[chosen]
+        chosen = entries.before[chosen]
+    return path, followed

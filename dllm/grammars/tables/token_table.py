@@ -10,19 +10,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from dllm.grammars.canvas import MASK
-from dllm.grammars.tables.flat import Ints, place, ragged, starts, unragged
+from dllm.grammars.tables import loops
+from dllm.grammars.tables.flat import Ints, ragged, starts, unragged
 from dllm.grammars.tables.scanner import Scanner
 from dllm.grammars.tables.steps import DEAD
 from dllm.grammars.tables.vocabulary import Vocabulary
 
 Labels = tuple[int, ...]
+
+
+class TokenSteps(NamedTuple):
+    """What a token does, from which state: the arrays of a `TokenTable` that the search takes into its loops."""
+
+    class_of: NDArray[np.int16] | NDArray[np.int32]
+    at: Ints
+    emitted: Ints
+    state: Ints
+    labels: Ints
+    labels_at: Ints
+    parent: Ints
+
+
+class Endings(NamedTuple):
+    """What the end of the text does.
+
+    Attributes:
+        final: `[S]`, the number of what it emits there, or DEAD.
+        labels_at, labels: of number e, the labels `labels[labels_at[e]:labels_at[e + 1]]`.
+    """
+
+    final: Ints
+    labels_at: Ints
+    labels: Ints
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
@@ -64,7 +89,7 @@ class TokenTable:
         parent = [0]
         for state in range(len(scanner.next)):
             own = np.full(len(vocabulary), DEAD, dtype=np.int32)
-            *found, new, ids = _row(
+            *found, new, ids = loops.token_row(
                 *(scanner.next, scanner.emits, flat_at, flat, vocabulary.parent, vocabulary.byte, vocabulary.node),
                 *(state, ids, len(emissions), own),
             )
@@ -102,15 +127,9 @@ class TokenTable:
         rows = [np.unique(self.state[low:high]) for low, high in pairwise(self.at.tolist())]
         return np.concatenate(rows).astype(np.int32), starts([len(row) for row in rows])
 
-    @property
-    def for_laying(self) -> tuple[NDArray[np.integer], ...]:
-        """What `dllm.grammars.search.loops.placement` takes, in its order."""
-        return self.class_of, self.at, self.emitted, self.state, self.labels, self.labels_at
-
-    @property
-    def for_weaving(self) -> tuple[NDArray[np.integer], ...]:
-        """What `dllm.grammars.search.loops.lattice` takes, in its order."""
-        return (*self.for_laying, self.parent, *self.onward)
+    @cached_property
+    def steps(self) -> TokenSteps:
+        return TokenSteps(**{name: getattr(self, name) for name in TokenSteps._fields})
 
     @cached_property
     def kept(self) -> dict[bytes, Any]:
@@ -137,19 +156,18 @@ class TokenTable:
 
     def matches(self, sentence: Labels) -> tuple[Ints, Ints]:
         """For each place in a sentence, where those of each begin, and the emissions that stand there."""
-        found: tuple[Ints, Ints] = _matches(np.array(sentence, dtype=np.int32), *self.longer)
+        found: tuple[Ints, Ints] = loops.matches(np.array(sentence, dtype=np.int32), *self.longer)
         return found
 
     @cached_property
-    def ending(self) -> Ints:
+    def end_emission(self) -> Ints:
         """`[S]`, the emission of the end of the text; one past the last if no token emits the like; DEAD if none."""
         found = [self._numbers.get(labels, len(self._numbers)) for labels in self.scanner.emissions]
         return np.array([DEAD if final == DEAD else found[final] for final in self.scanner.final], dtype=np.int32)
 
     @cached_property
-    def final(self) -> tuple[Ints, Ints, Ints]:
-        """Per state, the number of what the end of the text emits, or DEAD; and the labels of those, as `ragged`."""
-        return (self.scanner.final, *ragged(self.scanner.emissions))
+    def endings(self) -> Endings:
+        return Endings(self.scanner.final, *ragged(self.scanner.emissions))
 
     def groups(self, ids: Sequence[int]) -> Ints:
         """Tokens as their groups; MASK stays."""
@@ -191,94 +209,3 @@ def _groups(class_of: NDArray[np.int16] | NDArray[np.int32]) -> tuple[Ints, Ints
     if any((row[members][group_of] != row).any() for row in class_of):  # two columns with one digest
         members = group_of = np.arange(class_of.shape[1])
     return group_of.reshape(-1).astype(np.int32), members.astype(np.int32)
-
-
-@njit(cache=True)
-def _matches(sentence, at, last, number):  # type: ignore[no-untyped-def]
-    begins, found = np.zeros(len(sentence) + 2, dtype=np.int32), [np.int32(0)]
-    found.pop()
-    for begin in range(len(sentence) + 1):
-        e = 0
-        for i in range(begin, len(sentence)):
-            low = place(last, at[e], at[e + 1], sentence[i])
-            if low == at[e + 1] or last[low] != sentence[i]:
-                break
-            e = number[low]
-            found.append(np.int32(e))
-        begins[begin + 1] = len(found)
-    return begins, np.array(found, dtype=np.int32)
-
-
-@njit(cache=True)
-def _slot(table, key):  # type: ignore[no-untyped-def]
-    """Where `key` is, or would be, in a table of (key, value) with a power of two of rows; free keys are -1."""
-    mask = len(table) - 1
-    at = (key * 0x9E3779B97F4A7C1 >> 20) & mask
-    while table[at, 0] != key and table[at, 0] != -1:
-        at = (at + 1) & mask
-    return at
-
-
-@njit(cache=True)
-def _grown(table):  # type: ignore[no-untyped-def]
-    larger = np.full((len(table) * 4, 2), -1, dtype=np.int64)
-    for row in table:
-        if row[0] != -1:
-            larger[_slot(larger, row[0])] = row
-    return larger
-
-
-@njit(cache=True)
-def _row(  # type: ignore[no-untyped-def]
-    steps, emits, starts, flat, parent, byte, node, state, ids, known, class_of
-):
-    """Walk the trie once from `state`; fills `class_of` (`[V]`).
-
-    `ids`: (emission << 32 | label) -> the emission longer by that label; new ones get numbers from `known` on.
-    """
-    count = len(parent)
-    states = np.empty(count, dtype=np.int32)
-    emitted = np.zeros(count, dtype=np.int32)
-    states[0] = state
-    new = [(np.int64(0), np.int64(0))]
-    for at in range(1, count):
-        before = states[parent[at]]
-        if before < 0:
-            states[at] = -1
-            continue
-        after = steps[before, byte[at]]
-        states[at] = after
-        if after < 0:
-            continue
-        found = emitted[parent[at]]
-        emission = emits[before, byte[at]]
-        for i in range(starts[emission], starts[emission + 1]):
-            key = (np.int64(found) << 32) | np.int64(flat[i])
-            slot = _slot(ids, key)
-            if ids[slot, 0] == -1:
-                if known * 2 > len(ids):
-                    ids = _grown(ids)
-                    slot = _slot(ids, key)
-                new.append((np.int64(found), np.int64(flat[i])))
-                ids[slot, 0], ids[slot, 1] = key, known
-                known += 1
-            found = np.int32(ids[slot, 1])
-        emitted[at] = found
-    classes = np.full((1 << 12, 2), -1, dtype=np.int64)
-    emitted_by, state_of, first = [np.int32(0)], [np.int32(0)], [np.int32(0)]
-    for token in range(len(node)):
-        at = node[token]
-        if at < 0 or states[at] < 0:
-            continue
-        key = (np.int64(emitted[at]) << 32) | np.int64(states[at])
-        slot = _slot(classes, key)
-        if classes[slot, 0] == -1:
-            if len(first) * 2 > len(classes):
-                classes = _grown(classes)
-                slot = _slot(classes, key)
-            classes[slot, 0], classes[slot, 1] = key, len(first) - 1
-            emitted_by.append(emitted[at])
-            state_of.append(states[at])
-            first.append(np.int32(token))
-        class_of[token] = np.int32(classes[slot, 1])
-    return np.array(emitted_by[1:]), np.array(state_of[1:]), np.array(first[1:]), new[1:], ids
