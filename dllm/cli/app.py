@@ -9,6 +9,7 @@ import typer
 from dllm import __version__
 from dllm.cli.bench import bench
 from dllm.cli.chat import chat
+from dllm.cli.commands import as_command
 from dllm.cli.compare import compare
 from dllm.cli.doctor import doctor
 from dllm.cli.eval import evaluate
@@ -16,7 +17,7 @@ from dllm.cli.generate import generate
 from dllm.cli.grammar import grammar
 from dllm.cli.infill import infill
 from dllm.cli.schedulers import schedulers
-from dllm.cli.shell import Shell
+from dllm.cli.shell import Debug, Shell, debugging
 from dllm.cli.train_filter import train_filter
 
 app = typer.Typer(
@@ -29,21 +30,21 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-app.command()(generate)
-app.command()(infill)
-app.command()(chat)
-app.command()(compare)
-app.command()(schedulers)
-app.command("train-filter")(train_filter)
+app.command()(as_command(generate))
+app.command()(as_command(infill))
+app.command()(as_command(chat))
+app.command()(as_command(compare))
+app.command()(as_command(schedulers))
+app.command("train-filter")(as_command(train_filter))
 app.add_typer(grammar, name="grammar")
 app.add_typer(evaluate, name="eval")
-app.command()(bench)
-app.command()(doctor)
+app.command()(as_command(bench))
+app.command()(as_command(doctor))
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"dllm {__version__}")
+        print(f"dllm {__version__}")
         raise typer.Exit
 
 
@@ -53,9 +54,11 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
+    debug: Debug = False,
 ) -> None:
+    debugging.on |= debug
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        print(context.get_help())
 
 
 def main() -> None:

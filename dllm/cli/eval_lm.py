@@ -136,20 +136,17 @@ def lm(
 
 
 def _print(results: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from dllm.cli.console import cell, page
     from dllm.eval.lm_run import metric_rows
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("task", "items", "shots", "metric", "filter", "value", "stderr"):
         table.add_column(column, overflow="fold", justify="right" if column in ("items", "shots") else "left")
     for row in metric_rows(results):
-        table.add_row(*row)
-    console.print(table)
+        table.add_row(*map(cell, row))
+    page().print(table)
     print()
     for kind, spent in results["by_kind"].items():
         print(

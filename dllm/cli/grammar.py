@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from dllm.cli.commands import as_command
 from dllm.cli.grammar_options import GrammarOptions
 from dllm.cli.grouping import grouped
 from dllm.cli.inputs import read_argument, read_file
-from dllm.cli.shell import FAILED, UsageError
+from dllm.cli.shell import FAILED, UsageError, needs_command
 
 if TYPE_CHECKING:
     from dllm import Grammar
@@ -25,13 +26,11 @@ _NONE = "name a grammar: --grammar NAME|FILE.lark, --json-schema FILE, --regex P
 AsJson = Annotated[bool, Option("--json", help="One JSON object on stdout.")]
 
 
-@grammar.callback()
-def root(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+grammar.callback()(needs_command)
 
 
 @grammar.command()
+@as_command
 @grouped
 def check(
     file: Annotated[str, Argument(help="The text's file, or - for stdin.", show_default=False)],
@@ -59,6 +58,7 @@ def check(
 
 
 @grammar.command()
+@as_command
 @grouped
 def explain(
     name: Annotated[str | None, Argument(metavar="NAME|FILE.lark", help="As --grammar.", show_default=False)] = None,

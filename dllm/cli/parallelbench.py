@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from dllm.cli.compare import print_tables, progress
 from dllm.cli.grouping import grouped
 from dllm.cli.options import ModelOptions
 from dllm.cli.shell import FAILED, UsageError
@@ -106,6 +106,7 @@ def parallelbench(
     With --model ideal, whose every probability is right, also the theory: schedulers against closed forms.
     Started by `accelerate launch` or `torchrun`, the processes share the samples; the first reports on all of them.
     """
+    from dllm.cli.console import progress
     from dllm.eval.compare import check_plan, compare, header, sample_count
     from dllm.eval.parallelbench.page import Page
     from dllm.eval.parallelbench.planning import IDEAL, Wanted, plan_of
@@ -122,7 +123,7 @@ def parallelbench(
     whole = plan_of(
         Wanted(**given),
         temperature=how.temperature,
-        tell=lambda text: typer.echo(f"not run: {text}", err=True),
+        tell=lambda text: print(f"not run: {text}", file=sys.stderr),
         batch_size=how.batch_size,
         workers=how.workers,
         shard=how.the_shard(),
@@ -133,7 +134,7 @@ def parallelbench(
     plan = share(whole, processes)
     check_plan(plan, out)  # before the bar is drawn
     theory = trials() if what.model == IDEAL and plan.shard[0] == 1 else []
-    with progress("parallelbench", sample_count(plan) + len(theory), shown=processes.rank == 0) as advance:
+    with progress("samples", sample_count(plan) + len(theory), shown=processes.rank == 0) as advance:
         own = compare(plan, out, advance)
         verdicts = list(judge_all(THEORY.get(what.preset, 400), how.seed, lambda: advance(1), theory))
     lines = gathered(whole, processes, own)
@@ -143,7 +144,7 @@ def parallelbench(
     _tell(page, out, as_json)
     wrong = [verdict.trial for verdict in verdicts if not verdict.ok]
     if wrong:
-        typer.echo(f"{len(wrong)} trials are off, the first: {wrong[0].task} under {wrong[0].scheduler}", err=True)
+        print(f"{len(wrong)} trials are off, the first: {wrong[0].task} under {wrong[0].scheduler}", file=sys.stderr)
         raise typer.Exit(FAILED)
 
 
@@ -169,6 +170,8 @@ def _curves(folder: Path | None) -> Any:
 
 
 def _tell(page: Page, out: Path | None, as_json: bool) -> None:
+    from dllm.cli.console import print_tables
+
     written = [] if out is None else page.save(out)
     if as_json:
         print(json.dumps(page.summary()))

@@ -48,10 +48,11 @@ def _decode(llm: LLM, ids: Sequence[int]) -> str:
 
 def _animate(frames: Iterable[list[Run]]) -> None:
     """The frames in one place, wiped at the end: the answer itself goes to stdout."""
-    from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+    from dllm.cli.console import screen
+
+    with Live(console=screen(), auto_refresh=False, transient=True) as live:
         for canvas in frames:
             live.update(as_text(canvas), refresh=True)
             time.sleep(FRAME_SECONDS)

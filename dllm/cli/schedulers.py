@@ -66,9 +66,10 @@ def _written(argument: dict[str, Any]) -> str:
 
 
 def _print_table(found: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from dllm.cli.console import HarmlessConsole, cell
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
     table.add_column("name", no_wrap=True, style="bold")
@@ -77,8 +78,8 @@ def _print_table(found: list[dict[str, Any]]) -> None:
     table.add_column("arXiv", no_wrap=True)
     for entry in found:
         arguments = "\n".join(_written(argument) for argument in entry["arguments"])
-        table.add_row(entry["name"], Text(arguments), Text(entry["summary"]), "\n".join(entry["papers"]))
-    console = Console()
+        table.add_row(entry["name"], cell(arguments), cell(entry["summary"]), "\n".join(entry["papers"]))
+    console = HarmlessConsole()
     console.print(table)
     console.print("A spec is a name and its arguments, the first by position if you like; join parts with +:")
     console.print(Text("  --scheduler 'topk(2, by=margin)'"))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
+from dllm.cli.terminal import harmless
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -79,11 +81,6 @@ def as_line(step: int, canvas: Sequence[Run]) -> str:
     """Plain, one line a step: `step   3 | the cat ░░░ the ░░`."""
     body = "".join(_fitting(run, GIVEN_ON_LINE) for run in canvas)
     return f"step {step:>3} | {harmless(body).replace(chr(10), chr(92) + 'n')}"
-
-
-def harmless(text: str) -> str:
-    """Control characters but the newline spelled out: a model's tokens must not steer the terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def _fitting(run: Run, longest: int) -> str:

@@ -35,9 +35,7 @@ def train_filter(
     """Decode prompts one token a step and again by an oracle, learn which predictions were final, write the filter."""
     if out.suffix != ".safetensors" or not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: give a file in an existing folder whose name ends in .safetensors")
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from dllm.cli.console import progress
     from dllm.eval.filter_training import FitOptions, collect, fit, quality
     from dllm.eval.filter_training.prompts import read_prompts
     from dllm.eval.tiny.items import tiny_prompts
@@ -49,14 +47,13 @@ def train_filter(
     )
     llm = model.load()
     began = time.monotonic()
-    with Progress(console=Console(stderr=True)) as progress:
-        bar = progress.add_task("collect", total=len(found))
+    with progress("prompts", len(found)) as advance:
         records = collect(
             llm,
             found,
             max_new_tokens=max_new_tokens,
             block_length=block_length,
-            advance=lambda done: progress.advance(bar, done),
+            advance=advance,
         )
     options = FitOptions(iterations=iterations, negative_weight=negative_weight, seed=seed)
     network, test = fit(records, options)

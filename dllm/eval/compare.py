@@ -16,10 +16,11 @@ import torch
 
 from dllm import __version__
 from dllm.errors import ConfigError
-from dllm.eval.items import Task
+from dllm.eval.format import fault
+from dllm.eval.items import Item, Task
 from dllm.eval.jobs import Job, Loader, run_all
-from dllm.eval.judges import load_file
 from dllm.eval.records import Key, Line, Records, agree, alone, key_of, read_results
+from dllm.eval.user_code import UserCodeError, a_score, details_of, load_file, named
 from dllm.eval.variants import Variant, variants
 from dllm.hub import resolve_folder
 from dllm.llm import LLM
@@ -82,7 +83,7 @@ class Plan:
             ConfigError, ModelError: whatever is wrong with them; no model is loaded yet.
         """
         for path in plugins:
-            load_file(path, "plugin")
+            load_file(path, "plugin", "plug-in")
         loaders = {name: model_loader(model, dtype=dtype, device=device) for name, model in models.items()}
         return cls(
             models={name: loader for name, (loader, _) in loaders.items()},
@@ -133,8 +134,7 @@ def _run(plan: Plan, records: Records, advance: Callable[[int], object]) -> list
     items = {task.name: task.items for task in plan.tasks}
 
     def judged(line: Line) -> Line:
-        item = items[line["task"]][line["index"]]
-        return line | {"score": item.judge(line["text"]), "answer": item.answer, **item.details(line["text"])}
+        return line | _judgement(items[line["task"]][line["index"]], line)
 
     again = [judged(line) for line in records.lines if line["score"] is None and key_of(line) in wanted]
     records.add(line for line in again if line["score"] is not None)  # what scores it is here by now
@@ -142,6 +142,23 @@ def _run(plan: Plan, records: Records, advance: Callable[[int], object]) -> list
         records.add([judged(line) for line in lines])
         advance(len(lines))
     return in_order(plan, records.lines)
+
+
+def _judgement(item: Item, line: Line) -> Line:
+    """What a line says of its answer. Items may be made by anybody; what they say must fit into a line.
+
+    Raises:
+        UserCodeError: it does not, or what judges the item raised.
+    """
+    where = f"task {line['task']!r} item {line['index']}"
+    with named(f"judge of {where}"):
+        score = item.judge(line["text"])
+    score = score if score is None else a_score(score, f"judge of {where}")
+    said = {"score": score, "answer": item.answer, **details_of(item.details, f"details of {where}", line["text"])}
+    wrong = fault(line | said)
+    if wrong is not None:
+        raise UserCodeError(f"{where}: {wrong}")
+    return said
 
 
 def in_order(plan: Plan, lines: Iterable[Line]) -> list[Line]:

@@ -80,7 +80,7 @@ _EXAMPLE = '{"prompt": "1+1=", "answer": "2"}'
 def _item(line: str, where: str, make_judge: JudgeMaker) -> Item:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: not JSON ({error}); give objects such as {_EXAMPLE}") from None
     named = [key for key in KINDS if isinstance(record, dict) and key in record]
     if len(named) != 1:

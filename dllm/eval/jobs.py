@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import Any
 
 import torch
 
-from dllm.errors import PromptError
+from dllm.errors import ConfigError, DllmError, PromptError
 from dllm.eval.items import Kind
-from dllm.eval.judges import load_file
 from dllm.eval.records import Line
+from dllm.eval.user_code import UserCodeError, load_file, named
 from dllm.eval.variants import Variant
 from dllm.llm import LLM
 from dllm.outputs import RequestOutput
@@ -54,7 +55,21 @@ class Job:
 
 
 def run_job(llm: LLM, job: Job) -> list[Line]:
-    """The results of a job, in the order of its items, not judged yet."""
+    """The results of a job, in the order of its items, not judged yet.
+
+    Raises:
+        UserCodeError: a scheduler of a plug-in failed, or returned what it must not.
+    """
+    if not job.variant.is_users_own:  # a bug of ours keeps its traceback
+        return _lines(llm, job)
+    try:
+        with named(f"scheduler {job.variant.scheduler!r} of a plug-in", passing=DllmError):
+            return _lines(llm, job)
+    except ConfigError as error:  # what is wrong with the job itself was found before
+        raise error if isinstance(error, UserCodeError) else UserCodeError(str(error)) from error
+
+
+def _lines(llm: LLM, job: Job) -> list[Line]:
     began = time.perf_counter()
     answers = [(index, _prompt(llm, kind, question)) for index, kind, question in job.asked if kind != "document"]
     documents = [(index, question) for index, kind, question in job.asked if kind == "document"]
@@ -150,9 +165,19 @@ def run_all(
                     running[pool.submit(_work, job)] = job
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    yield running.pop(future), future.result()
+                    yield running.pop(future), _result(future)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(future: Future[list[Line]]) -> list[Line]:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise DllmError(
+            "a worker process has died, killed or out of memory; what was finished is kept: run the same again, with "
+            "fewer workers if memory is short"
+        ) from error
 
 
 _loaders: Mapping[str, Loader] = {}
@@ -166,7 +191,7 @@ def _start(loaders: Mapping[str, Loader], plugins: Sequence[Path], threads: int 
     if threads is not None:
         torch.set_num_threads(threads)
     for path in plugins:
-        load_file(path, "plugin")
+        load_file(path, "plugin", "plug-in")
 
 
 def _work(job: Job) -> list[Line]:

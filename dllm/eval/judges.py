@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from dllm.errors import ConfigError
+from dllm.eval.user_code import called, load_file
 
 Judge = Callable[[str], float]
 JudgeMaker = Callable[[dict[str, Any], str], Judge]
@@ -28,44 +26,21 @@ def judge_maker(score: str) -> JudgeMaker:
 
     Raises:
         ConfigError: an unknown name, or a file or function that is not there.
+        UserCodeError: the file cannot be imported; a judge raises it too, where the function fails.
     """
     if score in _BUILTIN:
         return _BUILTIN[score]
     path, colon, name = score.rpartition(":")
     if not colon or not path.endswith(".py"):
         raise ConfigError(f"score={score!r} must be one of {', '.join(_BUILTIN)}, or FILE.py:FUNCTION")
-    function = getattr(load_file(Path(path), "score"), name, None)
+    function = getattr(load_file(Path(path), "score", "judge"), name, None)
     if not callable(function):
         raise ConfigError(f"score={score!r}: {path} has no function {name!r}")
-    return lambda record, where: _called(function, record, where)
+    return lambda record, where: _called(function, record, f"judge {score} on {where}")
 
 
-def load_file(path: Path, field: str) -> ModuleType:
-    """Import a Python file of the user's by its path; once, however often it is asked for."""
-    name = f"dllm_user_{path.stem}_{abs(hash(str(path.resolve())))}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError(f"{field}={str(path)!r}: no such Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _called(function: Callable[..., Any], record: dict[str, Any], where: str) -> Judge:
-    def judge(text: str) -> float:
-        value = float(function(text, record))
-        if not 0.0 <= value <= 1.0:
-            raise ConfigError(f"{where}: the scoring function returned {value}; return a bool or a number in 0...1")
-        return value
-
-    return judge
+def _called(function: Callable[..., Any], record: dict[str, Any], who: str) -> Judge:
+    return lambda text: called(function, who, text, record)
 
 
 def _text(record: dict[str, Any], where: str) -> str:

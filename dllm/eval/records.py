@@ -104,7 +104,7 @@ class Records:
 
     def _append(self, lines: Iterable[Mapping[str, Any]]) -> None:
         assert self.path is not None
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        text = "".join(_written(line) + "\n" for line in lines)
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(text)
@@ -115,6 +115,23 @@ class Records:
                 f"{self.path} could not be written ({error.strerror}); what it holds already is kept: make room and "
                 "run the same again"
             ) from error
+
+
+def _written(line: Mapping[str, Any]) -> str:
+    """As JSON. Raises ConfigError for what JSON has no value for, which only answers of the user's own can hold."""
+    try:
+        text = json.dumps(line, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{line.get('task')} item {line.get('index')} cannot be kept as JSON ({error})") from error
+    return text if text.isascii() or _is_utf8(text) else json.dumps(line)
+
+
+def _is_utf8(text: str) -> bool:
+    """Not so where half a surrogate pair stands in it, which JSON can escape."""
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def read_results(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:

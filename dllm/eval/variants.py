@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from dllm.cache import as_cache
-from dllm.errors import ConfigError
+from dllm.errors import ConfigError, DllmError
 from dllm.eval.records import Identity
+from dllm.eval.user_code import is_users_own, named
 from dllm.registry import arguments_of, written
 from dllm.schedulers import Scheduler, as_scheduler
 from dllm.schedulers.joined import Joined
@@ -36,7 +37,8 @@ class Variant:
     @classmethod
     def make(cls, scheduler: str, block_length: int = 32, cache: str = "none") -> Variant:
         """Raises ConfigError for an unknown scheduler or cache."""
-        parts = _parts(as_scheduler(scheduler))
+        with named(f"scheduler {scheduler!r}", passing=DllmError):
+            parts = _parts(as_scheduler(scheduler))
         if cache != "auto":
             as_cache(cache)
         return cls(
@@ -46,6 +48,11 @@ class Variant:
             key="+".join(sorted(_written(part) for part in parts)),
             method="+".join(sorted(_name(part) for part in parts)),
         )
+
+    @property
+    def is_users_own(self) -> bool:
+        """Whether a scheduler of a plug-in is part of it."""
+        return any(is_users_own(part) for part in _parts(as_scheduler(self.scheduler)))
 
     @property
     def identity(self) -> Identity:

@@ -136,9 +136,9 @@ def test_workers_return_what_one_process_returns(tmp_path):
         "    def select(self, view, state):\n"
         "        return view.active & (view.positions % 2 == 1), state\n"
     )
-    from dllm.eval.judges import load_file
+    from dllm.eval.user_code import load_file
 
-    load_file(plugin, "plugin")
+    load_file(plugin, "plugin", "plug-in")
     plan = plan_of("tiny", ["odd_first", "threshold(0.9)"], count=3, plugins=[plugin])
     assert timeless(compare(replace(plan, workers=2))) == timeless(compare(plan))
 

@@ -20,7 +20,7 @@ def read_prompts(path: Path, data: str) -> list[str]:
             continue
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         prompt = value.get("prompt") if isinstance(value, dict) else value
         if not isinstance(prompt, str) or not prompt:

@@ -117,7 +117,7 @@ def _values(path: Path) -> list[Any]:
     for number, line in enumerate(text.split("\n"), 1):
         try:
             found += [json.loads(line)] if line.strip() else []
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} line {number} is no JSON ({error}); it may be cut: fetch it again") from None
     return found
 
