@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dllm.grammars.rules import Rules
-from dllm.grammars.tables.automata import Dfa, dfa
-from dllm.grammars.tables.scanner import endless, meant
+from dllm.grammars.tables.automata import Dfa
+from dllm.grammars.tables.scanner import endless, machine_of, meant
 from dllm.grammars.tables.steps import DEAD
 
 SHOWN = 12
@@ -76,7 +76,7 @@ class Recogniser:
 
     @cached_property
     def _machine(self) -> Dfa:
-        return dfa([terminal.pattern for terminal in self.rules.terminals])
+        return machine_of(self.rules)
 
     @cached_property
     def _endless(self) -> list[bool]:
