@@ -25,6 +25,7 @@ VISITS = 50_000
 """Beginnings of tokens that are scanned, for each state of the limit."""
 
 _chosen: ContextVar[int | None] = ContextVar("limit", default=None)
+_name: ContextVar[str] = ContextVar("name", default="")
 
 
 def checked(limit: object, source: str = "limit") -> int:
@@ -61,9 +62,20 @@ def limited(states: int | None) -> Iterator[None]:
         _chosen.reset(token)
 
 
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Within, errors of `too_large` begin with the name of the grammar."""
+    token = _name.set(name)
+    try:
+        yield
+    finally:
+        _name.reset(token)
+
+
 def too_large(part: str, size: str, fix: str) -> GrammarError:
     """The error for a part of a grammar that would outgrow the limit."""
+    name = f"{_name.get()}: " if _name.get() else ""
     return GrammarError(
-        f"{part} is too large: it needs {size}, and the limit is {limit()} scanner states. {fix}, or raise the limit: "
-        f"Grammar.compile(..., limit=N) or {VARIABLE}=N"
+        f"{name}{part} is too large: it needs {size}, and the limit is {limit()} scanner states. {fix}, or raise the "
+        f"limit: Grammar.compile(..., limit=N) or {VARIABLE}=N"
     )
