@@ -11,6 +11,7 @@ from dllm.errors import GrammarError
 from dllm.grammars.explain.caret import pointed
 from dllm.grammars.explain.recogniser import Failure, Recogniser
 from dllm.grammars.rules import Rules
+from dllm.grammars.tables.limits import limited, naming
 
 if TYPE_CHECKING:
     from dllm.grammars.tables.compiled import CompiledGrammar
@@ -100,7 +101,7 @@ class Grammar:
 
     @cached_property
     def _recogniser(self) -> Recogniser:
-        return Recogniser(self.rules)
+        return Recogniser(self.rules, self.name)
 
     def accepts(self, text: str) -> bool:
         """Whether a whole text belongs to the grammar."""
@@ -119,8 +120,16 @@ class Grammar:
         """The first thing wrong with a text, or None if it belongs to the grammar."""
         return self._recogniser.failure(data)
 
-    def compile(self, vocabulary: Vocabulary) -> CompiledGrammar:
-        """The grammar made ready for a vocabulary; kept for the next time."""
+    def compile(self, vocabulary: Vocabulary, *, limit: int | None = None) -> CompiledGrammar:
+        """The grammar made ready for a vocabulary; kept for the next time.
+
+        Args:
+            limit: scanner states that it may take, which bounds time and memory; by default `$DLLM_GRAMMAR_LIMIT`, else
+                20,000 (`dllm.grammars.tables.limits`).
+
+        Raises:
+            GrammarError: it would take more; the message names the part and its size. Or what is no vocabulary.
+        """
         digest = getattr(vocabulary, "digest", None)
         if digest is None:
             raise GrammarError(f"compile takes a vocabulary, not {vocabulary!r:.60}; write compile(llm.vocabulary)")
@@ -128,7 +137,9 @@ class Grammar:
         if found is None:
             from dllm.grammars.tables.compiled import CompiledGrammar
 
-            found = self._compiled[digest] = CompiledGrammar.make(self.rules, vocabulary, self.digest)
+            with limited(limit), naming(self.name):
+                found = CompiledGrammar.make(self.rules, vocabulary, self.digest)
+            self._compiled[digest] = found
         return found
 
 

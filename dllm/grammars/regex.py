@@ -153,6 +153,25 @@ def joined(parts: Sequence[Regex], separator: Regex) -> Regex:
     return seq(*spread)
 
 
+def flattened(tree: Repeat) -> Repeat:
+    """The same texts with fewer repetitions inside repetitions: `(a{1,9}){1,9}` is `a{1,81}`."""
+    body = tree.body
+    if not isinstance(body, Repeat):
+        return tree
+    inner = flattened(body)
+    low, high = tree.low, tree.high
+    # k of them take k * inner.low to k * inner.high; no count may be missing between those of k and of k + 1
+    if low == 0:
+        whole = inner.low <= 1
+    else:
+        whole = high == low or inner.high is None or (low + 1) * inner.low <= low * inner.high + 1
+    if not whole:
+        return Repeat(inner, low, high)
+    if inner.high == 0 or high == 0:
+        return Repeat(inner.body, 0, 0)
+    return Repeat(inner.body, low * inner.low, None if high is None or inner.high is None else high * inner.high)
+
+
 def nullable(tree: Regex) -> bool:
     """Whether the empty text is one of the texts."""
     if isinstance(tree, Seq):

@@ -59,7 +59,7 @@ class ForeignTokenizer(Tokenizer):
 
     def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
         known = [i for i in map(int, ids) if i >= 0 and (self._size is None or i < self._size)]
-        options = {}
+        options: dict[str, Any] = {}
         if self._is_transformers:
             options = {"skip_special_tokens": skip_special, "clean_up_tokenization_spaces": False}
         elif skip_special:

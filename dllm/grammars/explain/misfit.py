@@ -27,7 +27,7 @@ from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import FEW, View, build
 from dllm.grammars.search.solve import MEMORY, UndecidedError
 from dllm.grammars.tables.compiled import CompiledGrammar
-from dllm.grammars.tables.flat import Bools, starts
+from dllm.grammars.tables.flat import Bools, bits
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.steps import DEAD
 
@@ -90,17 +90,16 @@ def calm(compiled: CompiledGrammar) -> Reach:
     free = _within(compiled)
     begun = steps[0] != DEAD
     like_start = ((steps == steps[0]) & (emits == emits[0]))[:, begun].sum(axis=1) * 2 > begun.sum()
-    rows = np.repeat(np.arange(len(steps)), np.diff(reach.calm_at))
-    kept = ~(like_start[rows] & free[reach.calm])
-    calm_at = starts(np.bincount(rows[kept], minlength=len(steps)))
-    return replace(reach, free=free, calm=reach.calm[kept], calm_at=calm_at)
+    calm = reach.calm.copy()
+    calm[like_start] &= ~bits(np.flatnonzero(free), np.array([0, free.sum()]), len(free))
+    return replace(reach, free=free, calm=calm)
 
 
 def _within(compiled: CompiledGrammar) -> Bools:
     """`[S]` bool: the states of free text, and those but the start that lead there, nowhere else, and silently."""
     steps, emits, reach = compiled.scanner.next, compiled.scanner.emits, compiled.reach
     found, before = reach.free.copy(), -1
-    found[np.repeat(np.arange(len(steps)), np.diff(reach.silent_at))[reach.free[reach.silent]]] = True
+    found |= (reach.silent & reach.sets.free).any(axis=1)
     while found.sum() != before:
         found[0], before = reach.free[0], found.sum()
         found = reach.free | (found & ((steps == DEAD) | (found[steps] & (emits == 0))).all(axis=1))

@@ -6,6 +6,7 @@ state like any other.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dllm.errors import GrammarError
-from dllm.grammars.regex import Alt, And, Chars, Minus, Regex, Repeat, Seq
-from dllm.grammars.tables.steps import DEAD, one_state_a_group, refined, without_dead_ends
+from dllm.grammars.regex import Alt, And, Chars, Minus, Regex, Repeat, Seq, flattened
+from dllm.grammars.tables.limits import BUILDING, STEPS, limit, too_large
+from dllm.grammars.tables.steps import DEAD, columns_of, one_state_a_group, refined, without_dead_ends
+from dllm.grammars.tables.utf8 import character
 
-MAX_STATES = 20_000
-_UTF8_ENDS = (0x7F, 0x7FF, 0xFFFF, 0x10FFFF)
-"""The last code points of 1, 2, 3 and 4 bytes."""
+_SMALLER = "Use smaller counts, fewer counts inside counts, or classes of ASCII"
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
@@ -48,29 +49,73 @@ class Dfa:
         return frozenset() if state == DEAD else self.accepts[state]
 
 
-def dfa(trees: Sequence[Regex]) -> Dfa:
+def dfa(trees: Sequence[Regex], names: Sequence[str] = ()) -> Dfa:
     """One minimal automaton for all trees; tree i has the label i.
 
+    Args:
+        names: of the trees, for messages.
+
     Raises:
-        GrammarError: it would have more than MAX_STATES states.
+        GrammarError: it would outgrow the limit (`dllm.grammars.tables.limits`); the message names the tree.
     """
-    nfa = _Nfa()
-    start = nfa.state()
-    for label, tree in enumerate(trees):
-        end = nfa.state()
-        nfa.labels[end] = label
-        nfa.add(tree, start, end)
-    return minimal(nfa.determine(start))
+    parts = list(names) or ["a pattern" if len(trees) == 1 else f"pattern {i}" for i in range(len(trees))]
+    try:
+        _check_sizes(trees, parts)
+        nfa = _Nfa()
+        start = nfa.state()
+        for label, tree in enumerate(trees):
+            nfa.begins.append(len(nfa.edges))
+            nfa.part = parts[label]
+            end = nfa.state()
+            nfa.labels[end] = label
+            nfa.add(tree, start, end)
+        return minimal(nfa.determine(start, parts))
+    except RecursionError:
+        raise GrammarError(f"{' or '.join(parts[:3])} is nested too deeply; flatten its groups") from None
+
+
+def _check_sizes(trees: Sequence[Regex], parts: Sequence[str]) -> None:
+    """Refuse what would be too large before it is made deterministic, by counting."""
+    sizes = [_size(tree) for tree in trees]
+    if sum(sizes) > BUILDING * limit():
+        most = max(range(len(sizes)), key=sizes.__getitem__)
+        raise too_large(parts[most], f"{sizes[most]} states before they are merged", _SMALLER)
+
+
+def _size(tree: Regex) -> int:
+    """States that `_Nfa.add` makes for a tree, about."""
+    match tree:
+        case Chars(ranges):
+            return len(character(ranges).edges)
+        case Seq(parts):
+            return sum(map(_size, parts))
+        case Alt(options):
+            return sum(map(_size, options))
+        case Repeat():
+            once = flattened(tree)
+            return (1 + _size(once.body)) * max(1, once.low + (once.high is None), once.high or 0)
+        case And(left, right) | Minus(left, right):
+            return _size(left) + _size(right)
 
 
 class _Nfa:
-    """States with edges over byte ranges and empty edges."""
+    """States with edges over byte ranges and empty edges.
+
+    Attributes:
+        part: the name of the tree that is added, for messages.
+        labels: state -> the tree whose texts end there.
+        begins: by tree, its first state.
+        rank: state -> (one of its kind, coordinates). Of two states of a kind, the one with no coordinate above the
+            other's has all its texts: it has as much left of every count. This keeps sets of states small.
+    """
 
     def __init__(self) -> None:
+        self.part = ""
         self.edges: list[list[tuple[int, int, int]]] = []
         self.empty: list[list[int]] = []
         self.labels: dict[int, int] = {}
-        self.inside: set[int] = set()  # states inside a character
+        self.begins: list[int] = []
+        self.rank: dict[int, tuple[int, tuple[int, ...]]] = {}
 
     def state(self) -> int:
         self.edges.append([])
@@ -81,11 +126,10 @@ class _Nfa:
         """Paths from `start` to `end` that spell the texts of `tree`."""
         match tree:
             case Chars(ranges):
-                for path in utf8_paths(ranges):
-                    at = start
-                    for low, high in path[:-1]:
-                        at = self._step(at, low, high)
-                    self.edges[at].append((*path[-1], end))
+                *inside, first = character(ranges).edges
+                numbers = [*(self.state() for _ in inside), end]  # END is the last of them
+                for at, edges in zip([*numbers[:-1], start], [*inside, first], strict=True):
+                    self.edges[at] += [(low, high, numbers[target]) for low, high, target in edges]
             case Seq(parts):
                 for part in parts[:-1]:
                     after = self.state()
@@ -98,40 +142,42 @@ class _Nfa:
             case Alt(options):
                 for option in options:
                     self.add(option, start, end)
-            case Repeat(body, low, high):
-                self._add_repeat(body, low, high, start, end)
+            case Repeat():
+                self._add_repeat(flattened(tree), start, end)
             case And(left, right):
-                self._embed(both(dfa([left]), dfa([right])), start, end)
+                self._embed(both(*self._apart(left, right)), start, end)
             case Minus(left, right):
-                self._embed(minus(dfa([left]), dfa([right])), start, end)
+                self._embed(minus(*self._apart(left, right)), start, end)
 
-    def _step(self, at: int, low: int, high: int) -> int:
-        """Beyond an edge of exactly these bytes, shared by all characters that begin so at `at`."""
-        for known_low, known_high, target in self.edges[at]:
-            if (known_low, known_high) == (low, high) and target in self.inside:
-                return target
-        target = self.state()
-        self.inside.add(target)
-        self.edges[at].append((low, high, target))
-        return target
+    def _apart(self, left: Regex, right: Regex) -> tuple[Dfa, Dfa]:
+        return dfa([left], [self.part]), dfa([right], [self.part])
 
-    def _add_repeat(self, body: Regex, low: int, high: int | None, start: int, end: int) -> None:
-        for _ in range(low):
-            after = self.state()
-            self.add(body, start, after)
-            start = after
-        if high is None:
+    def _add_repeat(self, tree: Repeat, start: int, end: int) -> None:
+        for _ in range(tree.low):
+            start = self._copy(tree.body, start)
+        if tree.high is None:
             loop = self.state()
             self.empty[start].append(loop)
-            self.add(body, loop, loop)
+            self.add(tree.body, loop, loop)
             self.empty[loop].append(end)
             return
         self.empty[start].append(end)
-        for _ in range(high - low):
-            after = self.state()
-            self.add(body, start, after)
-            self.empty[after].append(end)
-            start = after
+        first = len(self.edges)
+        for copy in range(tree.high - tree.low):
+            begin = len(self.edges)
+            start = self._copy(tree.body, start)
+            self.empty[start].append(end)
+            for at in range(begin, len(self.edges)):  # the copies are alike, state by state
+                kind, inner = self.rank.get(at, (at, ()))
+                kind = kind if copy == 0 else self.rank[first + at - begin][0]
+                self.rank[at] = (kind, (*inner, copy))
+
+    def _copy(self, body: Regex, start: int) -> int:
+        """One more `body` behind `start`, in states of its own; where it ends."""
+        begin, after = self.state(), self.state()
+        self.empty[start].append(begin)
+        self.add(body, begin, after)
+        return after
 
     def _embed(self, machine: Dfa, start: int, end: int) -> None:
         states = [self.state() for _ in range(len(machine.table))]
@@ -142,7 +188,8 @@ class _Nfa:
             if machine.accepts[at]:
                 self.empty[states[at]].append(end)
 
-    def _closure(self, states: Iterable[int]) -> frozenset[int]:
+    def _closure(self, states: Iterable[int]) -> set[int]:
+        """What empty edges lead to, as far as it has edges or a label."""
         found = set(states)
         queue = list(found)
         while queue:
@@ -150,45 +197,78 @@ class _Nfa:
                 if after not in found:
                     found.add(after)
                     queue.append(after)
-        return frozenset(found)
+        return {at for at in found if self.edges[at] or at in self.labels}
 
-    def determine(self, start: int) -> Dfa:
+    def _needed(self, states: Iterable[int]) -> tuple[int, ...]:
+        """Of the closure, the states whose texts no other one has; ascending."""
+        closed = self._closure(states)
+        if len(closed) == 1:
+            return tuple(closed)
+        kinds: dict[int, list[tuple[tuple[int, ...], int]]] = {}
+        kept = [at for at in closed if at not in self.rank]
+        for at in closed:
+            if at in self.rank:
+                kind, place = self.rank[at]
+                kinds.setdefault(kind, []).append((place, at))
+        for own in kinds.values():
+            front: list[tuple[int, ...]] = []
+            for place, at in sorted(own):
+                if not any(all(a <= b for a, b in zip(one, place, strict=True)) for one in front):
+                    front.append(place)
+                    kept.append(at)
+        return tuple(sorted(kept))
+
+    def determine(self, start: int, parts: Sequence[str]) -> Dfa:
         """Subset construction, over ranges of bytes that no edge tells apart."""
         cuts = sorted({0, *(cut for edges in self.edges for low, high, _ in edges for cut in (low, high + 1))} - {256})
         column_of = np.searchsorted(np.array(cuts), np.arange(256), side="right") - 1
-        first = self._closure([start])
-        numbers, queue, rows, accepts = {first: 0}, [first], [], []
+        columns: list[int] = column_of.tolist()
+        most, left = limit(), STEPS * limit()
+        first = self._needed([start])
+        numbers, queue, rows, accepts = {first: 0}, [first], list[NDArray[np.int32]](), list[frozenset[int]]()
+        known: dict[tuple[int, ...], int] = {}  # targets of edges -> the state
         for subset in queue:  # grows
-            targets: list[set[int]] = [set() for _ in cuts]
+            targets: dict[int, list[int]] = {}
             for at in subset:
                 for low, high, target in self.edges[at]:
-                    for column in range(column_of[low], column_of[high] + 1):
-                        targets[column].add(target)
+                    left -= 1
+                    for column in range(columns[low], columns[high] + 1):
+                        targets.setdefault(column, []).append(target)
             row = np.full(len(cuts), DEAD, dtype=np.int32)
-            for column, found in enumerate(targets):
-                if found:
-                    closed = self._closure(found)
+            for column, found in targets.items():
+                key = tuple(found)
+                if key not in known:
+                    closed = self._needed(key)
+                    left -= len(closed)
                     if closed not in numbers:
-                        if len(queue) == MAX_STATES:
-                            raise GrammarError(
-                                f"a terminal needs more than {MAX_STATES} scanner states; "
-                                "use smaller counts or simpler patterns"
-                            )
                         numbers[closed] = len(queue)
                         queue.append(closed)
-                    row[column] = numbers[closed]
+                    known[key] = numbers[closed]
+                row[column] = known[key]
+            if len(queue) > most or left < 0:
+                raise self._too_large(queue, parts)
             rows.append(row)
             accepts.append(frozenset(self.labels[at] for at in subset if at in self.labels))
         return Dfa(np.stack(rows)[:, column_of], tuple(accepts))
 
+    def _too_large(self, queue: Sequence[tuple[int, ...]], parts: Sequence[str]) -> GrammarError:
+        """Blame the tree that has most of the states."""
+        blame = [0] * len(parts)
+        for subset in queue:
+            for tree in {bisect_right(self.begins, at) - 1 for at in subset}:
+                blame[max(0, tree)] += 1
+        part = parts[max(range(len(parts)), key=blame.__getitem__)]
+        return too_large(part, f"more than {len(queue) - 1} states", _SMALLER)
+
 
 def minimal(machine: Dfa) -> Dfa:
-    """The smallest automaton with the same labels for every text (Moore); states that lead nowhere are gone."""
-    table = without_dead_ends(machine.table, np.array([bool(labels) for labels in machine.accepts]))
+    """The smallest automaton with the same labels for every text; states that lead nowhere are gone."""
+    members, column_of = columns_of(machine.table)
+    table = without_dead_ends(machine.table[:, members], np.array([bool(labels) for labels in machine.accepts]))
     numbers: dict[frozenset[int], int] = {}
     group = np.array([numbers.setdefault(labels, len(numbers)) for labels in machine.accepts], dtype=np.int64)
-    merged, order = one_state_a_group(table, refined(np.unique(table, axis=1), group))
-    return Dfa(merged, tuple(machine.accepts[at] for at in order))
+    merged, order = one_state_a_group(table, refined(table, group))
+    return Dfa(np.ascontiguousarray(merged[:, column_of]), tuple(machine.accepts[at] for at in order))
 
 
 def both(left: Dfa, right: Dfa) -> Dfa:
@@ -202,21 +282,25 @@ def minus(left: Dfa, right: Dfa) -> Dfa:
 
 
 def _product(left: Dfa, right: Dfa, need_right: bool) -> Dfa:
-    numbers, queue, rows, accepts = {(0, 0): 0}, [(0, 0)], [], []
+    members, column_of = columns_of(left.table, right.table)
+    ones, twos = left.table[:, members].tolist(), right.table[:, members].tolist()
+    nowhere = [DEAD] * len(members)
+    numbers, queue, rows, accepts = {(0, 0): 0}, [(0, 0)], list[list[int]](), list[frozenset[int]]()
     for one, two in queue:  # grows; two is DEAD where the right side has given up
-        row = np.full(256, DEAD, dtype=np.int32)
-        other = right.table[two] if two != DEAD else np.full(256, DEAD, dtype=np.int32)
-        for byte, pair in enumerate(zip(left.table[one].tolist(), other.tolist(), strict=True)):
+        row = list(nowhere)
+        for column, pair in enumerate(zip(ones[one], twos[two] if two != DEAD else nowhere, strict=True)):
             if pair[0] == DEAD or (need_right and pair[1] == DEAD):
                 continue
             if pair not in numbers:
                 numbers[pair] = len(queue)
                 queue.append(pair)
-            row[byte] = numbers[pair]
+            row[column] = numbers[pair]
+        if len(queue) > limit():
+            raise too_large("a pattern (two that are compared)", f"more than {len(queue) - 1} states", _SMALLER)
         rows.append(row)
         matched = two != DEAD and bool(right.accepts[two])
         accepts.append(left.accepts[one] if matched == need_right else frozenset())
-    return minimal(Dfa(np.stack(rows), tuple(accepts)))
+    return minimal(Dfa(np.array(rows, dtype=np.int32)[:, column_of], tuple(accepts)))
 
 
 def _runs(row: NDArray[np.int32]) -> Iterator[tuple[int, int, int]]:
@@ -225,30 +309,3 @@ def _runs(row: NDArray[np.int32]) -> Iterator[tuple[int, int, int]]:
     for low, high in pairwise(edges):
         if row[low] != DEAD:
             yield low, high - 1, int(row[low])
-
-
-def utf8_paths(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], ...]]:
-    """The UTF-8 encodings of ranges of characters, as sequences of byte ranges."""
-    for low, high in ranges:
-        for last in _UTF8_ENDS:
-            if low <= min(high, last):
-                yield from _same_length(low, min(high, last))
-                low = last + 1
-
-
-def _same_length(low: int, high: int) -> Iterator[tuple[tuple[int, int], ...]]:
-    """A range whose ends take equally many bytes: cut until every byte but one spans all its values or one."""
-    first, last = chr(low).encode(), chr(high).encode()
-    for following in range(len(first) - 1, 0, -1):
-        mask = (1 << 6 * following) - 1
-        if low & ~mask == high & ~mask:
-            continue
-        if low & mask:
-            yield from _same_length(low, low | mask)
-            yield from _same_length((low | mask) + 1, high)
-            return
-        if high & mask != mask:
-            yield from _same_length(low, (high & ~mask) - 1)
-            yield from _same_length(high & ~mask, high)
-            return
-    yield tuple(zip(first, last, strict=True))

@@ -54,54 +54,68 @@ def _grown(table):
 
 
 @njit(cache=True)
-def token_row(steps, emits, starts, flat, parent, byte, node, state, ids, known, class_of):
-    """Walk the trie once from `state`; fills `class_of` (`[V]`).
+def token_row(steps, emits, starts, flat, trie, state, ids, known, visits):
+    """Walk a `KindTrie` from `state`, as far as it leads anywhere: tokens, what each emits, and the state behind it.
 
-    `ids`: (emission << 32 | label) -> the emission longer by that label; new ones get numbers from `known` on.
+    steps, emits: `[S, kinds]`. `ids`: (emission << 32 | label) -> the emission longer by that label; new ones get
+    numbers from `known` on. Also gives those as (shorter emission, label, lowest node that has it), `ids`, and how many
+    of the `visits` to nodes are left: below 0 the walk was given up.
     """
-    count = len(parent)
-    states = np.empty(count, dtype=np.int32)
-    emitted = np.zeros(count, dtype=np.int32)
-    states[0] = state
-    new = [(np.int64(0), np.int64(0))]
-    for at in range(1, count):
-        before = states[parent[at]]
-        if before < 0:
-            states[at] = -1
-            continue
-        after = steps[before, byte[at]]
-        states[at] = after
-        if after < 0:
-            continue
-        found = emitted[parent[at]]
-        emission = emits[before, byte[at]]
-        for i in range(starts[emission], starts[emission + 1]):
-            key = (np.int64(found) << 32) | np.int64(flat[i])
-            slot = _slot(ids, key)
-            if ids[slot, 0] == -1:
-                if known * 2 > len(ids):
-                    ids = _grown(ids)
-                    slot = _slot(ids, key)
-                new.append((np.int64(found), np.int64(flat[i])))
-                ids[slot, 0], ids[slot, 1] = key, known
-                known += 1
-            found = np.int32(ids[slot, 1])
-        emitted[at] = found
-    classes = np.full((1 << 12, 2), -1, dtype=np.int64)
-    emitted_by, state_of, first = [np.int32(0)], [np.int32(0)], [np.int32(0)]
-    for token in range(len(node)):
-        at = node[token]
-        if at < 0 or states[at] < 0:
-            continue
-        key = (np.int64(emitted[at]) << 32) | np.int64(states[at])
-        slot = _slot(classes, key)
-        if classes[slot, 0] == -1:
-            if len(first) * 2 > len(classes):
-                classes = _grown(classes)
-                slot = _slot(classes, key)
-            classes[slot, 0], classes[slot, 1] = key, len(first) - 1
-            emitted_by.append(emitted[at])
-            state_of.append(states[at])
-            first.append(np.int32(token))
-        class_of[token] = np.int32(classes[slot, 1])
-    return np.array(emitted_by[1:]), np.array(state_of[1:]), np.array(first[1:]), new[1:], ids
+    child_at, kind, lowest, token = trie
+    count = len(kind)
+    nodes, states, emitted = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)
+    tokens, keys = np.empty(count, np.int32), np.empty(count, np.int64)
+    nodes[0], states[0], emitted[0] = 0, state, 0
+    new = [(np.int64(0), np.int64(0), np.int64(0))]
+    begin, end, made = known, 1, 0
+    at = 0
+    while at < end:
+        node, before = nodes[at], states[at]
+        if token[node] >= 0:
+            tokens[made], keys[made] = token[node], np.int64(emitted[at]) << 32 | np.int64(before)
+            made += 1
+        visits -= child_at[node + 1] - child_at[node]
+        if visits < 0:
+            break
+        for child in range(child_at[node], child_at[node + 1]):
+            after = steps[before, kind[child]]
+            if after < 0:
+                continue
+            found = np.int64(emitted[at])
+            emission = emits[before, kind[child]]
+            for i in range(starts[emission], starts[emission + 1]):
+                key = found << 32 | np.int64(flat[i])
+                slot = _slot(ids, key)
+                if ids[slot, 0] == -1:
+                    if known * 2 > len(ids):
+                        ids = _grown(ids)
+                        slot = _slot(ids, key)
+                    new.append((found, np.int64(flat[i]), np.int64(lowest[child])))
+                    ids[slot, 0], ids[slot, 1] = key, known
+                    known += 1
+                found = ids[slot, 1]
+                if found >= begin and lowest[child] < new[found - begin + 1][2]:
+                    new[found - begin + 1] = (new[found - begin + 1][0], np.int64(flat[i]), np.int64(lowest[child]))
+            nodes[end], states[end], emitted[end] = child, after, found
+            end += 1
+        at += 1
+    return tokens[:made], keys[:made], new[1:], ids, visits
+
+
+@njit(cache=True)
+def apart(group, tokens, keys, used):
+    """Tokens of a group that now have other keys, or none, are no longer of one group; new groups from `used` on."""
+    size = 16
+    while size < 2 * len(tokens):
+        size *= 2
+    table = np.full((size, 3), -1, dtype=np.int64)
+    for i in range(len(tokens)):
+        own, key = group[tokens[i]], keys[i]
+        at = ((key * 0x9E3779B97F4A7C1 ^ own * 0x1F83D9ABFB41BD6) >> 20) & (size - 1)
+        while table[at, 2] != -1 and (table[at, 0] != own or table[at, 1] != key):
+            at = (at + 1) & (size - 1)
+        if table[at, 2] == -1:
+            table[at, 0], table[at, 1], table[at, 2] = own, key, used
+            used += 1
+        group[tokens[i]] = table[at, 2]
+    return used

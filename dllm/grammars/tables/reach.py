@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dllm.grammars.tables.flat import Bools, Ints, Words, ragged, starts
+from dllm.grammars.tables.flat import Bools, Ints, Words, bits, ragged, unpacked
 from dllm.grammars.tables.scanner import Emission, Scanner
-from dllm.grammars.tables.steps import DEAD
+from dllm.grammars.tables.steps import DEAD, columns_of
 
 FREE = 90
 """Bytes that a state takes without a label, from which on it is inside free text: a string, a comment."""
@@ -43,32 +43,30 @@ class ReachSets(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class Reach:
-    """What the closed form of a gap is made of. Rows of different lengths lie end to end, those of x at `_at[x]`.
+    """What the closed form of a gap is made of. Sets of states are rows of bits (`[.., words]`); rows of steps of
+    different lengths lie end to end, those of x at `step_at[x]`.
 
     Attributes:
-        silent, silent_at: by state, the states that some bytes lead to without a label, itself among them.
-        calm, calm_at: the same, but the lexeme stays the same, or is begun without free text.
+        silent: by state, the states that some bytes lead to without a label, itself among them.
+        calm: the same, but the lexeme stays the same, or is begun without free text.
         first: `[S]`, which row of steps says what may come first.
         any: which row of steps says what may come later, from anywhere.
         step_label, step_landed, step_at: rows of steps: a label, and which set of states some bytes lead to behind it.
-        landed, landed_at: those sets.
+        landed: those sets.
         after: states that some bytes lead to, from anywhere, behind a label.
         free: `[S]` bool, states inside free text: a string, a comment.
         leads: `[S, labels + 1]` bool, whether a label may come next after a state; last, whether the text may end.
         plain: `[S]` bool, states enough to put any sentence on any canvas, but for lexemes that a fixed token cuts.
     """
 
-    silent: Ints
-    silent_at: Ints
-    calm: Ints
-    calm_at: Ints
+    silent: Words
+    calm: Words
     first: Ints
     any: Ints
     step_label: Ints
     step_landed: Ints
     step_at: Ints
-    landed: Ints
-    landed_at: Ints
+    landed: Words
     after: Ints
     free: Bools
     leads: Bools
@@ -77,34 +75,32 @@ class Reach:
     @classmethod
     def make(cls, scanner: Scanner) -> Reach:
         silent, loud = _steps(scanner)
-        closed = _closure(silent)
+        count = len(silent)
+        closure = _Closure(silent)
+        closed = closure.of(bits(np.arange(count), np.arange(count + 1), count))
         rows = _StepRows(closed)
         steps = {step for own in loud for step in own}
         inner = {(label, None) for labels, _ in steps for label in labels[:-1]}
         firsts = [{(labels[0], after if len(labels) == 1 else None) for labels, after in own} for own in loud]
-        first = rows.behind(firsts)
+        first = rows.behind(firsts, closure)
         later = rows.of(inner | {(labels[-1], after) for labels, after in steps})
         step_at, step_label = ragged([tuple(label for label, _ in row) for row in rows.made.values()])
         step_landed = np.array([landed for row in rows.made.values() for _, landed in row], dtype=np.int32)
-        landed_at, landed = ragged(list(rows.sets))
-        reached = closed[[state for _, state in steps]].any(axis=0) if steps else np.zeros(len(closed), dtype=bool)
+        reached = np.bitwise_or.reduce(closed[sorted({state for _, state in steps})], axis=0)
         quiet = np.array([not emission for emission in scanner.emissions])
         room = ((scanner.next != DEAD) & quiet[scanner.emits]).sum(axis=1)  # bytes that are taken without a label
         free: Bools = room >= FREE
-        same, begun = silent.copy(), silent.copy()
-        same[:, 0], begun[:, free] = False, False
-        leads = _leads(scanner, closed, firsts)
+        leads = _leads(scanner, closure, firsts)
         return cls(
-            *_columns(closed),
-            *_columns(np.concatenate([_closure(begun)[:1], _closure(same)[1:]])),
+            silent=closed,
+            calm=_calm(silent, free),
             first=np.array(first, dtype=np.int32),
             any=np.array([later], dtype=np.int32),
             step_label=step_label,
             step_landed=step_landed,
             step_at=step_at,
-            landed=landed,
-            landed_at=landed_at,
-            after=np.flatnonzero(reached).astype(np.int32),
+            landed=np.array(list(rows.sets.values()), dtype=np.uint64).reshape(-1, closed.shape[1]),
+            after=np.flatnonzero(unpacked(reached, count)).astype(np.int32),
             free=free,
             leads=leads,
             plain=_plain(loud, room, free, leads),
@@ -114,10 +110,10 @@ class Reach:
     def sets(self) -> ReachSets:
         count = len(self.free)
         return ReachSets(
-            silent=_bits(self.silent, self.silent_at, count),
-            calm=_bits(self.calm, self.calm_at, count),
-            landed=_bits(self.landed, self.landed_at, count),
-            free=_bits(np.flatnonzero(self.free), np.array([0, self.free.sum()]), count)[0],
+            silent=self.silent,
+            calm=self.calm,
+            landed=self.landed,
+            free=bits(np.flatnonzero(self.free), np.array([0, self.free.sum()]), count)[0],
             first=self.first,
             later=self.any,
             step_label=self.step_label,
@@ -139,31 +135,44 @@ Step = tuple[int, int | None]
 Landings = tuple[tuple[int, int], ...]
 
 
-def _steps(scanner: Scanner) -> tuple[Bools, Loud]:
-    """What one byte does: `[S, S]` bool, where it leads without a label; and with labels."""
-    count = len(scanner.next)
-    silent = np.zeros((count, count), dtype=bool)
-    loud: list[set[tuple[Emission, int]]] = [set() for _ in range(count)]
-    keys = np.where(scanner.next == DEAD, DEAD, scanner.next.astype(np.int64) << 32 | scanner.emits)
-    for at in range(count):
-        for key in np.unique(keys[at]).tolist():
-            if key >= 0:
-                after, emission = key >> 32, scanner.emissions[key & 0xFFFFFFFF]
-                if emission:
-                    loud[at].add((emission, after))
-                else:
-                    silent[at, after] = True
+def _steps(scanner: Scanner) -> tuple[list[list[int]], Loud]:
+    """What one byte does: by state, where it leads without a label; and with labels."""
+    members, _ = columns_of(scanner.next, scanner.emits)
+    silent: list[list[int]] = []
+    loud: list[set[tuple[Emission, int]]] = []
+    for row, emits in zip(scanner.next[:, members].tolist(), scanner.emits[:, members].tolist(), strict=True):
+        pairs = {(emitted, after) for emitted, after in zip(emits, row, strict=True) if after != DEAD}
+        own = [(scanner.emissions[emitted], after) for emitted, after in pairs]
+        silent.append(sorted({after for emission, after in own if not emission}))
+        loud.append({(emission, after) for emission, after in own if emission})
     return silent, loud
 
 
-def _leads(scanner: Scanner, closed: Bools, firsts: Sequence[set[Step]]) -> Bools:
-    own = np.zeros((len(closed), len(scanner.labels) + 1), dtype=np.float32)
+def _leads(scanner: Scanner, closure: _Closure, firsts: Sequence[set[Step]]) -> Bools:
+    width = len(scanner.labels) + 1
+    own: list[tuple[int, ...]] = []
     for state, steps in enumerate(firsts):
-        own[state, [label for label, _ in steps]] = 1
+        found = {label for label, _ in steps}
         if scanner.final[state] != DEAD:
             emission = scanner.emissions[scanner.final[state]]
-            own[state, emission[0] if emission else -1] = 1
-    found: Bools = closed.astype(np.float32) @ own > 0
+            found.add(emission[0] if emission else width - 1)
+        own.append(tuple(sorted(found)))
+    at, flat = ragged(own)
+    return unpacked(closure.of(bits(flat, at, width)), width)
+
+
+def _calm(silent: list[list[int]], free: Bools) -> Words:
+    """`[S, words]`, see `Reach`."""
+    count = len(silent)
+    apart = [own if state == 0 else [after for after in own if after] for state, own in enumerate(silent)]
+    found = _Closure([[], *apart[1:]]).of(bits(np.arange(count), np.arange(count + 1), count))
+    begun, queue = {0}, [0]  # the start leads through what is not free
+    for state in queue:  # grows
+        for after in silent[state]:
+            if after not in begun and not free[after]:
+                begun.add(after)
+                queue.append(after)
+    found[0] = bits(np.array(sorted(begun)), np.array([0, len(begun)]), count)[0]
     return found
 
 
@@ -184,11 +193,12 @@ def _plain(loud: Loud, room: NDArray[np.int64], free: Bools, leads: Bools) -> Bo
 class _StepRows:
     """Rows of steps and the sets of states they land in, each once, numbered as they are met."""
 
-    def __init__(self, closed: Bools) -> None:
+    def __init__(self, closed: Words) -> None:
         self._closed = closed
         self._known: dict[frozenset[Step], int] = {}
+        self._numbers: dict[bytes, int] = {}
         self.made: dict[int, Landings] = {}
-        self.sets: dict[tuple[int, ...], int] = {}
+        self.sets: dict[int, Words] = {}
 
     def of(self, steps: Iterable[Step]) -> int:
         key = frozenset(steps)
@@ -203,42 +213,70 @@ class _StepRows:
         return self._known[key]
 
     def _set(self, states: Sequence[int]) -> int:
-        landed = np.flatnonzero(self._closed[states].any(axis=0)) if states else np.zeros(0, dtype=int)
-        return self.sets.setdefault(tuple(landed.tolist()), len(self.sets))
+        landed: Words = np.bitwise_or.reduce(self._closed[states], axis=0)
+        number = self._numbers.setdefault(landed.tobytes(), len(self._numbers))
+        self.sets[number] = landed
+        return number
 
-    def behind(self, firsts: Sequence[set[Step]]) -> list[int]:
+    def behind(self, firsts: Sequence[set[Step]], closure: _Closure) -> list[int]:
         """By state: the row of the steps that some bytes without a label lead to."""
         steps = sorted({step for own in firsts for step in own}, key=repr)
         number = {step: index for index, step in enumerate(steps)}
-        table = np.zeros((len(firsts), len(steps)), dtype=np.float32)
-        for state, own in enumerate(firsts):
-            table[state, [number[step] for step in own]] = 1
-        reached = self._closed.astype(np.float32) @ table > 0
+        at, flat = ragged([tuple(number[step] for step in own) for own in firsts])
+        reached = closure.of(bits(flat, at, len(steps)))
         made: dict[bytes, int] = {}
         for row in reached:
             if row.tobytes() not in made:
-                made[row.tobytes()] = self.of(steps[index] for index in np.flatnonzero(row).tolist())
+                made[row.tobytes()] = self.of(steps[at] for at in np.flatnonzero(unpacked(row, len(steps))).tolist())
         return [made[row.tobytes()] for row in reached]
 
 
-def _bits(values: NDArray[np.integer], at: NDArray[np.integer], count: int) -> Words:
-    """Sets of numbers below `count`, those of x at `values[at[x]:at[x + 1]]`, as rows of words of 64 bits."""
-    found = np.zeros((len(at) - 1, (count + 63) // 64 * 64), dtype=bool)
-    found[np.repeat(np.arange(len(at) - 1), np.diff(at)), values] = True
-    return np.packbits(found, axis=1, bitorder="little").view(np.uint64)
+class _Closure:
+    """What any number of steps lead to, none included: strongly connected components, the last ones first."""
+
+    def __init__(self, steps: Sequence[Sequence[int]]) -> None:
+        self._steps = steps
+        self._components = list(_components(steps))
+
+    def of(self, own: Words) -> Words:
+        """`[n, words]`: for each state, the bits of all states that it leads to."""
+        found = own.copy()
+        for component in self._components:
+            members = component if len(component) > 1 else component[0]
+            ahead = sorted({after for state in component for after in self._steps[state]}.difference(component))
+            row = found[component[0]] if len(component) == 1 else np.bitwise_or.reduce(found[component], axis=0)
+            found[members] = np.bitwise_or.reduce(found[ahead], axis=0) | row if ahead else row
+        return found
 
 
-def _columns(table: Bools) -> tuple[Ints, Ints]:
-    """The columns set in each row, end to end, and where each row begins."""
-    return np.nonzero(table)[1].astype(np.int32), starts(table.sum(axis=1))
-
-
-def _closure(steps: Bools) -> Bools:
-    """`[S, S]` bool, state x state that any number of steps leads to, none included; by squaring."""
-    found = steps | np.eye(len(steps), dtype=bool)
-    while True:
-        wide = found.astype(np.float32)
-        more = wide @ wide > 0
-        if (more == found).all():
-            return found
-        found = more
+def _components(steps: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Strongly connected components (Tarjan), each behind those that it leads to."""
+    count = 0
+    met, low = [0] * len(steps), [0] * len(steps)  # 0: not met
+    waiting: list[int] = []
+    for first in range(len(steps)):
+        stack = [] if met[first] else [(first, iter(steps[first]))]
+        while stack:
+            state, onward = stack[-1]
+            if not met[state]:
+                count += 1
+                met[state] = low[state] = count
+                waiting.append(state)
+            for after in onward:
+                if not met[after]:
+                    stack.append((after, iter(steps[after])))
+                    break
+                low[state] = min(low[state], low[after])
+            else:
+                stack.pop()
+                if stack:
+                    low[stack[-1][0]] = min(low[stack[-1][0]], low[state])
+                if low[state] == met[state]:
+                    at = len(waiting) - 1
+                    while waiting[at] != state:
+                        at -= 1
+                    component = waiting[at:]
+                    del waiting[at:]
+                    for one in component:
+                        low[one] = len(steps) + 1  # no longer on the way
+                    yield component

@@ -11,6 +11,7 @@ as a comment that is not closed, is never given up: a text that ends inside it i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 from dllm.errors import GrammarError
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.automata import Dfa, dfa
-from dllm.grammars.tables.steps import DEAD, one_state_a_group, refined, without_dead_ends
+from dllm.grammars.tables.limits import CELLS, limit, too_large
+from dllm.grammars.tables.steps import DEAD, before_each, columns_of, one_state_a_group, refined, without_dead_ends
 
 Emission = tuple[int, ...]
 """Labels of lexemes, in order."""
@@ -68,7 +70,7 @@ def scanner(rules: Rules, symbols: Sequence[int | None]) -> Scanner:
     Raises:
         GrammarError: a terminal that matches the empty text or nothing at all, or too many states.
     """
-    machine = dfa([terminal.pattern for terminal in rules.terminals])
+    machine = machine_of(rules)
     if machine.accepts[0]:
         name = rules.terminals[min(machine.accepts[0])].name
         raise GrammarError(f"terminal {name} matches the empty text; a lexeme has at least one character")
@@ -77,6 +79,17 @@ def scanner(rules: Rules, symbols: Sequence[int | None]) -> Scanner:
         if index not in reached:
             raise GrammarError(f"terminal {terminal.name} matches no text at all; remove it")
     return _reduced(_TransducerBuilder(rules, machine, symbols).build())
+
+
+def machine_of(rules: Rules) -> Dfa:
+    """The automaton of a grammar's terminals; terminal i has the label i. Raises GrammarError, as `dfa` does."""
+    names = [f"terminal {shown(terminal.name)}" for terminal in rules.terminals]
+    return dfa([terminal.pattern for terminal in rules.terminals], names)
+
+
+def shown(name: str) -> str:
+    """The name of a terminal, cut where it is long."""
+    return name if len(name) <= 60 else f"{name[:60]}..."
 
 
 def meant(rules: Rules, accepted: Iterable[int]) -> tuple[int, ...]:
@@ -95,36 +108,49 @@ def endless(machine: Dfa) -> list[bool]:
 
     None inside a character: which one it is decides, not the bytes that it shares with others.
     """
-    found = np.array([not accepted for accepted in machine.accepts])
-    inner = [set(row[row != DEAD].tolist()) for row in machine.table]
-    while True:  # keep those that lead to one that is kept
-        kept = found & np.array([any(found[after] for after in own) for own in inner])
-        if (kept == found).all():
-            between = (machine.table[:, 0x80:0xC0] == DEAD).all(axis=1)  # no byte that goes on with a character
-            return [bool(one) for one in found & between]
-        found = kept
+    found = [not accepted for accepted in machine.accepts]
+    members, _ = columns_of(machine.table)
+    steps = machine.table[:, members]
+    before = before_each(steps)
+    onward = [sum(found[after] for after in set(row) - {DEAD}) for row in steps.tolist()]
+    queue = [at for at, ways in enumerate(onward) if found[at] and not ways]
+    while queue:  # give up those that lead to none that is kept
+        at = queue.pop()
+        found[at] = False
+        for one in before[at]:
+            onward[one] -= 1
+            if found[one] and not onward[one]:
+                queue.append(one)
+    between = (machine.table[:, 0x80:0xC0] == DEAD).all(axis=1).tolist()  # no byte that goes on with a character
+    return [kept and apart for kept, apart in zip(found, between, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """A state of the terminals' automaton, and where the text is if the lexeme falls back; None: it does not."""
-
-    at: int
-    back: tuple[Emission, _State] | None = None
+_State = tuple[int, Emission, int]
+"""A state of the terminals' automaton; and where the text is if the lexeme falls back: what that emits, and the number
+of the state behind it, or NOT_BACK if it does not."""
+NOT_BACK = -1
 
 
 class _TransducerBuilder:
-    """States of the transducer, found from the start on."""
+    """States of the transducer, numbered as they are found from the start on; bytes by kind."""
 
     def __init__(self, rules: Rules, machine: Dfa, symbols: Sequence[int | None]) -> None:
         self.labels: dict[tuple[int, ...], int] = {}
+        members, self.column_of = columns_of(machine.table)
         # nothing leads back to the start, whose text is empty
-        self.rows = np.vstack([machine.table, machine.table[:1]]).tolist()
+        self.steps = np.vstack([machine.table, machine.table[:1]])[:, members].tolist()
         self.accepts = [*(bool(accepted) for accepted in machine.accepts), False]
         emitted = (self._emitted(meant(rules, accepted), symbols) for accepted in machine.accepts)
         self.emission: list[Emission | None] = [*emitted, ()]
         self.endless = [*endless(machine), False]
-        self.start = _State(len(machine.table))
+        self.states: list[_State] = [(len(machine.table), (), NOT_BACK)]
+        self.numbers = {self.states[0]: 0}
+        self.rows: dict[int, list[tuple[Emission, int] | None]] = {}  # of states that others fall back to
+        terminals = [terminal.name for terminal in rules.terminals]
+        self.part = f"terminal {shown(terminals[0])}" if len(terminals) == 1 else f"all {len(terminals)} terminals"
+        self.most = limit()
+        self.left = CELLS * self.most  # labels in sequences that states carry
+        self.plain = [NOT_BACK] * len(self.steps)  # the number of a state that does not fall back
 
     def _emitted(self, terminals: tuple[int, ...], symbols: Sequence[int | None]) -> Emission | None:
         """What the end of a lexeme emits: nothing if it is ignored; None if no sentence holds it."""
@@ -133,57 +159,73 @@ class _TransducerBuilder:
         found = {symbol for index in terminals if (symbol := symbols[index]) is not None}
         return (self.labels.setdefault(tuple(sorted(found)), len(self.labels)),) if found else None
 
-    def step(self, state: _State, byte: int) -> tuple[Emission, _State] | None:
-        after = self.rows[state.at][byte]
-        done = self.accepts[state.at]
-        if after != DEAD and self.accepts[after]:
-            return (), _State(after)
-        fallen = self._fallen(state, byte, done)
-        if after == DEAD:
-            return fallen
-        return (), _State(after, None if self.endless[after] else fallen)
+    def _number(self, state: _State) -> int:
+        if state not in self.numbers:
+            self.numbers[state] = len(self.states)
+            self.states.append(state)
+            if len(self.states) > self.most:
+                raise too_large(self.part, f"more than {self.most} states of a scanner", "Use smaller counts")
+            self.left -= len(state[1])
+            if self.left < 0:
+                raise too_large(
+                    "what lexemes fall back to",
+                    f"{CELLS * limit()} places in sequences of them",
+                    "Use terminals of which none begins like many of another",
+                )
+        return self.numbers[state]
 
-    def _fallen(self, state: _State, byte: int, done: bool) -> tuple[Emission, _State] | None:
-        """After `byte`, if the lexeme ends before it or where it last could."""
-        if done:
-            emitted, begun = self.emission[state.at], self.start
-        elif state.back is not None:
-            emitted, begun = state.back
-        else:
-            return None
-        found = self.step(begun, byte)
-        return None if found is None or emitted is None else (emitted + found[0], found[1])
+    def row(self, number: int) -> list[tuple[Emission, int] | None]:
+        """By kind of byte: what the step emits and the state behind it, or None."""
+        found: list[tuple[Emission, int] | None] = []
+        for after, back in zip(self.steps[self.states[number][0]], self._fallen(number), strict=True):
+            if after == DEAD:
+                found.append(back)
+            elif back is None or self.accepts[after] or self.endless[after]:
+                if self.plain[after] == NOT_BACK:
+                    self.plain[after] = self._number((after, (), NOT_BACK))
+                found.append(((), self.plain[after]))
+            else:
+                found.append(((), self._number((after, *back))))
+        return found
 
-    def final(self, state: _State) -> Emission | None:
-        if state == self.start:
+    def _fallen(self, number: int) -> Sequence[tuple[Emission, int] | None]:
+        """The row if the lexeme ends before the byte, or where it last could."""
+        at, emitted, begun = self.states[number]
+        if self.accepts[at]:
+            own = self.emission[at]
+            if own is None:
+                return [None] * len(self.steps[at])
+            emitted, begun = own, 0
+        elif begun == NOT_BACK:
+            return [None] * len(self.steps[at])
+        if begun not in self.rows:
+            self.rows[begun] = self.row(begun)
+        return [None if one is None else (emitted + one[0], one[1]) for one in self.rows[begun]]
+
+    def final(self, number: int) -> Emission | None:
+        at, emitted, begun = self.states[number]
+        if number == 0:
             return ()
-        if self.accepts[state.at]:
-            return self.emission[state.at]
-        if state.back is None:
+        if self.accepts[at]:
+            return self.emission[at]
+        if begun == NOT_BACK:
             return None
-        rest = self.final(state.back[1])
-        return None if rest is None else state.back[0] + rest
+        rest = self.final(begun)
+        return None if rest is None else emitted + rest
 
     def build(self) -> Scanner:
         emissions: dict[Emission, int] = {(): 0}
-        numbers, queue = {self.start: 0}, [self.start]
         steps, emits, final = [], [], []
-        for state in queue:  # grows
-            row, out = np.full(256, DEAD, dtype=np.int32), np.zeros(256, dtype=np.int32)
-            for byte in range(256):
-                found = self.step(state, byte)
-                if found is not None:
-                    if found[1] not in numbers:
-                        numbers[found[1]] = len(queue)
-                        queue.append(found[1])
-                    row[byte] = numbers[found[1]]
-                    out[byte] = emissions.setdefault(found[0], len(emissions))
-            ends = self.final(state)
-            steps.append(row)
-            emits.append(out)
+        number = 0
+        while number < len(self.states):  # grows
+            row = self.row(number)
+            steps.append([DEAD if one is None else one[1] for one in row])
+            emits.append([0 if one is None else emissions.setdefault(one[0], len(emissions)) for one in row])
+            ends = self.final(number)
             final.append(DEAD if ends is None else emissions.setdefault(ends, len(emissions)))
-        tables = (np.stack(steps), np.stack(emits), np.array(final, dtype=np.int32))
-        return Scanner(*tables, tuple(emissions), tuple(self.labels))
+            number += 1
+        wide = [np.array(table, dtype=np.int32)[:, self.column_of] for table in (steps, emits)]
+        return Scanner(*wide, np.array(final, dtype=np.int32), tuple(emissions), tuple(self.labels))
 
 
 def _reduced(found: Scanner) -> Scanner:
@@ -195,7 +237,8 @@ def _reduced(found: Scanner) -> Scanner:
 
 
 def _without_dead_ends(found: Scanner) -> Scanner:
-    steps = without_dead_ends(found.next, found.final != DEAD)
+    members, column_of = columns_of(found.next, found.emits)
+    steps = without_dead_ends(found.next[:, members], found.final != DEAD)[:, column_of]
     emits = np.where(steps != DEAD, found.emits, 0).astype(np.int32)
     return replace(found, next=steps, emits=emits)
 
@@ -211,36 +254,47 @@ def _early(found: Scanner) -> Scanner:
             emissions.append(emission)
         return numbers[emission]
 
-    steps, emits, final = found.next, found.emits.copy(), found.final.copy()
-    ahead = _certain(found)
+    members, column_of = columns_of(found.next, found.emits)
+    steps, emits = found.next[:, members].tolist(), found.emits[:, members].tolist()
+    final = found.final.copy()
+    ahead = _certain(found, members)
     ahead[0] = ()  # nothing leads to the start
-    for at in range(len(steps)):
-        for byte in np.flatnonzero(steps[at] != DEAD).tolist():
-            whole = found.emissions[found.emits[at, byte]] + ahead[steps[at, byte]]
-            emits[at, byte] = number(whole[len(ahead[at]) :])
+    for at, row in enumerate(steps):
+        own, certain = emits[at], ahead[at]
+        for column, after in enumerate(row):
+            if after != DEAD and (own[column] or ahead[after] != certain):
+                whole = found.emissions[own[column]] + ahead[after]
+                own[column] = number(whole[len(certain) :])
         if final[at] != DEAD:
             final[at] = number(found.emissions[found.final[at]][len(ahead[at]) :])
-    return replace(found, emits=emits, final=final, emissions=tuple(emissions))
+    wide = np.array(emits, dtype=np.int32)[:, column_of]
+    return replace(found, emits=wide, final=final, emissions=tuple(emissions))
 
 
-def _certain(found: Scanner) -> list[Emission]:
+def _certain(found: Scanner, members: Sequence[int]) -> list[Emission]:
     """Per state, the longest sequence that everything emitted from there on begins with."""
+    steps = found.next[:, members]
     edges: list[set[tuple[Emission, int]]] = []
-    for at in range(len(found.next)):
-        alive = np.flatnonzero(found.next[at] != DEAD)
-        pairs = zip(found.emits[at, alive].tolist(), found.next[at, alive].tolist(), strict=True)
-        edges.append({(found.emissions[emitted], after) for emitted, after in pairs})
+    for row, emits in zip(steps.tolist(), found.emits[:, members].tolist(), strict=True):
+        pairs = zip(row, emits, strict=True)
+        edges.append({(found.emissions[emitted], after) for after, emitted in pairs if after != DEAD})
+    before = before_each(steps)
     ahead: list[Emission | None] = [None] * len(edges)  # None: not known to lead anywhere yet
-    changed = True
-    while changed:
-        changed = False
-        for at, own in enumerate(edges):
-            ways = [emitted + known for emitted, after in own if (known := ahead[after]) is not None]
-            if found.final[at] != DEAD:
-                ways.append(found.emissions[found.final[at]])
-            shared = _common(ways) if ways else None
-            if shared != ahead[at]:
-                ahead[at], changed = shared, True
+    queue = deque(np.flatnonzero(found.final != DEAD).tolist())
+    waiting = set(queue)
+    while queue:
+        at = queue.popleft()
+        waiting.discard(at)
+        ways = [emitted + known for emitted, after in edges[at] if (known := ahead[after]) is not None]
+        if found.final[at] != DEAD:
+            ways.append(found.emissions[found.final[at]])
+        shared = _common(ways)
+        if shared != ahead[at]:
+            ahead[at] = shared
+            for one in before[at]:
+                if one not in waiting:
+                    waiting.add(one)
+                    queue.append(one)
     return [() if one is None else one for one in ahead]
 
 
@@ -252,8 +306,8 @@ def _common(sequences: Sequence[Emission]) -> Emission:
 
 def _merged(found: Scanner) -> Scanner:
     """One state for all that emit the same whatever follows."""
-    columns = np.unique(np.vstack([found.next, found.emits]), axis=1)
-    steps, emits = columns[: len(found.next)], columns[len(found.next) :]
-    group = refined(steps, np.unique(found.final, return_inverse=True)[1].reshape(-1), emits)
-    merged, order = one_state_a_group(found.next, group)
-    return replace(found, next=merged, emits=found.emits[order], final=found.final[order])
+    members, column_of = columns_of(found.next, found.emits)
+    steps = found.next[:, members]
+    group = refined(steps, np.unique(found.final, return_inverse=True)[1].reshape(-1), found.emits[:, members])
+    merged, order = one_state_a_group(steps, group)
+    return replace(found, next=merged[:, column_of], emits=found.emits[order], final=found.final[order])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,14 +12,37 @@ DEAD = -1
 """Where no text goes on."""
 
 
+def columns_of(*tables: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int64]]:
+    """Columns (bytes) that are alike in all of the tables: one of each kind, and `[k]`, the kind of each column."""
+    kinds: dict[bytes, int] = {}
+    turned = [np.ascontiguousarray(table.T) for table in tables]
+    found = [
+        kinds.setdefault(b"".join(table[at].tobytes() for table in turned), len(kinds))
+        for at in range(tables[0].shape[1])
+    ]
+    return [found.index(kind) for kind in range(len(kinds))], np.array(found)
+
+
+def before_each(steps: NDArray[np.int32]) -> list[list[int]]:
+    """By state, the states (each once, ascending) that step to it."""
+    count, width = steps.shape
+    alive = steps.reshape(-1) != DEAD
+    keys = steps.reshape(-1)[alive].astype(np.int64) * count + np.repeat(np.arange(count), width)[alive]
+    targets, sources = np.divmod(np.unique(keys), count)
+    bounds = np.searchsorted(targets, np.arange(count + 1)).tolist()
+    own = sources.tolist()
+    return [own[low:high] for low, high in pairwise(bounds)]
+
+
 def without_dead_ends(table: NDArray[np.int32], good: NDArray[np.bool_]) -> NDArray[np.int32]:
     """The table without steps to states (but the start) that lead to no `good` one (`[n]` bool)."""
-    alive = good.copy()
-    while True:
-        more = alive | (alive[table] & (table != DEAD)).any(axis=1)
-        if (more == alive).all():
-            break
-        alive = more
+    alive, before = good.copy(), before_each(table)
+    queue = np.flatnonzero(good).tolist()
+    while queue:
+        for at in before[queue.pop()]:
+            if not alive[at]:
+                alive[at] = True
+                queue.append(at)
     alive[0] = True
     return np.where((table != DEAD) & alive[table], table, DEAD).astype(np.int32)
 
@@ -24,30 +50,79 @@ def without_dead_ends(table: NDArray[np.int32], good: NDArray[np.bool_]) -> NDAr
 def refined(
     steps: NDArray[np.int32], group: NDArray[np.int64], fixed: NDArray[np.int32] | None = None
 ) -> NDArray[np.int64]:
-    """The coarsest split of `group` (`[n]`) in which states of a group step to states of a group (Moore).
+    """The coarsest split of `group` (`[n]`) in which states of a group step to states of a group.
+
+    Only states are looked at again whose successors have changed their group, and the largest part of a group that
+    falls apart keeps its number (Hopcroft's smaller half): n log n, however long the chains of states are.
 
     Args:
         steps: `[n, k]` states or DEAD.
         fixed: `[n, j]`, what must be the same too.
     """
-    columns = [] if fixed is None else [fixed]
-    while True:
-        after = np.where(steps == DEAD, DEAD, group[steps])
-        signature = np.ascontiguousarray(np.column_stack([group, after, *columns]), dtype=np.int32)
-        rows = signature.view(np.dtype((np.void, signature.itemsize * signature.shape[1])))
-        finer = np.unique(rows, return_inverse=True)[1].reshape(-1)
-        if finer.max() == group.max():
-            return group
-        group = finer
+    parts = _Parts(_numbered(np.column_stack([group] if fixed is None else [group, fixed])))
+    after = np.where(steps == DEAD, DEAD, np.array(parts.of)[steps])
+    # one whole round first: behind it the states of a group have stepped to the same groups
+    changed = parts.split(range(len(steps)), _numbered(after))
+    before, rows = before_each(steps), steps.tolist()
+    while changed:
+        dirty = list(dict.fromkeys(at for target in changed for at in before[target]))
+        own = parts.of
+        changed = parts.split(dirty, [tuple([own[to] if to >= 0 else DEAD for to in rows[at]]) for at in dirty])
+    return np.unique(np.array(parts.of), return_inverse=True)[1].reshape(-1)
+
+
+class _Parts:
+    """States in groups: `of` is the group of each."""
+
+    def __init__(self, of: list[int]) -> None:
+        self.of = of
+        self._members: list[set[int]] = [set() for _ in range(max(of) + 1)]
+        for at, group in enumerate(of):
+            self._members[group].add(at)
+
+    def split(self, states: Iterable[int], signatures: Iterable[Hashable]) -> list[int]:
+        """Apart what has other signatures, and from what is not among `states`; those that are in new groups."""
+        found: dict[int, dict[Hashable, set[int]]] = {}
+        for at, signature in zip(states, signatures, strict=True):
+            found.setdefault(self.of[at], {}).setdefault(signature, set()).add(at)
+        changed: list[int] = []
+        for group, own in found.items():
+            members, parts = self._members[group], list(own.values())
+            if len(parts) == 1 and len(parts[0]) == len(members):
+                continue
+            asked = sum(map(len, parts))
+            if 2 * asked <= len(members):  # the others stay, and are not looked at
+                for part in parts:
+                    members -= part
+            else:
+                if asked < len(members):
+                    parts.append(members.difference(*parts))
+                parts.sort(key=len)
+                self._members[group] = parts.pop()
+            for part in parts:
+                for at in part:
+                    self.of[at] = len(self._members)
+                self._members.append(part)
+                changed += part
+        return changed
+
+
+def _numbered(rows: NDArray[np.integer]) -> list[int]:
+    """Equal rows have equal numbers."""
+    flat = np.ascontiguousarray(rows, dtype=np.int32)
+    own = flat.view(np.dtype((np.void, flat.itemsize * flat.shape[1])))
+    numbers: list[int] = np.unique(own, return_inverse=True)[1].reshape(-1).tolist()
+    return numbers
 
 
 def one_state_a_group(table: NDArray[np.int32], group: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[int]]:
     """The table over groups, numbered as they are reached from the start; and a state of each."""
     order, seen = [0], {int(group[0]): 0}
+    groups, steps = group.tolist(), table.tolist()
     for at in order:  # grows
-        for target in dict.fromkeys(table[at].tolist()):
-            if target != DEAD and int(group[target]) not in seen:
-                seen[int(group[target])] = len(order)
+        for target in dict.fromkeys(steps[at]):
+            if target != DEAD and groups[target] not in seen:
+                seen[groups[target]] = len(order)
                 order.append(target)
     rows = table[order]
     numbers = np.full(int(group.max()) + 1, DEAD)

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from dllm.grammars.canvas import MASK
 from dllm.grammars.tables import loops
 from dllm.grammars.tables.flat import Ints, ragged, starts, unragged
+from dllm.grammars.tables.limits import CELLS, VISITS, limit, too_large
 from dllm.grammars.tables.scanner import Scanner
-from dllm.grammars.tables.steps import DEAD
-from dllm.grammars.tables.vocabulary import Vocabulary
+from dllm.grammars.tables.steps import DEAD, columns_of
+from dllm.grammars.tables.vocabulary import KindTrie, Vocabulary, by_kind
 
 Labels = tuple[int, ...]
 
@@ -82,43 +83,32 @@ class TokenTable:
 
     @classmethod
     def make(cls, scanner: Scanner, vocabulary: Vocabulary) -> TokenTable:
-        flat_at, flat = ragged(scanner.emissions)
-        ids = np.full((1 << 10, 2), DEAD, dtype=np.int64)
-        class_of = np.full((len(scanner.next), len(vocabulary)), DEAD, dtype=np.int16)
-        at, columns, emissions = [0], list[tuple[Ints, Ints, Ints]](), list[Labels]([()])
-        parent = [0]
-        for state in range(len(scanner.next)):
-            own = np.full(len(vocabulary), DEAD, dtype=np.int32)
-            *found, new, ids = loops.token_row(
-                *(scanner.next, scanner.emits, flat_at, flat, vocabulary.parent, vocabulary.byte, vocabulary.node),
-                *(state, ids, len(emissions), own),
+        walks = _Walks(scanner, vocabulary)
+        group = walks.groups()
+        representatives = np.unique(group, return_index=True)[1]  # the lowest ids
+        count = len(scanner.next)
+        if count * len(representatives) > CELLS * limit():
+            raise too_large(
+                "the table of scanner states and tokens",
+                f"{count} states times {len(representatives)} kinds of tokens",
+                "Use smaller counts, fewer terminals, or classes of ASCII",
             )
-            for before, label in new:
-                emissions.append((*emissions[before], int(label)))
-                parent.append(int(before))
-            order = np.lexsort((found[1], found[0]))
-            place = np.append(np.argsort(order), DEAD).astype(np.int32)
-            if len(order) > np.iinfo(class_of.dtype).max:
-                class_of = class_of.astype(np.int32)
-            class_of[state] = place[own]
-            columns.append((found[0][order], found[1][order], found[2][order]))
-            at.append(at[-1] + len(found[0]))
-        labels_at, labels = ragged(emissions)
-        emitted, states, first = (np.concatenate([column[i] for column in columns]) for i in range(3))
-        group_of, members = _groups(class_of)
+        class_of, at, emitted, states, first = walks.classes(representatives)
+        kind_of, members = _groups(class_of)
+        labels_at, labels = ragged(walks.emissions)
         return cls(
             scanner=scanner,
             vocabulary=vocabulary,
-            group_of=group_of,
+            group_of=kind_of[np.searchsorted(np.sort(group[representatives]), group)],
             class_of=np.ascontiguousarray(class_of[:, members]),
-            at=np.array(at, dtype=np.int32),
+            at=at,
             emitted=emitted,
             state=states,
             first=first,
             labels=labels,
             labels_at=labels_at,
-            parent=np.array(parent, dtype=np.int32),
-            effort=_effort(len(scanner.labels), np.array(at), emitted, states, labels, labels_at),
+            parent=np.array(walks.parent, dtype=np.int32),
+            effort=_effort(len(scanner.labels), at, emitted, states, labels, labels_at),
         )
 
     @cached_property
@@ -181,6 +171,74 @@ class TokenTable:
             return (), DEAD
         found += int(self.at[state])
         return self.emissions[self.emitted[found]], int(self.state[found])
+
+
+class _Walks:
+    """All tokens from all states, along a trie of the vocabulary in which bytes that do the same are one."""
+
+    def __init__(self, scanner: Scanner, vocabulary: Vocabulary) -> None:
+        members, kind_of = columns_of(scanner.next, scanner.emits)
+        self._steps, self._emits = (np.ascontiguousarray(one[:, members]) for one in (scanner.next, scanner.emits))
+        nowhere = np.flatnonzero((self._steps == DEAD).all(axis=0))
+        self._trie, self._node_of = by_kind(vocabulary, kind_of, int(nowhere[0]) if len(nowhere) else DEAD)
+        self._spelled = ragged(scanner.emissions)
+        self._ids = np.full((1 << 10, 2), DEAD, dtype=np.int64)
+        self._numbers = np.zeros(1, dtype=np.int64)  # an emission's number in `_ids` -> its own
+        self._visits = VISITS * limit()
+        self.emissions: list[Labels] = [()]
+        self.parent = [0]
+
+    def _row(self, trie: KindTrie, state: int) -> tuple[Ints, NDArray[np.int64]]:
+        """Tokens, the lowest of each kind, and what each does: its emission << 32 | the state behind it."""
+        tokens, keys, new, self._ids, self._visits = loops.token_row(
+            *(self._steps, self._emits, *self._spelled, tuple(trie)),
+            *(state, self._ids, len(self.emissions), self._visits),
+        )
+        if self._visits < 0:
+            raise too_large(
+                "the table of scanner states and tokens",
+                f"{len(self._steps)} states times {len(trie.kind)} beginnings of tokens",
+                "Use smaller counts, fewer terminals, or classes of ASCII",
+            )
+        if new:  # numbered by the order of the vocabulary's own trie, which is finer
+            known = len(self.emissions)
+            order = sorted(range(len(new)), key=lambda at: (new[at][2], at))
+            self._numbers = np.concatenate([self._numbers, known + np.argsort(order)])
+            for before, label, _ in (new[at] for at in order):
+                self.parent.append(int(self._numbers[before]))
+                self.emissions.append((*self.emissions[self.parent[-1]], int(label)))
+        return tokens, self._numbers[keys >> 32] << 32 | (keys & 0xFFFFFFFF)
+
+    def groups(self) -> NDArray[np.int64]:
+        """`[V]`: tokens that do the same from every state have the same number."""
+        group, used = np.zeros(len(self._node_of), dtype=np.int64), 1
+        for state in range(len(self._steps)):
+            used = loops.apart(group, *self._row(self._trie, state), used)
+        found = np.where(self._node_of >= 0, group[self._trie.token[self._node_of]], 0)
+        return np.unique(found, return_inverse=True)[1].reshape(-1)
+
+    def classes(
+        self, tokens: NDArray[np.integer]
+    ) -> tuple[NDArray[np.int16] | NDArray[np.int32], Ints, Ints, Ints, Ints]:
+        """For these tokens alone: `[S, n]` class of the state, and of the classes end to end: where those of each state
+        begin, what they emit, the state behind, and the lowest token."""
+        trie = self._trie.cut(tokens)
+        place = np.zeros(len(self._node_of), dtype=np.int64)
+        place[tokens] = np.arange(len(tokens))
+        class_of = np.full((len(self._steps), len(tokens)), DEAD, dtype=np.int16)
+        classes, first = [], []
+        for state in range(len(self._steps)):
+            own, keys = self._row(trie, state)
+            order = np.argsort(own)
+            found, lowest, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
+            if len(found) > np.iinfo(class_of.dtype).max:
+                class_of = class_of.astype(np.int32)
+            class_of[state, place[own[order]]] = inverse.reshape(-1)
+            classes.append(found)
+            first.append(own[order][lowest])
+        flat = np.concatenate(classes)
+        at = starts([len(one) for one in classes])
+        return class_of, at, (flat >> 32).astype(np.int32), flat.astype(np.int32), np.concatenate(first)
 
 
 def _effort(count: int, at: Ints, emitted: Ints, state: Ints, labels: Ints, labels_at: Ints) -> Ints:
