@@ -38,11 +38,11 @@ T = TypeVar("T")
 
 def _by_name(cls: type[T]) -> type[T]:
     """The dataclass with a `ConfigError` for names that it does not have; those of other programs are translated."""
-    init = cls.__init__
+    init, known = cls.__init__, tuple(inspect.signature(cls).parameters)
 
     @wraps(init)
     def checked(self: T, *args: Any, **values: Any) -> None:
-        refuse_unknown(cls.__name__, values, inspect.signature(cls).parameters)
+        refuse_unknown(cls.__name__, values, known)
         init(self, *args, **values)
 
     type.__setattr__(cls, "__init__", checked)

@@ -12,8 +12,9 @@ import inspect
 import math
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar
 
@@ -146,9 +147,7 @@ class Registry(Generic[T]):
                     f"{self.kind} {call.name}: unknown argument {key!r}.{nearest(key, legal)} Known: {known}"
                 )
             arguments[key] = _convert(text, legal[key], f"{self.kind} {call.name}: {key}")
-        missing = [
-            k for k, p in inspect.signature(cls).parameters.items() if p.default is p.empty and k not in arguments
-        ]
+        missing = [k for k, p in parameters_of(cls).items() if p.default is p.empty and k not in arguments]
         if missing:
             raise ConfigError(
                 f"{self.kind} {call.name} needs {', '.join(missing)}; write {call.name}({missing[0]}=...)"
@@ -156,7 +155,14 @@ class Registry(Generic[T]):
         return cls(**arguments)
 
 
-def argument_types(cls: type) -> dict[str, Any]:
+@cache
+def parameters_of(cls: type) -> Mapping[str, inspect.Parameter]:
+    """Constructor argument -> parameter, in order. Read once a class: every request names its components anew."""
+    return inspect.signature(cls).parameters
+
+
+@cache
+def argument_types(cls: type) -> Mapping[str, Any]:
     """Constructor argument -> declared type, in order; without an annotation the default's type, or Any."""
     init = next(vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base))
     if init is object.__init__:
@@ -166,8 +172,9 @@ def argument_types(cls: type) -> dict[str, Any]:
     except NameError:  # an annotation that names something imported for type checkers only
         hints = {}
     skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = inspect.signature(cls).parameters
-    return {name: hints.get(name, _type_of(p.default)) for name, p in parameters.items() if p.kind not in skipped}
+    return {
+        name: hints.get(name, _type_of(p.default)) for name, p in parameters_of(cls).items() if p.kind not in skipped
+    }
 
 
 def _type_of(default: Any) -> Any:
@@ -176,7 +183,7 @@ def _type_of(default: Any) -> Any:
 
 def spec_of(component: object, name: str) -> str:
     """The spec that builds `component` again, defaults left out: `threshold(tau=0.8)`."""
-    defaults = {key: p.default for key, p in inspect.signature(type(component)).parameters.items()}
+    defaults = {key: p.default for key, p in parameters_of(type(component)).items()}
     kept = arguments_of(component)
     inside = ", ".join(f"{key}={written(value)}" for key, value in kept.items() if value != defaults[key])
     return f"{name}({inside})" if inside else name

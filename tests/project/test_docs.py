@@ -15,12 +15,15 @@ from dllm.models.families import table
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LONG = "parallelbench --model ideal"
+"""Half a minute; test_parallelbench.py holds a part of the same theory."""
 
 
 def blocks(language):
     for page in PAGES:
         for index, block in enumerate(re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)):
-            yield pytest.param(block, id=f"{page.stem}-{index}")
+            marks = pytest.mark.full if LONG in block else ()
+            yield pytest.param(block, id=f"{page.stem}-{index}", marks=marks)
 
 
 @pytest.mark.parametrize("block", list(blocks("python")))
