@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dllm.errors import DllmError, ModelError, PromptError
+from dllm.hub import said
 from dllm.tokenizer.native import Message, Tokenizer, check_messages
 
 
@@ -56,7 +57,7 @@ class ForeignTokenizer(Tokenizer):
 
     def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
         known = [i for i in map(int, ids) if i >= 0 and (self._size is None or i < self._size)]
-        options = {}
+        options: dict[str, Any] = {}
         if self._is_transformers:
             options = {"skip_special_tokens": skip_special, "clean_up_tokenization_spaces": False}
         elif skip_special:
@@ -113,7 +114,9 @@ class ForeignTokenizer(Tokenizer):
         except DllmError:
             raise
         except Exception as error:  # somebody else's code
-            raise fails(f"{self._name}.{method} fails on {argument!r:.80} ({type(error).__name__}: {error})") from error
+            raise fails(
+                f"{self._name}.{method} fails on {argument!r:.80} ({type(error).__name__}: {said(error)})"
+            ) from error
 
     def _ids(self, what: str, given: Any) -> list[int]:
         """Ids as a list; numpy's and torch's integers too."""
