@@ -44,7 +44,7 @@ def resolve_folder(
         local = _tiny() if model == TINY else path if path.is_dir() else None
         there = path.exists()
     except (OSError, RuntimeError) as error:  # too long for a name, not to be looked into, a ~ without a home
-        raise ModelError(f"no such folder: {os.fspath(model)!r:.200} ({_first_line(error)[:200]})") from error
+        raise ModelError(f"no such folder: {os.fspath(model)!r:.200} ({said(error)})") from error
     if local is not None:
         if revision is not None:
             raise ConfigError(f"revision={revision!r} applies to Hub ids, and {str(model)!r} is a folder; drop it")
@@ -83,14 +83,10 @@ def _download(repository: str, revision: str | None, files: tuple[str, ...]) -> 
     except RepositoryNotFoundError as error:
         why, cause = "no such repository, or it is private and you are not logged in", error
     except Exception as error:  # offline, a proxy, a full disk: the client raises types of several libraries
-        why, cause = f"the Hub could not be reached and it is not in the local cache ({_first_line(error)})", error
+        why, cause = f"the Hub could not be reached and it is not in the local cache ({said(error)})", error
         if constants.HF_HUB_OFFLINE:
             why = "HF_HUB_OFFLINE is set, and it is not in the local cache; unset that, or fetch it with `hf download`"
     raise ModelError(f"{repository!r} is neither a folder nor available from the Hub: {why}") from cause
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -111,7 +107,7 @@ def present(path: Path) -> bool:
         found = path.resolve(strict=True)
         is_file = found.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # a link to nothing or in a circle, no right to look
-        raise ModelError(f"{path}: cannot be opened ({_first_line(error)})") from error
+        raise ModelError(f"{path}: cannot be opened ({said(error)})") from error
     shared = home.parent.parent / "blobs" if home.parent.name == "snapshots" else None
     if not found.is_relative_to(home) and found.parent != shared:
         raise ModelError(
@@ -137,7 +133,7 @@ def read_text(path: Path, most: int = SMALL) -> str:
         with path.open(encoding="utf-8-sig") as file:
             text = file.read(most + 1)
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read ({_first_line(error)})") from error
+        raise ModelError(f"{path}: cannot be read ({said(error)})") from error
     if len(text) > most:
         raise ModelError(f"{path}: is longer than {most:,} characters, so it is not what its name says")
     return text
@@ -161,7 +157,7 @@ def read_json(path: Path, most: int = SMALL) -> dict[str, Any]:
         half = ord(error.object[error.start])
         raise ModelError(f"{path}: not valid JSON (half of a surrogate pair, \\u{half:x})") from error
     except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error})") from error
+        raise ModelError(f"{path}: not valid JSON ({said(error)})") from error
     if not isinstance(value, dict):
         raise ModelError(f"{path}: must hold a JSON object, not {type(value).__name__}")
     if _depth(value) > DEEPEST:
@@ -176,7 +172,15 @@ def read_json_if_present(path: Path, most: int = SMALL) -> dict[str, Any]:
 
 def shown(value: Any) -> str:
     """A value of a file for a message: its first 200 characters."""
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def said(error: BaseException) -> str:
+    """What an error of another library says, for a message: the first 200 characters of its first line."""
+    return _cut((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 

@@ -142,7 +142,7 @@ def _build(architecture: str, values: Mapping[str, Any], source: str) -> Any:
         # not flash attention, which is not on every machine and takes half precision only
         return found(found.config_class.from_dict(dict(values), attn_implementation="sdpa"))
     except Exception as error:  # a config's values meet checks of several libraries
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).split())[:400]  # some say it in several lines
         raise ModelError(
             f"{source}: transformers {transformers.__version__} cannot build {architecture} from it ({text})"
         ) from error

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dllm.errors import ModelError
-from dllm.hub import LARGE, present, read_json, shown
+from dllm.hub import LARGE, present, read_json, said, shown
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
@@ -221,9 +221,9 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise ModelError(f"{path}: truncated or corrupt ({error}); download it again") from error
+        raise ModelError(f"{path}: truncated or corrupt ({said(error)}); download it again") from error
 
 
 def _list(names: list[str]) -> str:
     more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(name if len(name) <= 200 else f"{name[:200]}..." for name in names[:_SHOWN]) + more

@@ -159,7 +159,7 @@ def build_core(folder: Path) -> tokenizers.Tokenizer:
         raise ModelError(f"{folder}: no tokenizer; expected tokenizer.json, or vocab.json with merges.txt")
     with raised_as(ModelError, f"{folder}: the tokenizer files cannot be read"):
         if present(folder / "tokenizer.json"):
-            core = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+            core = tokenizers.Tokenizer.from_str(read_text(folder / "tokenizer.json", LARGE))
         else:
             core = _byte_level_bpe(folder, {text: token.id for text, token in added.items()})
         _add(core, added, folder)

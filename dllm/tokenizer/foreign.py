@@ -138,7 +138,9 @@ class ForeignTokenizer(Tokenizer):
         except DllmError:
             raise
         except Exception as error:  # somebody else's code
-            raise fails(f"{self._name}.{method} fails on {argument!r:.80} ({type(error).__name__}: {error})") from error
+            raise fails(
+                f"{self._name}.{method} fails on {argument!r:.80} ({type(error).__name__}: {said(error)})"
+            ) from error
 
     def _ids(self, what: str, given: Any) -> list[int]:
         """Ids as a list; numpy's and torch's integers too."""

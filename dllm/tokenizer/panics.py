@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dllm.errors import DllmError
+from dllm.hub import said
 
 
 @contextmanager
@@ -18,8 +19,8 @@ def raised_as(kind: type[DllmError], what: str) -> Iterator[None]:
     except DllmError:
         raise
     except Exception as error:
-        raise kind(f"{what} ({error})") from error
+        raise kind(f"{what} ({said(error)})") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # the library does not export it
             raise
-        raise kind(f"{what} (the tokenizers library failed: {error})") from error
+        raise kind(f"{what} (the tokenizers library failed: {said(error)})") from error

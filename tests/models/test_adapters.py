@@ -196,7 +196,7 @@ def test_transformers_model():
 
 def test_mask_id():
     assert as_denoiser(Sum(), mask_token_id=3).mask_token_id == 3
-    for bad in (-1, V, "9"):
+    for bad in (-1, V, "9", True, 1.0):
         with pytest.raises(ConfigError, match=r"mask_token_id=.*0\.\.10"):
             as_denoiser(Sum(), mask_token_id=bad)
     with pytest.raises(ConfigError, match=r"mask_token_id=300"):
@@ -235,12 +235,48 @@ def test_bad_vocab_size():
         (lambda ids: torch.zeros(ids.shape[1], V), r"\[3, 11\] for ids \[1, 3\]; they must be \[1, 3, 11\]"),
         (lambda ids: torch.zeros(ids.shape[0], 1, V), r"one row of logits for every position"),
         (lambda ids: ids.tolist(), r"returned list; it must return a tensor or have \.logits"),
+        (lambda ids: None, r"returned NoneType; it must return a tensor"),
+        (lambda ids: torch.zeros(*ids.shape, V).to_sparse(), r"logits that are sparse_coo, float32 and on cpu"),
+        (lambda ids: torch.zeros(*ids.shape, V, device="meta"), r"strided, float32 and on meta; they must be"),
+        (lambda ids: torch.zeros(*ids.shape, V, dtype=torch.complex64), r"strided, complex64 and on cpu"),
+        (lambda ids: torch.zeros(*ids.shape, V, dtype=torch.long), r"strided, int64 and on cpu"),
+        (lambda ids: torch.zeros(*ids.shape, V, dtype=torch.bool), r"strided, bool and on cpu"),
+        (lambda ids: torch.nested.nested_tensor([torch.zeros(3, V)]), r"logits that are nested"),
     ],
 )  # fmt: skip
 def test_wrong_output(answer, match):
     adapter = LogitsAdapter(answer, name="Mine", vocab_size=V, mask_token_id=9, eos_token_ids=())
     with pytest.raises(ModelError, match=match):
         adapter.forward_rows([whole(1, 2, 3)])
+
+
+@pytest.mark.parametrize("cfg_scale", [0.0, 1.0])
+def test_columns_of_minus_infinity_are_never_taken_and_nan_is_named(cfg_scale):
+    model, params = Sum(), SamplingParams(max_new_tokens=4, cfg_scale=cfg_scale, ignore_eos=True)
+    expected = LLM(model).generate([1, 2], params).token_ids
+    assert 10 in expected  # the largest id, which the model likes best
+
+    def without(value):
+        class Changed(Sum):
+            def logits(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+                logits = super().logits(input_ids)
+                logits[..., 10] = value
+                return logits
+
+        return LLM(Changed()).generate([1, 2], params)
+
+    assert set(without(-torch.inf).token_ids) == {8}
+    for value in (torch.nan, torch.inf):
+        with pytest.raises(ModelError, match="the model returned NaN or infinite logits at step 0"):
+            without(value)
+
+
+def test_bad_max_length():
+    for bad in (0, -1, "512", 1.5, True):
+        with pytest.raises(ModelError, match="max_length is"):
+            as_denoiser(
+                SimpleNamespace(vocab_size=V, mask_token_id=0, eos_token_ids=(), logits=Sum().logits, max_length=bad)
+            )
 
 
 def test_whole_canvases_only():

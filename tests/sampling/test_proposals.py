@@ -134,3 +134,20 @@ def test_row_count_does_not_change_bits():
 def test_guidance_formula(logits):
     other = logits.flip(0)
     torch.testing.assert_close(guide(logits, other, 1.5), other + 2.5 * (logits - other))
+    assert torch.equal(guide(logits, other, 1.5), other + 2.5 * (logits - other))
+
+
+def test_guidance_leaves_what_is_ruled_out_as_it_is(logits):
+    """-inf in both stays; in the unconditional alone there is nothing to be guided away from; the rest is unchanged."""
+    other = logits.flip(0).clone()
+    plain, wanted = guide(logits, other, 1.5), logits.clone()
+    wanted[:, 3], other[:, 3] = -torch.inf, -torch.inf
+    wanted[:, 4] = -torch.inf
+    other[1, 5] = -torch.inf
+    found = guide(wanted, other, 1.5)
+    assert (found[:, 3:5] == -torch.inf).all() and found[1, 5] == wanted[1, 5]
+    same = torch.ones_like(plain, dtype=torch.bool)
+    same[:, 3:5], same[1, 5] = False, False
+    assert torch.equal(found[same], plain[same])
+    assert guide(torch.full((1, 2), torch.nan), torch.zeros(1, 2), 1.0).isnan().all()
+    assert guide(torch.zeros(0, 4), torch.zeros(0, 4), 1.0).shape == (0, 4)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import tokenizers
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from dllm.errors import ModelError, PromptError
@@ -98,6 +100,67 @@ def test_wrap_a_slow_transformers_tokenizer():
     assert (ours.token_bytes(0), ours.token_bytes(25), ours.token_bytes(26)) == (b"a", None, None)
     assert (ours.vocab_size, ours.token_to_id("c"), ours.id_to_token(3)) == (26, 2, "d")
     assert ours.apply_chat_template([{"role": "user", "content": "x"}]) == "xa"
+
+
+class Answering(Letters):
+    """Answers what it is told to."""
+
+    def __init__(self, encoded=(0,), decoded="a", **more):
+        self.encoded, self.decoded = encoded, decoded
+        for name, value in more.items():
+            setattr(self, name, value)
+
+    def encode(self, text):
+        return self.encoded
+
+    def decode(self, ids):
+        return self.decoded
+
+
+@pytest.mark.parametrize(
+    "bad", [None, "12", 7, [1.0], [0.5], ["1"], [[1, 2]], [None], [-1], torch.tensor([[1, 2]]), torch.ones(2)]
+)
+def test_what_is_no_list_of_ids(bad):
+    with pytest.raises(ModelError, match=r"Answering gives for encode \w+ .*; it must be a sequence of token ids"):
+        as_tokenizer(Answering(encoded=bad)).encode("x")
+    with pytest.raises(ModelError, match="gives for all_special_ids"):
+        as_tokenizer(Answering(all_special_ids=7 if bad is None else bad)).token_bytes(0)
+
+
+@pytest.mark.parametrize("good", [(1, 2), [1, 2], torch.tensor([1, 2]), np.array([1, 2]), iter([1, 2]), bytes([1, 2])])
+def test_what_is_a_list_of_ids(good):
+    assert as_tokenizer(Answering(encoded=good)).encode("x") == [1, 2]
+
+
+@pytest.mark.parametrize("bad", [b"a", None, 7, ["a"]])
+def test_what_is_no_text(bad):
+    ours = as_tokenizer(Answering(decoded=bad))
+    with pytest.raises(ModelError, match=r"Answering gives for decode \w+ .*; it must be a string"):
+        ours.decode([0])
+    with pytest.raises(ModelError, match="gives for decode"):
+        ours.token_bytes(0)
+
+
+def test_what_is_no_token():
+    ours = as_tokenizer(Answering(token_to_id=lambda token: "3", id_to_token=lambda number: 3))
+    with pytest.raises(ModelError, match="gives for token_to_id list"):
+        ours.token_to_id("a")
+    with pytest.raises(ModelError, match="gives for id_to_token int 3"):
+        ours.id_to_token(0)
+    assert as_tokenizer(Answering(id_to_token=lambda number: b"\xe9")).id_to_token(0) == "\ufffd"
+
+
+def test_what_somebody_elses_tokenizer_raises():
+    ours = as_tokenizer(Letters())
+    with pytest.raises(ModelError, match=r"Letters\.decode fails on \[2000000\] \(ValueError: chr"):
+        ours.decode([2_000_000])
+
+    class Failing(Letters):
+        def encode(self, text):
+            raise KeyError(text)
+
+    with pytest.raises(PromptError, match=r"Failing\.encode fails on 'x' \(KeyError: 'x'\)"):
+        as_tokenizer(Failing()).encode("x")
 
 
 def test_wrap_refuses_the_rest():

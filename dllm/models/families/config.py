@@ -89,14 +89,7 @@ class ConfigReader:
 
     def theta(self) -> float:
         """Base of the rotary frequencies, and that nothing scales them. transformers 5 writes both into one object."""
-        scaling = self.optional("rope_scaling")
-        if scaling is not None:
-            plain = isinstance(scaling, dict) and set(scaling) <= {"type", "rope_type"}
-            self.require(
-                "rope_scaling",
-                plain and all(kind == "default" for kind in scaling.values()),
-                "None (nothing else is implemented)",
-            )
+        self.refuse_scaling()
         if self.optional("rope_parameters") is None:
             return self.positive("rope_theta")
         parameters = self.inside("rope_parameters")
@@ -107,6 +100,13 @@ class ConfigReader:
         parameters.only_if_present("partial_rotary_factor", self.values.get("partial_rotary_factor", 1))
         parameters.refuse_unknown()
         return theta
+
+    def refuse_scaling(self) -> None:
+        """That rotary frequencies are scaled in no way: `rope_scaling` may be null, or say "default"."""
+        scaling = self.optional("rope_scaling")
+        named = set(scaling) if isinstance(scaling, dict) else set()
+        plain = bool(named) and named <= {"type", "rope_type"} and all(one == "default" for one in scaling.values())
+        self.require("rope_scaling", scaling is None or plain, "None (nothing else is implemented)")
 
     def only(self, key: str, *legal: Any) -> None:
         """Refuse every value of a required key that changes the network in a way that is not implemented."""

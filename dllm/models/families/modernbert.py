@@ -28,7 +28,7 @@ def _values(config: ConfigReader) -> Mapping[str, Any]:
     widths = {key: config.integer(key) for key in _WIDTHS}
     activations = {key: config.get(key) for key in ("hidden_activation", "classifier_activation")}
     flags = {key: config.flag(key) for key in _FLAGS if key in config.values}
-    config.only_if_present("rope_scaling", None)
+    config.refuse_scaling()
     every, (full, sliding) = _every(config), _thetas(config)
     config.pass_over(*_SPELLINGS)
     padding = {"pad_token_id": config.get("pad_token_id")} if "pad_token_id" in config.values else {}
@@ -37,6 +37,7 @@ def _values(config: ConfigReader) -> Mapping[str, Any]:
         **activations,
         **flags,
         **padding,
+        **dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")),  # read by no layer
         "norm_eps": config.positive("norm_eps"),
         "num_hidden_layers": config.integer("num_hidden_layers", most=DEEPEST),
         "max_position_embeddings": config.integer("max_position_embeddings", most=LONGEST),
