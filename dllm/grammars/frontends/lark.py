@@ -74,6 +74,8 @@ def _compiled(text: str, start: str) -> tuple[set[str], list[Any], list[Any], se
     try:
         from lark.exceptions import LarkError
 
+        from dllm.grammars.frontends.lark_groups import check_templates, rewrite_groups
+
         load_grammar: Any = import_module("lark.load_grammar").load_grammar  # lark gives it no types
     except ImportError as error:
         raise GrammarError(f"reading a Lark grammar needs the package lark ({error}); pip install lark") from None
@@ -93,7 +95,11 @@ def _compiled(text: str, start: str) -> tuple[set[str], list[Any], list[Any], se
             raise GrammarError(
                 f"the start rule {start!r} is not defined; the rules are {sorted(defined)}.{nearest(start, defined)}"
             )
+        check_templates(grammar.rule_defs)
+        rewrite_groups(grammar.rule_defs)
         terminals, rules, ignored = grammar.compile([start], set())
+    except RecursionError:
+        raise GrammarError("the Lark grammar is nested too deeply; give rules to its inner groups") from None
     except LarkError as error:
         raise GrammarError(f"the Lark grammar cannot be read: {str(error).strip()}") from None
     except OSError as error:

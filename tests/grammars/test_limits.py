@@ -1,0 +1,156 @@
+"""What would explode is cheap where it can be, and else refused before it is made."""
+
+import time
+
+import pytest
+
+from dllm import Grammar, GrammarError
+from dllm.grammars.regex import Chars, Repeat, flattened
+from dllm.grammars.tables.limits import limit, limited
+from dllm.grammars.tables.vocabulary import vocabulary
+
+BYTES = vocabulary([bytes([one]) for one in range(256)] + [b"aa", b"aba", "é€".encode(), b"ab "])
+
+
+def in_time(call):
+    """What it gives; it takes a second of this processor at most (three, since others use it too)."""
+    begin = time.process_time()
+    found = call()
+    assert time.process_time() - begin < 3
+    return found
+
+
+CHEAP = [
+    (r"(a{1,40}){1,40}", "a" * 1600, "a" * 1601),
+    (r"^(a{1,100}){1,60}$", "a" * 6000, ""),
+    (r".{300}", "é" * 300, "é" * 299),
+    (r"\w{5}", "aé1_x", "aé1_"),
+    (r"[a-z]{1,1000}", "q" * 1000, "q" * 1001),
+    (r"([a-z0-9]{1,20} ?){1,30}", "ab cd" * 20, "ab  cd"),
+    (r"(a|b)*a(a|b){9}", "b" + "a" * 10, "b" * 11),
+    (r"(a{2,3}){2,3}", "a" * 9, "a" * 10),
+    (r"(a{3}){0,5}", "a" * 6, "a" * 7),
+]
+
+
+@pytest.mark.parametrize(("pattern", "text", "other"), CHEAP)
+def test_counts_are_cheap(pattern, text, other):
+    grammar = Grammar.from_regex(pattern)
+    compiled = in_time(lambda: grammar.compile(BYTES))
+    assert grammar.accepts(text) and not grammar.accepts(other)
+    assert isinstance(compiled.scanner.scan(text.encode()), tuple)
+
+
+EXPLODING = [
+    r"(a|b)*a(a|b){16}",
+    r"(a|b)*a(a|b){400}",
+    r"(.|\n)*a(.|\n){40}",
+    r"((\w{1,20} ?){1,30}-){1,30}",
+    r"(((a{1,9}b?){1,90}c?){1,90}d?){1,90}",
+    r"(\w{900}|\d{900}){900}",
+]
+
+
+@pytest.mark.parametrize("pattern", EXPLODING)
+def test_what_explodes_is_refused(pattern):
+    grammar = Grammar.from_regex(pattern)
+    for call in (lambda: grammar.compile(BYTES), lambda: grammar.accepts("a")):
+        with pytest.raises(GrammarError, match=r"^regex .*: terminal TEXT is too large.*DLLM_GRAMMAR_LIMIT"):
+            in_time(call)
+
+
+def test_the_terminal_is_named():
+    grammar = Grammar.from_lark("start: (WORD | ODD)*\nWORD: /[a-z]+/\nODD: /[01]*1[01]{30}/\n")
+    with pytest.raises(GrammarError, match="lark grammar: terminal ODD is too large"):
+        in_time(lambda: grammar.compile(BYTES))
+
+
+def test_many_terminals_are_too_large_together():
+    text = "start: " + " | ".join(f"A{i}" for i in range(60)) + "\n"
+    grammar = Grammar.from_lark(
+        text + "".join(f"A{i}: /[ab]*{'ab'[i % 2]}c{{{i}}}[ab]{{{i % 7}}}d/\n" for i in range(60))
+    )
+    with pytest.raises(GrammarError, match="too large"):
+        in_time(lambda: grammar.compile(BYTES, limit=500))
+
+
+def test_the_limit_can_be_raised_and_lowered(monkeypatch):
+    pattern = r"(a|b)*a(a|b){6}"
+    with pytest.raises(GrammarError, match="limit is 50 scanner states"):
+        Grammar.from_regex(pattern).compile(BYTES, limit=50)
+    monkeypatch.setenv("DLLM_GRAMMAR_LIMIT", "40")
+    with pytest.raises(GrammarError, match="limit is 40 scanner states"):
+        Grammar.from_regex(pattern).compile(BYTES)
+    assert Grammar.from_regex(pattern).compile(BYTES, limit=5000)
+    for wrong in ("", "x", "-1", "1.5", "\u0663"):
+        monkeypatch.setenv("DLLM_GRAMMAR_LIMIT", wrong)
+        if wrong:
+            with pytest.raises(GrammarError, match="DLLM_GRAMMAR_LIMIT must be a whole number"):
+                limit()
+        else:
+            assert limit() == 20_000
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "10", True])
+def test_a_limit_is_a_whole_number(wrong):
+    with pytest.raises(GrammarError, match="limit must be a whole number"), limited(wrong):
+        pass
+
+
+def counts(tree):
+    """Lengths of up to 60 that a repetition of one character has."""
+    if isinstance(tree, Chars):
+        return {1}
+    body, found, here = counts(tree.body), set(), {0}
+    for count in range(61):
+        if count >= tree.low and (tree.high is None or count <= tree.high):
+            found |= here
+        here = {a + b for a in here for b in body if a + b <= 60}
+    return found
+
+
+def test_repetitions_of_repetitions_are_the_same_texts():
+    one = Chars(((97, 97),))
+    bounds = [(low, high) for low in range(4) for high in (None, *range(low, 5))]
+    for inner in bounds:
+        for outer in bounds:
+            tree = Repeat(Repeat(one, *inner), *outer)
+            assert counts(flattened(tree)) == counts(tree), tree
+
+
+N = 40
+LARK = [
+    ("start: " + " ".join(f'["a{i};"]' for i in range(N)), "a0;a2;a39;", "a2;a0;"),
+    ("start: " + " ".join(f'"a{i};"?' for i in range(N)), "", "a2;a0;"),
+    ("start: " + '("a"|"b"|"c") ' * 12, "abc" * 4, "abc" * 4 + "a"),
+    ('start: ("a"|"b")~20 "c"', "ab" * 10 + "c", "ab" * 9 + "c"),
+    ('start: ((("a"|"b")~1..9)~1..9)~1..9 "c"', "abc", "c"),
+    ('start: a{"x","y"}\na{p,q}: ' + "[p] (p|q) " * 10, "y" * 10, "y" * 9),
+]
+
+
+@pytest.mark.parametrize(("text", "right", "wrong"), LARK)
+def test_groups_of_lark_are_not_multiplied_out(text, right, wrong):
+    grammar = in_time(lambda: Grammar.from_lark(text))
+    assert grammar.accepts(right) and not grammar.accepts(wrong)
+    assert sum(map(len, grammar.rules.productions.values())) < 500
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ('start: a{"x"}\na{p}: p | a{b{p}}\nb{q}: q q', "template 'a'"),
+        (
+            'start: t0{"x"}\n'
+            + "\n".join(f"t{i}{{p}}: t{i + 1}{{u{{p,p}}}}" for i in range(30))
+            + "\nt30{p}: p\nu{p,q}: p q",
+            "template 'u'",
+        ),
+        ("start: " + "(" * 2000 + '"a"' + ")" * 2000, "nested too deeply"),
+        ("start: A\nA: " + "(" * 2000 + '"a"' + ")" * 2000, "nested too deeply"),
+        ('start: "a"~1..' + "9" * 5000, "count of over"),
+    ],
+)
+def test_what_lark_cannot_end_is_refused(text, match):
+    with pytest.raises(GrammarError, match=match):
+        in_time(lambda: Grammar.from_lark(text))
