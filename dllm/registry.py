@@ -155,13 +155,18 @@ class Registry(Generic[T]):
         return cls(**arguments)
 
 
-@cache
+def _once(read: Callable[[type], Mapping[str, T]]) -> Callable[[type], Mapping[str, T]]:
+    """`read` with what it gives for a class kept."""
+    return cache(read)
+
+
+@_once
 def parameters_of(cls: type) -> Mapping[str, inspect.Parameter]:
     """Constructor argument -> parameter, in order. Read once a class: every request names its components anew."""
     return inspect.signature(cls).parameters
 
 
-@cache
+@_once
 def argument_types(cls: type) -> Mapping[str, Any]:
     """Constructor argument -> declared type, in order; without an annotation the default's type, or Any."""
     init = next(vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base))

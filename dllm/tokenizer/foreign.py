@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dllm.errors import DllmError, ModelError, PromptError
+from dllm.hub import said
 from dllm.tokenizer.chat import Message, Turn, checked, rendered, template_of
 from dllm.tokenizer.native import Tokenizer
 

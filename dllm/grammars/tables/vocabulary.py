@@ -106,8 +106,8 @@ def by_kind(vocabulary: Vocabulary, kind_of: NDArray[np.integer], nowhere: int) 
     token = np.full(count, UNUSABLE, dtype=np.int32)
     token[ends[ends >= 0]] = lowest[ends >= 0]
     child_at = 1 + np.searchsorted(np.concatenate(parents)[1:], np.arange(count + 1))
-    kind, first = np.concatenate(kinds).astype(np.int32), np.concatenate(firsts).astype(np.int32)
-    return KindTrie(child_at.astype(np.int32), kind, first, token), node_of
+    kind_of_node, first_of_node = (np.concatenate(parts).astype(np.int32) for parts in (kinds, firsts))
+    return KindTrie(child_at.astype(np.int32), kind_of_node, first_of_node, token), node_of
 
 
 def vocabulary(tokens: Sequence[bytes | None]) -> Vocabulary:
