@@ -14,13 +14,15 @@ import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 from dllm.errors import ConfigError, nearest
 
 T = TypeVar("T")
+_PARAMETERS: WeakKeyDictionary[type, Mapping[str, inspect.Parameter]] = WeakKeyDictionary()
+_TYPES: WeakKeyDictionary[type, Mapping[str, Any]] = WeakKeyDictionary()
 _NAME = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)\s*")
 
 
@@ -163,12 +165,20 @@ def _once(read: Callable[[type], Mapping[str, T]]) -> Callable[[type], Mapping[s
 @_once
 def parameters_of(cls: type) -> Mapping[str, inspect.Parameter]:
     """Constructor argument -> parameter, in order. Read once a class: every request names its components anew."""
-    return inspect.signature(cls).parameters
+    if cls not in _PARAMETERS:
+        _PARAMETERS[cls] = inspect.signature(cls).parameters
+    return _PARAMETERS[cls]
 
 
 @_once
 def argument_types(cls: type) -> Mapping[str, Any]:
     """Constructor argument -> declared type, in order; without an annotation the default's type, or Any."""
+    if cls not in _TYPES:
+        _TYPES[cls] = _argument_types(cls)
+    return _TYPES[cls]
+
+
+def _argument_types(cls: type) -> dict[str, Any]:
     init = next(vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base))
     if init is object.__init__:
         return {}
