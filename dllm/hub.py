@@ -25,6 +25,7 @@ SMALL, LARGE = 1 << 24, 1 << 27
 largest that are published, and a bound on the memory that reading one takes."""
 DEEPEST = 64
 """Most levels of a file of JSON; published ones have about eight."""
+_CONTAINERS = frozenset((dict, list))
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -199,7 +200,7 @@ def _depth(value: Any) -> int:
     """Levels of lists and objects, `DEEPEST + 1` for more."""
     level, depth = [value], 0
     while level and depth <= DEEPEST:
-        inside = (node.values() if isinstance(node, dict) else node for node in level)
-        level = [child for children in inside for child in children if isinstance(child, dict | list)]
+        inside = (node.values() if type(node) is dict else node for node in level)
+        level = [child for children in inside for child in children if type(child) in _CONTAINERS]
         depth += 1
     return depth

@@ -157,12 +157,6 @@ class Registry(Generic[T]):
         return cls(**arguments)
 
 
-def _once(read: Callable[[type], Mapping[str, T]]) -> Callable[[type], Mapping[str, T]]:
-    """`read` with what it gives for a class kept."""
-    return cache(read)
-
-
-@_once
 def parameters_of(cls: type) -> Mapping[str, inspect.Parameter]:
     """Constructor argument -> parameter, in order. Read once a class: every request names its components anew."""
     if cls not in _PARAMETERS:
@@ -170,7 +164,6 @@ def parameters_of(cls: type) -> Mapping[str, inspect.Parameter]:
     return _PARAMETERS[cls]
 
 
-@_once
 def argument_types(cls: type) -> Mapping[str, Any]:
     """Constructor argument -> declared type, in order; without an annotation the default's type, or Any."""
     if cls not in _TYPES:

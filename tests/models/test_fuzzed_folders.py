@@ -18,7 +18,7 @@ def sources(tmp_path_factory):
 
 
 def test_whole_folders_load(sources):
-    assert {check(source) for source in sources} == {"loaded, loaded"}
+    assert {check(source) for source in sources} == {"loaded, loaded, loaded"}
 
 
 @given(rng=st.randoms(use_true_random=False))

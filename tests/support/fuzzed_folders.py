@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from dllm import DllmError, load_model
+from dllm import LLM, DllmError, SamplingParams, load_model
 from dllm.models import checkpoint
 from dllm.testing.checkpoints import make_checkpoint
 from dllm.tokenizer import tokenizer_of
@@ -317,7 +317,7 @@ sys.addaudithook(_heard)
 
 
 def check(folder: Path) -> str:
-    """Load model and tokenizer as a user would; what came of it.
+    """Load model and tokenizer, and if there are both, generate; what came of it.
 
     Raises:
         AssertionError: something else than a `DllmError`, a file opened outside the folder, or too much time.
@@ -326,6 +326,8 @@ def check(folder: Path) -> str:
     began = time.process_time()
     with opened(seen):
         ends = [_end(lambda: _model(folder)), _end(lambda: _tokenizer(folder))]
+        if set(ends) == {"loaded"}:
+            ends.append(_end(lambda: _generates(folder)))
     spent = time.process_time() - began
     assert spent < SECONDS, f"{spent:.1f} s of CPU time"
     outside = os.path.realpath(folder.parent / "outside")
@@ -348,6 +350,10 @@ def _end(action: Callable[[], Any]) -> str:
 def _model(folder: Path) -> None:
     model = load_model(folder, device="cpu", dtype="float32")
     assert model.logits(torch.tensor([[0, 1, 2]])).shape == (1, 3, model.vocab_size)
+
+
+def _generates(folder: Path) -> None:
+    LLM(folder, device="cpu", dtype="float32").generate("ab", SamplingParams(max_new_tokens=2))
 
 
 def _tokenizer(folder: Path) -> None:
