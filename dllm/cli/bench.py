@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from dllm.bench.suite import Table
 
 
+_WHICH = {True: "--quick", False: "--cache-report"}
+
+
 def bench(
     quick: Annotated[bool, Option("--quick", help="Three ratios on one thread, in under a minute.")] = False,
     cache_report: Annotated[
@@ -29,6 +32,8 @@ def bench(
         raise UsageError(f"--out {out}: no such folder")
     if quick and cache_report:
         raise UsageError("--quick and --cache-report are two measurements; give one of them")
+    if threads is not None and (quick or cache_report):
+        raise UsageError(f"--threads {threads} is of the full run; drop it, or {_WHICH[quick]}")
     from dllm.eval.tables import markdown
 
     found, tables = _measured(quick, cache_report, threads or os.cpu_count() or 1)

@@ -88,7 +88,7 @@ class How:
     def the_shard(self) -> tuple[int, int]:
         found = re.fullmatch(r"([0-9]+)/([0-9]+)", self.shard)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            raise UsageError(f"--shard {self.shard}: write I/N with 1 <= I <= N, as in 2/4")
+            raise UsageError(f"--shard {self.shard or 'is empty'}: write I/N with 1 <= I <= N, as in 2/4")
         return int(found[1]), int(found[2])
 
 
@@ -150,7 +150,7 @@ def parallelbench(
 
 @grouped
 def report(
-    folders: Annotated[list[Path], Argument(help="Folders of runs; they are read together.")],
+    folders: Annotated[list[Path], Argument(metavar="DIR", help="Folders of runs; they are read together.")],
     out: Annotated[Path | None, Option(metavar="DIR", help="Where to write page.html and the rest.")] = None,
     reference: Reference = None,
     as_json: TablesAsJson = False,
