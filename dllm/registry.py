@@ -35,16 +35,21 @@ class Call:
     keywords: dict[str, str]
 
 
-def parse_spec(text: str, kind: str) -> list[Call]:
-    """Split `a(1, x=2)+b` into calls. Raises ConfigError that quotes the spec and says where it broke."""
-    calls = []
+def parse_spec(text: str, kind: str, example: str, *, joined: bool = True) -> list[Call]:
+    """Split `a(1, x=2)+b` into calls. Raises ConfigError that quotes the spec and says where it broke.
+
+    Args:
+        example: a spec of this kind, for the error.
+        joined: whether there may be several calls; an error then speaks of `+`.
+    """
+    calls, more = [], "'(...)' or '+'" if joined else "'(...)'"
     for part in _split(text, "+", kind, text):
         match = _NAME.match(part)
         if match is None:
-            raise ConfigError(f"{kind}={text!r}: expected a name such as 'threshold(0.9)', found {part.strip()!r}")
+            raise ConfigError(f"{kind}={text!r}: expected a name such as {example!r}, found {part.strip()!r}")
         name, rest = match.group(1), part[match.end() :].strip()
         if rest and not (rest.startswith("(") and rest.endswith(")")):
-            raise ConfigError(f"{kind}={text!r}: after {name!r} expected '(...)' or '+', found {rest!r}")
+            raise ConfigError(f"{kind}={text!r}: after {name!r} expected {more}, found {rest!r}")
         calls.append(_arguments(name, rest[1:-1], kind, text))
     return calls
 
@@ -231,6 +236,8 @@ def _convert(text: str, declared: Any, where: str) -> Any:
         return None
     if declared is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
+    if declared is bool:
+        raise ConfigError(f"{where}={text!r} must be true or false")
     if declared in (int, float):
         try:
             number = declared(text)

@@ -157,7 +157,7 @@ def as_cache(spec: str | Cache) -> Cache:
         return spec
     if not isinstance(spec, str):
         raise ConfigError(f"cache={spec!r} must be 'auto', one of {caches.names()}, or a Cache object")
-    calls = parse_spec(spec, "cache")
+    calls = parse_spec(spec, "cache", "dual", joined=False)
     if len(calls) != 1:
-        raise ConfigError(f"cache={spec!r}: caches cannot be joined; name one of {caches.names()}")
+        raise ConfigError(f"cache={spec!r}: caches cannot be joined; name one of {', '.join(caches.names())}")
     return caches.build(calls[0])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from dllm.cli.shell import UsageError
+from dllm.cli.shell import UsageError, tell
 
 if TYPE_CHECKING:
     from dllm.bench.suite import Table
+
+
+_WHICH = {True: "--quick", False: "--cache-report"}
 
 
 def bench(
@@ -29,9 +31,15 @@ def bench(
         raise UsageError(f"--out {out}: no such folder")
     if quick and cache_report:
         raise UsageError("--quick and --cache-report are two measurements; give one of them")
+    if threads is not None and (quick or cache_report):
+        raise UsageError(f"--threads {threads} is of the full run; drop it, or {_WHICH[quick]}")
     from dllm.eval.tables import markdown
+    from dllm.eval.workers import cores
 
-    found, tables = _measured(quick, cache_report, threads or os.cpu_count() or 1)
+    count = threads or cores()
+    if count > cores():
+        tell(f"--threads {count} is more than there are cores; {cores()} are used")
+    found, tables = _measured(quick, cache_report, min(count, cores()))
     text = "\n".join(markdown(*table) for table in tables)
     if out is not None:
         (out / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

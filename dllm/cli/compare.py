@@ -10,6 +10,7 @@ from typer import Option
 
 from dllm.cli.compare_options import HowOptions, WhatOptions
 from dllm.cli.grouping import grouped
+from dllm.cli.shell import tell
 
 
 @grouped
@@ -26,11 +27,11 @@ def compare(
     """Compare schedulers on the same prompts and noise: accuracy, forwards and speed, each with its interval."""
     from dllm.cli.console import print_tables, progress
     from dllm.eval.compare import compare as run
-    from dllm.eval.compare import sample_count
+    from dllm.eval.compare import fitted, sample_count
     from dllm.eval.reports import Report
 
     baselines, schedulers = what.specs()
-    plan = how.plan(what, [*baselines, *schedulers])
+    plan = fitted(how.plan(what, [*baselines, *schedulers]), tell)
     with progress("samples", sample_count(plan)) as advance:
         lines = run(plan, out, advance)
     report = Report.make(plan, lines, baselines)

@@ -103,7 +103,7 @@ class WhatOptions:
 
     def find_tasks(self, count: int, seed: int, max_new_tokens: int) -> list[Task]:
         """Tiny's where no data are given, and the user's."""
-        from dllm.eval.items import read_task
+        from dllm.eval.items import MOST_ITEMS, read_task
         from dllm.eval.judges import judge_maker
         from dllm.eval.tiny.items import tiny_task
         from dllm.eval.tiny.tasks import TASKS
@@ -113,6 +113,10 @@ class WhatOptions:
             raise UsageError(f"--model {strangers[0]}: give --data FILE, or --task (whose prompts are made for tiny)")
         names: Sequence[str] = self.tasks or (() if self.data else QUICK_TASKS if self.quick else TASKS)
         count = min(count, QUICK_COUNT) if self.quick else count
+        if names and count > MOST_ITEMS:
+            raise UsageError(
+                f"--count {count}: of tiny's tasks, whose items are made anew, at most {MOST_ITEMS}"
+            )
         found = [tiny_task(name, count, seed) for name in dict.fromkeys(names)]
         make_judge = judge_maker(self.score)
         for path in self.data or ():
@@ -135,7 +139,8 @@ class HowOptions:
     seed: Annotated[int, Option(help="Of the items of tiny's tasks and of the noise.", rich_help_panel=_HOW)] = 0
     batch_size: Annotated[int, Option(min=1, help="Rows decoded together.", rich_help_panel=_HOW)] = 16
     workers: Annotated[
-        int, Option(min=1, help="Processes of one thread each; 1 = this one, all threads.", rich_help_panel=_HOW)
+        int,
+        Option(min=1, help="At most so many processes, each of one thread; 1 = this one.", rich_help_panel=_HOW),
     ] = 1
     dtype: Annotated[str, Option(help="auto, float32, bfloat16 or float16.", rich_help_panel=_HOW)] = "auto"
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_HOW)] = "auto"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dllm.cli.shell import FAILED
+from dllm.cli.shell import FAILED, UsageError
 
 
 def doctor(
@@ -22,6 +22,8 @@ def doctor(
     """Report versions, devices, and whether tiny and the models named load. Exit code 1 if one of them does not."""
     from dllm.cli import facts
 
+    if "" in (model or []):
+        raise UsageError("--model is empty; give a folder or a Hub id")
     names = ["tiny", *(name for name in dict.fromkeys(model or []) if name != "tiny")]
     models = [facts.model(name, dtype, device, quantize) for name in names]
     report = {"versions": facts.versions(), "machine": facts.machine(), "models": models}

@@ -101,10 +101,9 @@ class HarnessOptions:
         from dllm.eval.harness_settings import Settings
 
         how: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        loading: dict[str, Any] = {
-            name: getattr(model, name) for name in ("tokenizer", "dtype", "device", "revision", "mask_token_id")
-        }
-        return Settings(pretrained=model.model, **loading, **how)
+        loading: dict[str, Any] = vars(model) | {"pretrained": model.model}
+        del loading["model"]
+        return Settings(**loading, **how)
 
 
 @grouped
@@ -122,7 +121,8 @@ def lm(
     from dllm.eval.lm_run import evaluate, save_results, to_json
 
     chosen, settings = tasks.chosen(), how.settings(model)
-    model.folder()  # a name that leads nowhere is told as the option it is
+    model.folder()  # names that lead nowhere are told as the options they are
+    model.tokenizer_folder()
     results = evaluate(chosen, settings)
     if results is None:  # one of several processes, and not the first
         return

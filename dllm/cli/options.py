@@ -45,13 +45,17 @@ class ModelOptions:
             raise UsageError(f"--model {self.model}: not a model folder, it has no config.json")
         return folder
 
+    def tokenizer_folder(self) -> Path | None:
+        """Where the files of its own tokenizer are. Raises UsageError if what is named is none."""
+        return None if self.tokenizer is None else _located("--tokenizer", self.tokenizer)
+
     def load(self) -> LLM:
         """The model, ready. Raises UsageError if what is named is no model at all, ModelError if it is a broken one."""
         from dllm import LLM
 
         return LLM(
             self.folder(),
-            tokenizer=None if self.tokenizer is None else _located("--tokenizer", self.tokenizer),
+            tokenizer=self.tokenizer_folder(),
             dtype=self.dtype,
             device=self.device,
             mask_token_id=self.mask_token_id,
@@ -64,6 +68,8 @@ def _located(option: str, name: str, revision: str | None = None) -> Path:
     from dllm.errors import ModelError
     from dllm.hub import TINY, resolve_folder
 
+    if not name:
+        raise UsageError(f"{option} is empty; give a folder, a Hub id or {TINY}")
     try:
         return resolve_folder(name, revision)
     except ModelError as error:

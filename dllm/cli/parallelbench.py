@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,7 @@ from typer import Argument, Option
 
 from dllm.cli.grouping import grouped
 from dllm.cli.options import ModelOptions
-from dllm.cli.shell import FAILED, UsageError
+from dllm.cli.shell import FAILED, UsageError, tell
 
 if TYPE_CHECKING:
     from dllm.eval.parallelbench.page import Page
@@ -71,7 +70,9 @@ class How:
     )
     seed: Annotated[int, Option(help="Of the samples and of the noise.", rich_help_panel=_HOW)] = 0
     batch_size: Annotated[int, Option(min=1, help="Rows decoded together.", rich_help_panel=_HOW)] = 16
-    workers: Annotated[int, Option(min=1, help="Processes of one thread each.", rich_help_panel=_HOW)] = 1
+    workers: Annotated[
+        int, Option(min=1, help="At most so many processes, each of one thread; 1 = this one.", rich_help_panel=_HOW)
+    ] = 1
     shard: Annotated[
         str,
         Option(
@@ -88,7 +89,7 @@ class How:
     def the_shard(self) -> tuple[int, int]:
         found = re.fullmatch(r"([0-9]+)/([0-9]+)", self.shard)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            raise UsageError(f"--shard {self.shard}: write I/N with 1 <= I <= N, as in 2/4")
+            raise UsageError(f"--shard {self.shard or 'is empty'}: write I/N with 1 <= I <= N, as in 2/4")
         return int(found[1]), int(found[2])
 
 
@@ -107,7 +108,7 @@ def parallelbench(
     Started by `accelerate launch` or `torchrun`, the processes share the samples; the first reports on all of them.
     """
     from dllm.cli.console import progress
-    from dllm.eval.compare import check_plan, compare, header, sample_count
+    from dllm.eval.compare import check_plan, compare, fitted, header, sample_count
     from dllm.eval.parallelbench.page import Page
     from dllm.eval.parallelbench.planning import IDEAL, Wanted, plan_of
     from dllm.eval.parallelbench.trial import judge_all, trials
@@ -123,7 +124,7 @@ def parallelbench(
     whole = plan_of(
         Wanted(**given),
         temperature=how.temperature,
-        tell=lambda text: print(f"not run: {text}", file=sys.stderr),
+        tell=lambda text: tell(f"not run: {text}"),
         batch_size=how.batch_size,
         workers=how.workers,
         shard=how.the_shard(),
@@ -133,6 +134,7 @@ def parallelbench(
     )
     plan = share(whole, processes)
     check_plan(plan, out)  # before the bar is drawn
+    plan = fitted(plan, tell)
     theory = trials() if what.model == IDEAL and plan.shard[0] == 1 else []
     with progress("samples", sample_count(plan) + len(theory), shown=processes.rank == 0) as advance:
         own = compare(plan, out, advance)
@@ -144,13 +146,13 @@ def parallelbench(
     _tell(page, out, as_json)
     wrong = [verdict.trial for verdict in verdicts if not verdict.ok]
     if wrong:
-        print(f"{len(wrong)} trials are off, the first: {wrong[0].task} under {wrong[0].scheduler}", file=sys.stderr)
+        tell(f"{len(wrong)} trials are off, the first: {wrong[0].task} under {wrong[0].scheduler}")
         raise typer.Exit(FAILED)
 
 
 @grouped
 def report(
-    folders: Annotated[list[Path], Argument(help="Folders of runs; they are read together.")],
+    folders: Annotated[list[Path], Argument(metavar="DIR", help="Folders of runs; they are read together.")],
     out: Annotated[Path | None, Option(metavar="DIR", help="Where to write page.html and the rest.")] = None,
     reference: Reference = None,
     as_json: TablesAsJson = False,

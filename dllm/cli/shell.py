@@ -117,9 +117,14 @@ def _trace(error: BaseException) -> None:
         traceback.print_exception(error)
 
 
+def tell(message: str) -> None:
+    """One line on stderr."""
+    print("dllm:", " ".join(message.split()), file=sys.stderr)
+
+
 def _say(message: str, code: int, drawn: str = "") -> int:
     """One line on stderr, and below it what is drawn and must keep its lines."""
-    print("dllm:", " ".join(message.split()), file=sys.stderr)
+    tell(message)
     if drawn:
         print(harmless(drawn), file=sys.stderr)
     return code

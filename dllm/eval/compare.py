@@ -6,7 +6,7 @@ import hashlib
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from dllm import __version__
+from dllm.arguments import whole
 from dllm.errors import ConfigError
 from dllm.eval.format import fault
 from dllm.eval.items import Item, Task
@@ -22,6 +23,7 @@ from dllm.eval.jobs import Job, Loader, run_all
 from dllm.eval.records import Key, Line, Records, agree, alone, key_of, read_results
 from dllm.eval.user_code import UserCodeError, a_score, details_of, load_file, named
 from dllm.eval.variants import Variant, variants
+from dllm.eval.workers import bounded_workers
 from dllm.hub import resolve_folder
 from dllm.llm import LLM
 
@@ -36,7 +38,9 @@ class Plan:
         models: name -> how to load it; `Plan.make` fills this and `fingerprints`.
         sampling: arguments of SamplingParams that all variants share (temperature, steps, ...).
         batch_size: rows decoded together; latency is that of a row in such a batch.
+        workers: processes, at most; see `fitted`.
         plugins: Python files that register schedulers of the user's.
+        weights: name -> bytes of them, which every worker holds a copy of in memory.
         fingerprints: name -> what tells the weights apart when a run is resumed.
         about: further settings that a resumed run must agree with.
         dtype, device: as they were asked for.
@@ -51,6 +55,7 @@ class Plan:
     batch_size: int = 16
     workers: int = 1
     plugins: Sequence[Path] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "auto"
@@ -88,6 +93,7 @@ class Plan:
         return cls(
             models={name: loader for name, (loader, _) in loaders.items()},
             fingerprints={name: fingerprint for name, (_, fingerprint) in loaders.items()},
+            weights={name: _weight_bytes(model, device) for name, model in models.items()},
             dtype=str(dtype),
             device=str(device),
             tasks=tasks,
@@ -118,6 +124,7 @@ def compare(plan: Plan, out: Path | None = None, advance: Callable[[int], object
         ConfigError: the folder holds a run with other settings.
     """
     check_plan(plan, out)
+    plan = fitted(plan)
     if out is None:
         return _run(plan, Records(None, header(plan)), advance)
     for other in sorted(out.glob("results*.jsonl")):
@@ -172,6 +179,17 @@ def sample_count(plan: Plan) -> int:
     return len(plan.models) * len(plan.variants) * sum(len(plan.places(task)) for task in plan.tasks)
 
 
+def fitted(plan: Plan, tell: Callable[[str], object] = lambda text: None) -> Plan:
+    """The plan with no more workers than there is a use for; `tell` hears of it where that is fewer."""
+    batches = sum(-(-len(plan.places(task)) // plan.batch_size) for task in plan.tasks)
+    count, said = bounded_workers(
+        plan.workers, batches * len(plan.models) * len(plan.variants), max(plan.weights.values(), default=0)
+    )
+    if said:
+        tell(said)
+    return replace(plan, workers=count)
+
+
 def header(plan: Plan) -> dict[str, Any]:
     """What a resumed run must agree with, and what is recorded beside it."""
     return {
@@ -222,10 +240,20 @@ def _fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def _weight_bytes(model: Any, device: str) -> int:
+    """Of what `LLM` loads from a folder into memory, not onto a card."""
+    in_memory = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    if not isinstance(model, str | Path) or not in_memory:
+        return 0
+    return sum(path.stat().st_size for path in resolve_folder(model).glob("*.safetensors"))
+
+
 def check_plan(plan: Plan, out: Path | None = None) -> None:
     """Raise ConfigError for what can be found wrong before a model is loaded or anything is written."""
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"out={str(out)!r} is a file; name a folder for the results")
+    whole("batch_size", plan.batch_size, 1)
+    whole("workers", plan.workers, 1)
     names = [task.name for task in plan.tasks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -20,8 +20,9 @@ class Settings:
     """What `--model_args` may say.
 
     Attributes:
-        pretrained: "tiny", a folder, a Hub id, or an `LLM`; the next five say how to load it, as in `LLM`.
-        tokenizer, dtype, device, revision, mask_token_id: see `LLM`. Of several processes each takes a GPU of its own.
+        pretrained: "tiny", a folder, a Hub id, or an `LLM`; the next six say how to load it, as in `LLM`.
+        tokenizer, dtype, device, revision, mask_token_id, quantize: see `LLM`. Of several processes each takes a GPU of
+            its own.
         max_length: longest canvas in tokens; the model's own by default, and at most that.
         batch_size: rows generated together; no answer depends on it.
         max_new_tokens: canvas behind every prompt, whatever a task says.
@@ -44,6 +45,7 @@ class Settings:
     device: str | torch.device = "auto"
     revision: str | None = None
     mask_token_id: int | None = None
+    quantize: str | None = None
     max_length: int | None = None
     batch_size: int = 16
     max_new_tokens: int | None = None
@@ -116,12 +118,12 @@ class Settings:
             ConfigError: no tokenizer, or how to load an `LLM` that is loaded.
             DllmError: whatever is wrong with the model.
         """
-        how = (self.tokenizer, self.dtype, self.device, self.revision, self.mask_token_id)
+        how = (self.tokenizer, self.dtype, self.device, self.revision, self.mask_token_id, self.quantize)
         if isinstance(self.pretrained, LLM):
-            if how != (None, "auto", "auto", None, None):
+            if how != (None, "auto", "auto", None, None, None):
                 raise ConfigError(
-                    "tokenizer, dtype, device, revision and mask_token_id apply to folders and Hub ids; give them to "
-                    "LLM(...)"
+                    "tokenizer, dtype, device, revision, mask_token_id and quantize apply to folders and Hub ids; give "
+                    "them to LLM(...)"
                 )
             llm = self.pretrained
         else:
@@ -132,6 +134,7 @@ class Settings:
                 device=processes.device(self.device),
                 revision=self.revision,
                 mask_token_id=self.mask_token_id,
+                quantize=self.quantize,
             )
         if llm.tokenizer is None:
             raise ConfigError(f"pretrained={self.name}: the harness asks in text; give tokenizer=FOLDER")

@@ -20,6 +20,10 @@ Kind = Literal["prompt", "chat", "document"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
+MOST_ITEMS = 100_000
+"""Of a task that a program makes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One question.

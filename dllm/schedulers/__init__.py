@@ -41,7 +41,7 @@ def as_scheduler(spec: str | Scheduler) -> Scheduler:
         return _selecting((spec,))
     if not isinstance(spec, str):
         raise ConfigError(f"scheduler={spec!r} must be a spec such as 'threshold(0.9)' or a Scheduler object")
-    calls = parse_spec(spec, "scheduler")
+    calls = parse_spec(spec, "scheduler", "threshold(0.9)")
     twice = {call.name for call in calls if sum(other.name == call.name for other in calls) > 1}
     if twice:
         raise ConfigError(f"scheduler={spec!r} names {', '.join(sorted(twice))} twice; name each part once")

@@ -53,12 +53,14 @@ class Wanted:
 
     def the_suite(self) -> str:
         """The suite asked for, else the preset's, else the model's."""
-        own = "v2" if self.data is not None else self.the_preset().suite
-        suite = self.suite or own or ("v2" if self.form == "chat" else "synthetic")
+        own = self.suite if self.suite is not None else "v2" if self.data is not None else self.the_preset().suite
+        suite = ("v2" if self.form == "chat" else "synthetic") if own is None else own
         if suite not in SUITES:
             raise ConfigError(f"suite={suite!r}{nearest(suite, SUITES)}; there are {', '.join(SUITES)}")
         if self.data is not None and suite == "synthetic":
             raise ConfigError(f"data={self.data!r} plays no part in suite='synthetic'; drop it, or give suite='v2'")
+        if self.data is not None and self.form != "chat":
+            raise ConfigError(f"data={self.data!r} is worded for chat models, and {self.model} is none; drop it")
         if suite != "synthetic" and self.form != "chat":
             raise ConfigError(f"suite={suite!r} is worded for chat models; {self.model} reads suite='synthetic'")
         return suite

@@ -11,8 +11,9 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from dllm.arguments import whole
 from dllm.errors import ConfigError
-from dllm.eval.items import Item, Task
+from dllm.eval.items import MOST_ITEMS, Item, Task
 from dllm.eval.parallelbench import scorers
 from dllm.eval.parallelbench.answers import lenient_list, strict_list
 from dllm.eval.parallelbench.ideal import NAMES, OPERATIONS, question
@@ -67,10 +68,11 @@ def synthetic(form: Wording, name: str, count: int, seed: int) -> Task:
     """`count` items of a task; a function of its arguments, the first items of a longer one.
 
     Raises:
-        ConfigError: the suite does not have the task in this form.
+        ConfigError: the suite does not have the task in this form, or more items than can be wanted.
     """
     if name not in known(form):
         raise ConfigError(f"task={name!r}: the synthetic suite has none for {form}; it has {', '.join(known(form))}")
+    whole("count", count, 0, MOST_ITEMS)
     source = f"parallelbench/synthetic/{form}/{seed}"
     if form == "tiny":
         task = tiny_task(TINY_NAMES[name], count, seed)

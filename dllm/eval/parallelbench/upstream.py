@@ -68,7 +68,7 @@ def upstream(suite: str, data: str | None, name: str, count: int) -> Task:
 def _folder(data: str) -> Path:
     if data != "hf":
         folder = Path(data)
-        if not folder.is_dir():
+        if not data or not folder.is_dir():
             raise ConfigError(f"data={data!r} is no folder; {_FETCH}")
         return folder
     return _fetched()
