@@ -100,7 +100,7 @@ class TokenTable:
             scanner=scanner,
             vocabulary=vocabulary,
             group_of=kind_of[np.searchsorted(np.sort(group[representatives]), group)],
-            class_of=np.ascontiguousarray(class_of[:, members]),
+            class_of=class_of.take(members, axis=1),
             at=at,
             emitted=emitted,
             state=states,
