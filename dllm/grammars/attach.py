@@ -9,7 +9,11 @@ from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.explain.advice import advice
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.search.constraint import GrammarConstraint
+from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import Vocabulary
+
+LONG = 4_000
+"""Bytes of a shortest text, up to which a search finds out whether it fits, and what would."""
 
 
 def attach(
@@ -39,9 +43,21 @@ def attach(
     special = next((token for token in ids if token != MASK and vocabulary.node[token] < 0), None)
     if special is not None:
         raise GrammarError(f"the document holds the special token {special}, which is no text; a grammar needs text")
+    _check_room(grammar, compiled, ids)
     canvas = Canvas(tuple(ids), ends)
     try:
         return GrammarConstraint.start(compiled, canvas, offset, eos if ends else ())
     except GrammarError as error:
         more = f"; {advice(grammar, compiled, canvas)}" if advise else ""
         raise GrammarError(f"{grammar.name}: {error}{more}") from None
+
+
+def _check_room(grammar: Grammar, compiled: CompiledGrammar, ids: Sequence[int]) -> None:
+    """Refuse what is far too long without a search, which would take as long as the shortest text."""
+    tokens, longest = compiled.vocabulary.tokens, compiled.vocabulary.longest
+    room = sum(longest if token == MASK else len(tokens[token] or b"") for token in ids)
+    if compiled.shortest > max(room, LONG):
+        raise GrammarError(
+            f"{grammar.name}: no text of the grammar fits this canvas; the shortest one takes {compiled.shortest} "
+            f"bytes, and {len(ids)} tokens hold {room} at most. Give it more room, or ask for fewer items"
+        )

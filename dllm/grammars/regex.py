@@ -153,6 +153,21 @@ def joined(parts: Sequence[Regex], separator: Regex) -> Regex:
     return seq(*spread)
 
 
+def least_bytes(tree: Regex) -> int:
+    """Bytes of UTF-8 that every text of a tree has, at least."""
+    if isinstance(tree, Chars):
+        return len(chr(tree.ranges[0][0]).encode()) if tree.ranges else 0
+    if isinstance(tree, Seq):
+        return sum(map(least_bytes, tree.parts))
+    if isinstance(tree, Alt):
+        return min(map(least_bytes, tree.options), default=0)
+    if isinstance(tree, Repeat):
+        return tree.low * least_bytes(tree.body)
+    if isinstance(tree, And):
+        return max(least_bytes(tree.left), least_bytes(tree.right))
+    return least_bytes(tree.left)
+
+
 def flattened(tree: Repeat) -> Repeat:
     """The same texts with fewer repetitions inside repetitions: `(a{1,9}){1,9}` is `a{1,81}`."""
     body = tree.body

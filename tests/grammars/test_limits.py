@@ -5,6 +5,8 @@ import time
 import pytest
 
 from dllm import Grammar, GrammarError
+from dllm.grammars.attach import attach
+from dllm.grammars.canvas import MASK
 from dllm.grammars.regex import Chars, Repeat, flattened
 from dllm.grammars.tables.limits import limit, limited
 from dllm.grammars.tables.vocabulary import vocabulary
@@ -154,3 +156,38 @@ def test_groups_of_lark_are_not_multiplied_out(text, right, wrong):
 def test_what_lark_cannot_end_is_refused(text, match):
     with pytest.raises(GrammarError, match=match):
         in_time(lambda: Grammar.from_lark(text))
+
+
+def pairs_of_pairs(depth):
+    """Objects of two that each hold two, and so on."""
+    inner = {f"d{i}": {"type": "object", "required": ["a", "b"], "properties": {}} for i in range(depth)}
+    for i, one in enumerate(inner.values()):
+        one["properties"] = {key: {"$ref": f"#/$defs/d{i + 1}"} for key in "ab"}
+    return {"$ref": "#/$defs/d0", "$defs": {**inner, f"d{depth}": {"type": "integer"}}}
+
+
+def arrays(least, depth):
+    return {"type": "array", "minItems": least, "items": arrays(least, depth - 1)} if depth else {"type": "integer"}
+
+
+@pytest.mark.parametrize("schema", [pairs_of_pairs(14), arrays(50, 3)])
+def test_a_canvas_that_is_far_too_short_is_refused_at_once(schema):
+    grammar = in_time(lambda: Grammar.from_json_schema(schema))
+    with pytest.raises(GrammarError, match=r"the shortest one takes \d+ bytes, and 128 tokens hold"):
+        in_time(lambda: attach(grammar, BYTES, [MASK] * 128, 0, ends=True, eos=[0]))
+
+
+@pytest.mark.parametrize("schema", [pairs_of_pairs(25), arrays(200, 4)])
+def test_a_text_that_nobody_could_write_is_refused(schema):
+    with pytest.raises(GrammarError, match=r"JSON schema: the shortest text is too large: it needs .* bytes"):
+        in_time(lambda: Grammar.from_json_schema(schema).compile(BYTES))
+
+
+def test_the_shortest_text_is_counted_in_bytes():
+    rules = [
+        ("start: A B? | C C\nA: /é{2,3}/\nB: /b+/\nC: /c{3}/", 4),
+        ('start: "a" start "b" | "xyz"', 3),
+        ("start: A*\nA: /aa/", 0),
+    ]
+    for text, least in rules:
+        assert Grammar.from_lark(text).compile(BYTES).shortest == least

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from dllm.errors import GrammarError
+from dllm.grammars.regex import least_bytes
 from dllm.grammars.rules import Body, Rules
 from dllm.grammars.tables.useful import productive, reached
 
@@ -161,3 +163,28 @@ def _numbered(
         start=number[rules.start],
         may_be_empty=may_be_empty,
     )
+
+
+def shortest(rules: Rules, grammar: Cfg) -> int:
+    """Bytes of every text of a grammar, at least (Knuth 1977, a generalization of Dijkstra's algorithm)."""
+    if grammar.may_be_empty:
+        return 0
+    least: dict[int, int] = {}
+    above: dict[int, list[tuple[int, int | None]]] = {}  # symbol -> (head, the other part)
+    for head, body in grammar.unit:
+        above.setdefault(body, []).append((head, None))
+    for head, left, right in grammar.binary:
+        above.setdefault(left, []).append((head, right))
+        above.setdefault(right, []).append((head, left))
+    pairs = zip(rules.terminals, grammar.symbol_of, strict=True)
+    queue = [(least_bytes(terminal.pattern), symbol) for terminal, symbol in pairs if symbol is not None]
+    heapify(queue)
+    while queue:
+        size, symbol = heappop(queue)
+        if symbol in least:
+            continue
+        least[symbol] = size
+        for head, other in above.get(symbol, ()):
+            if head not in least and (other is None or other in least):
+                heappush(queue, (size + (0 if other is None else least[other]), head))
+    return least[grammar.start]

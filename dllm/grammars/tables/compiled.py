@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dllm.grammars.rules import Rules
-from dllm.grammars.tables.cfg import Cfg, cfg
+from dllm.grammars.tables.cfg import Cfg, cfg, shortest
 from dllm.grammars.tables.flat import ragged, unragged
+from dllm.grammars.tables.limits import LENGTH, limit, too_large
 from dllm.grammars.tables.production_table import ProductionTable
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.scanner import Scanner, scanner
@@ -17,7 +18,11 @@ from dllm.grammars.tables.vocabulary import Vocabulary
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class CompiledGrammar:
-    """Everything that depends on the grammar and the tokenizer, and on no canvas."""
+    """Everything that depends on the grammar and the tokenizer, and on no canvas.
+
+    Attributes:
+        shortest: bytes of every text, at least.
+    """
 
     vocabulary: Vocabulary
     grammar: Cfg
@@ -25,11 +30,15 @@ class CompiledGrammar:
     table: TokenTable
     productions: ProductionTable
     reach: Reach
+    shortest: int
 
     @classmethod
     def make(cls, rules: Rules, vocabulary: Vocabulary, name: str | None = None) -> CompiledGrammar:
         """The tables come from disk if they were made before; `name` tells grammars apart, None keeps nothing."""
         grammar = cfg(rules)
+        least = shortest(rules, grammar)
+        if least > LENGTH * limit():
+            raise too_large("the shortest text", f"{least:.3g} bytes", "Ask for fewer items inside items")
 
         def arrays() -> Arrays:
             found = scanner(rules, grammar.symbol_of)
@@ -45,7 +54,7 @@ class CompiledGrammar:
         )
         table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
         reach = Reach(**{name: made[f"reach_{name}"] for name in Reach.names()})
-        return cls(vocabulary, grammar, found, table, ProductionTable.make(grammar, found.labels), reach)
+        return cls(vocabulary, grammar, found, table, ProductionTable.make(grammar, found.labels), reach, least)
 
 
 TABLE = ("group_of", "class_of", "at", "emitted", "state", "first", "labels", "labels_at", "parent", "effort")

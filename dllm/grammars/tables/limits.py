@@ -19,6 +19,8 @@ BUILDING = 5
 """States of automata that are still to be made deterministic, for each state of the limit."""
 STEPS = 50
 """Steps of making them so, for each state of the limit."""
+LENGTH = 50
+"""Bytes of the shortest text, for each state of the limit."""
 CELLS = 4_000
 """Cells of tables (states times groups of tokens, symbols times productions), for each state of the limit."""
 VISITS = 50_000

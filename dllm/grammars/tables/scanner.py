@@ -224,8 +224,8 @@ class _TransducerBuilder:
             ends = self.final(number)
             final.append(DEAD if ends is None else emissions.setdefault(ends, len(emissions)))
             number += 1
-        steps_wide, emits_wide = (np.array(table, dtype=np.int32)[:, self.column_of] for table in (steps, emits))
-        return Scanner(steps_wide, emits_wide, np.array(final, dtype=np.int32), tuple(emissions), tuple(self.labels))
+        onward, emitted = (np.array(table, dtype=np.int32)[:, self.column_of] for table in (steps, emits))
+        return Scanner(onward, emitted, np.array(final, dtype=np.int32), tuple(emissions), tuple(self.labels))
 
 
 def _reduced(found: Scanner) -> Scanner:

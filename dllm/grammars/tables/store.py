@@ -84,7 +84,7 @@ def _unpacked(data: NDArray[np.uint8]) -> Arrays:
     return found
 
 
-def _digest(key: str, content: bytes | NDArray[np.uint8]) -> bytes:
+def _digest(key: str, content: bytes | memoryview) -> bytes:
     """Of what is kept, and of the name that it is kept by: a file that was renamed is not right."""
     found = hashlib.sha256(key.encode())
     found.update(content if isinstance(content, bytes) else content.data)
@@ -102,7 +102,7 @@ def _read(path: Path, key: str) -> Arrays | None:
                 return None
     except (OSError, MemoryError):
         return None
-    if data[:_BEGIN].tobytes() != _MAGIC + _digest(key, data[_BEGIN:]):
+    if data[:_BEGIN].tobytes() != _MAGIC + _digest(key, data.data[_BEGIN:]):
         return None
     return _unpacked(data)
 

@@ -95,13 +95,12 @@ class TokenTable:
             )
         class_of, at, emitted, states, first = walks.classes(representatives)
         kind_of, members = _groups(class_of)
-        kinds: NDArray[np.int16] | NDArray[np.int32] = class_of.take(members, axis=1)
         labels_at, labels = ragged(walks.emissions)
         return cls(
             scanner=scanner,
             vocabulary=vocabulary,
             group_of=kind_of[np.searchsorted(np.sort(group[representatives]), group)],
-            class_of=kinds,
+            class_of=class_of.take(members, axis=1),
             at=at,
             emitted=emitted,
             state=states,

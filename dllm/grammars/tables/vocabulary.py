@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,13 +45,19 @@ class Vocabulary:
         return found.hexdigest()
 
     @cached_property
+    def longest(self) -> int:
+        """Bytes of the longest token."""
+        return max((len(token) for token in self.tokens if token is not None), default=0)
+
+    @cached_property
     def levels(self) -> tuple[NDArray[np.int64], ...]:
         """Nodes by their depth."""
         depth = [0]
         for parent in self.parent[1:].tolist():
             depth.append(depth[parent] + 1)
         order = np.argsort(depth, kind="stable")
-        return tuple(np.split(order, np.cumsum(np.bincount(depth))[:-1]))
+        ends = np.cumsum(np.bincount(depth)).tolist()
+        return tuple(order[low:high] for low, high in pairwise([0, *ends]))
 
 
 class KindTrie(NamedTuple):
@@ -80,7 +87,7 @@ class KindTrie(NamedTuple):
         number = np.cumsum(keep) - 1
         sizes = np.bincount(number[parent[keep[1:]]], minlength=int(keep.sum()))
         child_at = np.concatenate([[1], 1 + np.cumsum(sizes)]).astype(np.int32)
-        return KindTrie(child_at, self.kind[keep], self.first[keep], token[keep])
+        return KindTrie(child_at, self.kind[keep], self.first[keep], token[keep].astype(np.int32))
 
 
 def by_kind(vocabulary: Vocabulary, kind_of: NDArray[np.integer], nowhere: int) -> tuple[KindTrie, NDArray[np.int64]]:
@@ -106,8 +113,8 @@ def by_kind(vocabulary: Vocabulary, kind_of: NDArray[np.integer], nowhere: int) 
     token = np.full(count, UNUSABLE, dtype=np.int32)
     token[ends[ends >= 0]] = lowest[ends >= 0]
     child_at = 1 + np.searchsorted(np.concatenate(parents)[1:], np.arange(count + 1))
-    kind_of_node, first_of_node = (np.concatenate(parts).astype(np.int32) for parts in (kinds, firsts))
-    return KindTrie(child_at.astype(np.int32), kind_of_node, first_of_node, token), node_of
+    flat = [np.concatenate(one).astype(np.int32) for one in (kinds, firsts)]
+    return KindTrie(child_at.astype(np.int32), flat[0], flat[1], token), node_of
 
 
 def vocabulary(tokens: Sequence[bytes | None]) -> Vocabulary:
