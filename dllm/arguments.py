@@ -96,4 +96,6 @@ def refuse_unknown(where: str, given: Iterable[str], legal: Iterable[str], elsew
             )
         if meant is not None:
             raise ArgumentError(f"{where} has no argument {name!r}; here it is {meant}")
-        raise ArgumentError(f"{where} has no argument {name!r}.{nearest(name, legal)} Known: {', '.join(legal)}")
+        raise ArgumentError(
+            f"{where} has no argument {name!r}.{nearest(name, [*legal, *elsewhere])} Known: {', '.join(legal)}"
+        )

@@ -244,27 +244,32 @@ class LLM:
         outputs = run(self.engine, DocumentDraft.of, batch, params, max_batch_size, progress, on_error)
         return outputs[0] if single else outputs
 
-    def stream(self, prompt: Prompt, params: SamplingParams | None = None) -> Iterator[StepEvent]:
+    def stream(self, prompt: Prompt, params: SamplingParams | None = None, **unknown: Any) -> Iterator[StepEvent]:
         """Continue one prompt, yielding what each step changed; the last event holds the output."""
+        _refuse("stream", unknown)
         return stream(self.engine, AnswerDraft.of, prompt, params)
 
-    def stream_chat(self, messages: Sequence[Message], params: SamplingParams | None = None) -> Iterator[StepEvent]:
+    def stream_chat(
+        self, messages: Sequence[Message], params: SamplingParams | None = None, **unknown: Any
+    ) -> Iterator[StepEvent]:
         """`chat`, step by step."""
+        _refuse("stream_chat", unknown)
         return stream(self.engine, AnswerDraft.of_chat, messages, params)
 
     def stream_infill(
-        self, document: str | Sequence[Part], params: SamplingParams | None = None
+        self, document: str | Sequence[Part], params: SamplingParams | None = None, **unknown: Any
     ) -> Iterator[StepEvent]:
         """`infill`, step by step.
 
         Raises:
             ConfigError: several widths would have to be tried for a hole; a stream follows one canvas.
         """
+        _refuse("stream_infill", unknown)
         return stream(self.engine, DocumentDraft.of, document, params)
 
 
 def _refuse(method: str, unknown: Mapping[str, Any]) -> None:
-    """Raise ConfigError for arguments that a method of `LLM` does not have; most belong into `SamplingParams`."""
+    """Raise ArgumentError for arguments that a method of `LLM` does not have; most belong into `SamplingParams`."""
     if unknown:
         legal = ("params", "max_batch_size", "progress", "on_error")
         refuse_unknown(method, unknown, legal, [one.name for one in fields(SamplingParams)])

@@ -30,6 +30,8 @@ class _UnaskedStr(Unasked, str):
     pass
 
 
+MOST_BIAS = 1e4
+"""Beyond this a bias decides whatever the logits are."""
 BLOCK_LENGTH, SCHEDULER = _UnaskedInt(Usual().block_length), _UnaskedStr(Usual().scheduler)
 
 
@@ -177,10 +179,14 @@ class SamplingParams:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, as JSON takes it: components as their specs, a grammar as its name."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        plain = (int, float, str, type(None))
-        shown = {name: value if isinstance(value, plain) else str(value) for name, value in values.items()}
-        return {**shown, "stop": list(self.stop)}
+        return dict(self.described)
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What `to_dict` gives, made once; not to be changed."""
+        shown = {one.name: _shown(getattr(self, one.name)) for one in fields(self)}
+        biases = {str(token): bias for token, bias in self.biases.items()}
+        return {**shown, "stop": list(self.stop), "logit_bias": biases or None}
 
     def settled(self, usual: Usual) -> SamplingParams:
         """With a model's usual block length and scheduler where none was asked for."""
@@ -199,6 +205,17 @@ class SamplingParams:
         return None if self.cache == "auto" else as_cache(self.cache)
 
 
+def _shown(value: Any) -> Any:
+    """A value as JSON takes it. A component from outside may not be able to say what it is."""
+    for plain in (bool, int, float, str):
+        if isinstance(value, plain):
+            return plain(value)
+    try:
+        return None if value is None else str(value)[:1000]
+    except Exception:  # somebody else's code
+        return type(value).__name__
+
+
 def _biases(given: Any) -> tuple[tuple[int, float], ...] | None:
     """`logit_bias` as pairs in the order of their ids, which compare and hash."""
     if given is None:
@@ -207,11 +224,16 @@ def _biases(given: Any) -> tuple[tuple[int, float], ...] | None:
         pairs = sorted(dict(given).items())
     except (TypeError, ValueError):
         raise ConfigError(f"logit_bias={given!r:.60} must map token ids to numbers, as in {{1234: -5.0}}") from None
+    bias: Any
     for token, bias in pairs:
         whole("logit_bias: token id", token, 0)
-        if isinstance(bias, bool) or not isinstance(bias, Real) or math.isnan(bias) or bias == math.inf:
-            raise ConfigError(f"logit_bias: {bias!r} of id {token} must be a number, or -inf for never")
-    return tuple((int(token), float(bias)) for token, bias in pairs)
+        number = isinstance(bias, Real) and not isinstance(bias, bool)
+        if not number or not (-MOST_BIAS <= bias <= MOST_BIAS or bias == -math.inf):
+            raise ConfigError(
+                f"logit_bias: {bias!r:.40} of id {token} must be a number from -{MOST_BIAS:g} to {MOST_BIAS:g}, or "
+                "-inf for never"
+            )
+    return tuple((int(token), float(bias)) for token, bias in pairs) or None
 
 
 def params_of(params: Any, count: int) -> list[SamplingParams]:

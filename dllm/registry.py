@@ -198,8 +198,16 @@ def spec_of(component: object, name: str) -> str:
     """The spec that builds `component` again, defaults left out: `threshold(tau=0.8)`."""
     defaults = {key: p.default for key, p in parameters_of(type(component)).items()}
     kept = arguments_of(component)
-    inside = ", ".join(f"{key}={written(value)}" for key, value in kept.items() if value != defaults[key])
+    inside = ", ".join(f"{key}={written(value)}" for key, value in kept.items() if not _same(value, defaults[key]))
     return f"{name}({inside})" if inside else name
+
+
+def _same(value: object, default: object) -> bool:
+    """Whether an argument is its default; of arrays and the like, whose comparison is no bool, only the very object."""
+    try:
+        return value is default or bool(value == default)
+    except Exception:  # somebody else's code
+        return False
 
 
 def arguments_of(component: object) -> dict[str, Any]:

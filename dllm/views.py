@@ -193,8 +193,9 @@ class StepView(CanvasView):
 
     @property
     def due(self) -> Tensor:
-        """`[m]` bool: the active positions that were asked for."""
-        return self.active & (self.positions < self.asked)
+        """`[m]` bool: the active positions that were asked for; where none is left, as an editor may want it, all."""
+        asked = self.active & (self.positions < self.asked)
+        return asked if asked.any() else self.active
 
     @property
     def replaceable(self) -> Tensor:

@@ -53,6 +53,10 @@ class Feed:
         """Index of the fed part of a canvas: a slice where it is a span."""
         return slice(self.start, self.stop) if self.only is None else self.only
 
+    def sees(self, length: int) -> int:
+        """Slots of a canvas of `length` tokens that attention sees."""
+        return length if self.visible is None else self.visible
+
     def __len__(self) -> int:
         return self.stop - self.start if self.only is None else len(self.only)
 

@@ -5,6 +5,7 @@ A draft is a request that has been checked and waits without a canvas; a sample 
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from array import array
@@ -38,15 +39,21 @@ class Setup:
     params: SamplingParams
     scheduler: Scheduler
     cache: Cache
+    bias: tuple[Tensor, Tensor] | None
 
     @classmethod
     def of(cls, engine: TextModel, params: SamplingParams) -> Setup:
         """Raises ConfigError or CapabilityError where the scheduler or the cache cannot work on this model."""
         params = engine.settled(params)
-        unknown = [token for token in params.biases if token >= engine.model.vocab_size]
+        biases, model = params.biases, engine.model
+        unknown = [token for token in biases if token >= model.vocab_size]
         if unknown:
-            raise ConfigError(f"logit_bias: id {unknown[0]} must be in 0...{engine.model.vocab_size - 1}")
-        return cls(engine, params, engine.bind(params.schedule), resolve_cache(params.caching, engine.model))
+            raise ConfigError(f"logit_bias: id {unknown[0]} must be in 0...{model.vocab_size - 1}")
+        if biases and len(biases) == model.vocab_size and max(biases.values()) == -math.inf:
+            raise ConfigError("logit_bias: every id has -inf, so nothing could be proposed; leave one")
+        added = (torch.tensor([*column], device=model.device) for column in (biases, biases.values()))
+        scheduler, cache = engine.bind(params.schedule), resolve_cache(params.caching, model)
+        return cls(engine, params, scheduler, cache, (next(added), next(added)) if biases else None)
 
     def spec(
         self,
@@ -57,9 +64,7 @@ class Setup:
         when_full: FinishReason = "length",
     ) -> RowSpec:
         """How a row of the request is denoised; see `RowSpec`."""
-        params, scheduler, model = self.params, self.scheduler, self.engine.model
-        biases = params.biases
-        added = torch.tensor([*biases], device=model.device), torch.tensor([*biases.values()], device=model.device)
+        params, scheduler = self.params, self.scheduler
         return RowSpec(
             scheduler=scheduler,
             cache=self.cache,
@@ -67,8 +72,8 @@ class Setup:
             banned=banned,
             mask_token_id=self.engine.mask_token_id,
             cfg_scale=params.cfg_scale,
-            bias=added if biases else None,
-            late=model.eos_token_ids,
+            bias=self.bias,
+            late=self.engine.ends,
             first_late=first_late,
             stop_check=stop_check,
             when_full=when_full,
@@ -108,7 +113,7 @@ class Setup:
             prompt_length=prompt_length,
             mask_token_id=self.engine.mask_token_id,
             model=name_of(self.engine.model),
-            params=self.params.to_dict(),
+            params=self.params.described,
         )
         row = Row(spec, view, trace=trace)
         row.trace.canvas = row.canvas.tolist()  # with what the scheduler has planted
@@ -218,7 +223,7 @@ class Answer:
             prompt_token_ids=self.prompt,
             finish_reason="stop" if ended else self.row.finish_reason or "length",
             stats=replace(self.row.stats, tokens=len(ids) - planted),
-            trace=self.setup.engine.with_texts(self.row.trace),
+            trace=replace(self.row.trace, texts=self.setup.engine.texts_of(self.row.trace)),
             seed=self.row.view.seed,
         )
 
@@ -294,7 +299,7 @@ class Document:
             prompt_token_ids=self.given,
             finish_reason=self.row.finish_reason or "length",
             stats=replace(self.row.stats, tokens=self.row.view.total),
-            trace=self.setup.engine.with_texts(self.row.trace),
+            trace=replace(self.row.trace, texts=self.setup.engine.texts_of(self.row.trace)),
             holes=holes,
             seed=self.row.view.seed,
         )

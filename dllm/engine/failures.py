@@ -12,6 +12,9 @@ from dllm.errors import DllmError, MemoryLimitError, StepError
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "could not create a primitive")
 """What torch's allocators and libraries say in a RuntimeError, in lower case; the last is oneDNN, short of memory."""
 
+LINES = -16
+"""Calls of a traceback that are kept as a note: the innermost ones."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on whatever device."""
@@ -48,8 +51,20 @@ def original(error: DllmError) -> Exception:
 
 
 def let_go(error: BaseException) -> None:
-    """Clear the frames of an error that is kept: they hold canvases, K/V and logits of the whole round."""
-    chain: BaseException | None = error
-    while chain is not None:
-        traceback.clear_frames(chain.__traceback__)
-        chain = chain.__cause__ or chain.__context__
+    """Take the frames from an error that is kept, and from all that it came of, and leave the lines as a note.
+
+    Frames, and those that called them, hold canvases, K/V and logits of the whole round, other requests' too.
+    """
+    seen, left = set[int](), [error]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if one.__traceback__ is not None:
+            lines = "".join(traceback.format_tb(one.__traceback__, LINES))
+            traceback.clear_frames(one.__traceback__)
+            one.__traceback__ = None
+            one.add_note(f"raised at (most recent call last):\n{lines}")
+        inside = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        left += [other for other in (one.__cause__, one.__context__, *inside) if other is not None]

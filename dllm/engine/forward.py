@@ -86,10 +86,9 @@ def ask(row: Row, model: RowDenoiser) -> Question:
     row.open_block()
     view, scheduler = row.view, row.spec.scheduler
     feed = row.spec.cache.feed(view, model.lookback)
+    _check(view, feed, row)
     wanted = view.masked[view.start : view.end].nonzero().squeeze(-1) + view.start
-    question = Question(view, feed, wanted, wanted[:0])
-    _check(question, row)
-    shadows = question.shadows
+    shadows = wanted[:0]
     if scheduler.supplies("wants"):
         wanted = torch.unique(torch.cat([wanted, _fed(scheduler.wants(view, row.state), feed, model, view)]))
     if scheduler.supplies("shadows"):
@@ -98,25 +97,27 @@ def ask(row: Row, model: RowDenoiser) -> Question:
     return Question(view, feed, wanted, shadows)
 
 
-def _check(question: Question, row: Row) -> None:
+def _check(view: CanvasView, feed: Feed, row: Row) -> None:
     """A cache may come from outside: what it feeds lies on the canvas, and attention reads no slot that is empty."""
-    feed, length, cache = question.feed, len(row.canvas), row.spec.cache
-    if not isinstance(feed, Feed) or not 0 <= feed.start < feed.stop <= question.visible <= length:
+    length, cache = len(view.canvas), row.spec.cache
+    if not isinstance(feed, Feed) or not 0 <= feed.start < feed.stop <= feed.sees(length) <= length:
         raise ConfigError(
             f"cache {cache}: feed must return a Feed inside the visible part of 0...{length}; it returned "
             f"{str(feed)[:120]}"
         )
+    if not isinstance(feed.refresh, bool):
+        raise ConfigError(f"cache {cache}: a feed's `refresh` must be True or False, not {feed.refresh!r:.40}")
     only = feed.only
     if only is not None and not _ascending(only, feed):
         raise ConfigError(
             f"cache {cache}: a feed's `only` must be an ascending 1-D long tensor from start={feed.start} to "
             f"stop={feed.stop} - 1; it is {str(only)[:80]}: make it with Feed.at(positions)"
         )
-    unfed = _unfed(question) if cache.stores else None
+    unfed = _unfed(view, feed) if cache.stores else None
     if unfed is not None:
         raise ConfigError(
             f"cache {cache}: attention would see position {unfed}, which was never fed; a row's first feed must be all "
-            f"that is visible, here 0...{question.visible}, not {str(feed)[:120]}"
+            f"that is visible, here 0...{feed.sees(length)}, not {str(feed)[:120]}"
         )
 
 
@@ -126,12 +127,12 @@ def _ascending(only: Tensor, feed: Feed) -> bool:
     return (int(only[0]), int(only[-1])) == (feed.start, feed.stop - 1) and bool((only.diff() > 0).all())
 
 
-def _unfed(question: Question) -> int | None:
+def _unfed(view: CanvasView, feed: Feed) -> int | None:
     """The first visible position that neither has been fed nor is now, if any."""
-    empty = question.view.stored[: question.visible] < 0
+    empty = view.stored[: feed.sees(len(view.canvas))] < 0
     if not bool(empty.any()):
         return None
-    empty[question.feed.part] = False
+    empty[feed.part] = False
     left = empty.nonzero()
     return int(left[0]) if len(left) else None
 
@@ -214,7 +215,7 @@ def _inputs(row: Row, model: RowDenoiser) -> list[RowInput]:
     if row.spec.cache.stores and not row.lanes:
         row.lanes = [model.new_kv(len(row.canvas)) for _ in canvases]
     for lane in row.lanes:
-        lane.length = question.visible
+        lane.length = question.feed.sees(len(row.canvas))
     stores: Sequence[RowKV | None] = row.lanes or [None] * len(canvases)
     feed, shadows = question.feed, question.shadows if len(question.shadows) else None
     positions = feed.positions
@@ -239,6 +240,7 @@ def _prediction(row: Row, lanes: Sequence[Tensor]) -> Prediction:
         scores, state = row.spec.scheduler.transform(question.view, question.wanted, scores, state)
     upheld = logits.new_empty(0, dtype=torch.float64)
     if len(question.shadows):  # seldom
+        shadowed = _steered(row, question.shadows, shadowed)
         upheld = probability(shadowed, row.canvas[question.shadows].to(shadowed.device))
     return Prediction(row, question, logits, scores, state, upheld)
 
@@ -250,9 +252,9 @@ def _steered(row: Row, positions: Tensor, logits: Tensor) -> Tensor:
         token_ids, biases = spec.bias
         logits = logits.index_add(1, token_ids, biases.to(logits.dtype).expand(len(logits), -1))
     early = (positions < spec.first_late).nonzero().to(logits.device)
-    if len(early) and spec.late:
+    if len(early):
         logits = logits.clone()
-        logits[early, torch.tensor(spec.late, device=logits.device)] = -torch.inf
+        logits[early, spec.late] = -torch.inf
     return logits
 
 

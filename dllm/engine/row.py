@@ -29,7 +29,8 @@ class RowSpec:
     Attributes:
         banned: `[V]` bool on the model's device, ids never proposed.
         bias: `[k]` long ids and `[k]` float, what is added to their logits, both on the model's device; or None.
-        late: ids that are not proposed at positions before `first_late`: ends of a text that may not end yet.
+        late: `[e]` long on the model's device, ids that are not proposed at positions before `first_late`: ends of a
+            text that may not end yet.
         stop_check: see StopCheck.
         when_full: the finish reason of a row that runs out of masks without an EOS.
     """
@@ -41,7 +42,7 @@ class RowSpec:
     mask_token_id: int
     cfg_scale: float = 0.0
     bias: tuple[Tensor, Tensor] | None = None
-    late: tuple[int, ...] = ()
+    late: Tensor
     first_late: int = 0
     stop_check: StopCheck | None = None
     when_full: FinishReason = "length"
@@ -62,11 +63,6 @@ class Question:
     feed: Feed
     wanted: Tensor
     shadows: Tensor
-
-    @property
-    def visible(self) -> int:
-        """Slots that the forward's attention sees."""
-        return len(self.view.canvas) if self.feed.visible is None else self.feed.visible
 
 
 @dataclass(slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
@@ -33,23 +33,20 @@ class HasTextModel(Protocol):
     def engine(self) -> TextModel: ...
 
 
-class _Recent(Generic[T]):
-    """What was made last for each of `REMEMBERED` equal arguments; for one that cannot be hashed it is made anew."""
+def _recent(make: Callable[[T], T]) -> Callable[[T], T]:
+    """`make` with its last results kept for equal arguments; for one that cannot be hashed it is made anew."""
+    kept = lru_cache(REMEMBERED)(make)
 
-    def __init__(self, make: Callable[[T], T]) -> None:
-        self._make = make
-        self._made: dict[T, T] = {}
-
-    def __call__(self, given: T) -> T:
+    def made(given: T) -> T:
         try:
-            found = self._made.get(given)
+            hash(given)
         except TypeError:  # a component from outside
-            return self._make(given)
-        if found is None:
-            found = self._made[given] = self._make(given)
-            while len(self._made) > REMEMBERED:
-                self._made.pop(next(iter(self._made)))
-        return found
+            hashable = False
+        else:
+            hashable = True
+        return kept(given) if hashable else make(given)
+
+    return made
 
 
 class TextModel:
@@ -82,11 +79,12 @@ class TextModel:
             holes[list(model.eos_token_ids)] = True
         self.rule = block_rule(model)
         self._texts: dict[int, str] = {}
+        self.ends = torch.tensor(model.eos_token_ids, dtype=torch.long, device=model.device)
         usual, setting = usual_of(model), Setting(model=model, tokenizer=tokenizer)
         # no bound methods: they would hold this object, and with it the weights, until a collection of cycles
-        self.bind: Callable[[Scheduler], Scheduler] = _Recent(lambda scheduler: _ready(scheduler, setting))
+        self.bind: Callable[[Scheduler], Scheduler] = _recent(lambda scheduler: _ready(scheduler, setting))
         """The scheduler made ready for this model and tokenizer; the work is done once for equal ones."""
-        self.settled: Callable[[SamplingParams], SamplingParams] = _Recent(lambda params: params.settled(usual))
+        self.settled: Callable[[SamplingParams], SamplingParams] = _recent(lambda params: params.settled(usual))
         """The parameters with what the model is used to where nobody asked; the same object for equal ones."""
         self.banned, self.banned_in_holes = banned.to(model.device), holes.to(model.device)
 
@@ -109,13 +107,21 @@ class TextModel:
         assert self.tokenizer is not None
         return b"".join(self.tokenizer.token_bytes(token) or b"" for token in token_ids).decode(errors="replace")
 
-    def with_texts(self, trace: Trace) -> Trace:
-        """The trace with the text of each id that occurs in it."""
+    def texts_of(self, trace: Trace) -> dict[int, str]:
+        """The text of each id that occurs in a trace, alone; none without a tokenizer."""
+        if self.tokenizer is None:
+            return {}
         ids = {*trace.canvas, *(token for step in trace.steps for token in step.token_ids)} - {self.mask_token_id}
         for token in ids - self._texts.keys():
-            self._texts[token] = self.decode([token], skip_special=False)
-        trace.texts = {} if self.tokenizer is None else {token: self._texts[token] for token in sorted(ids)}
-        return trace
+            self._texts[token] = self._spelled_alone(token)
+        return {token: self._texts[token] for token in sorted(ids)}
+
+    def _spelled_alone(self, token: int) -> str:
+        """For people to look at: an id that a tokenizer has no text for, as an end may be, must not fail a request."""
+        try:
+            return self.decode([token], skip_special=False)
+        except Exception:  # a tokenizer from outside
+            return ""
 
     def whole_blocks(self, length: int) -> int:
         """A canvas's length, on a block-causal model that of whole blocks, as far as it has so much context."""

@@ -44,6 +44,8 @@ def open_budget(view: CanvasView, budget: BlockBudget) -> BlockBudget:
     With equal blocks whose number divides `steps` it is steps / blocks, the published rule.
     """
     asked = view.masked[: view.asked]
+    if not asked.any():  # an editor goes on behind the answer
+        asked = view.masked
     masks = int(asked[view.start : view.end].sum())
     share = budget.left * masks // int(asked.sum())
     share = max(1, min(share, budget.left - _blocks(view, view.end)))

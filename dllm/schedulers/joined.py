@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial, partialmethod, reduce
+from functools import cached_property, partialmethod, reduce
 from operator import or_
 from typing import Any
 
@@ -99,7 +99,7 @@ JOIN: dict[str, Callable[[Sequence[Any]], Any]] = {
     "one": lambda values: values[0],
     "union": lambda values: torch.unique(torch.cat(_given(values))) if _given(values) else None,
     "chain": lambda values: values[-1],
-    "any": partial(reduce, or_),
+    "any": lambda values: reduce(or_, values) if isinstance(values[0], Tensor) else any(values),
     "least": lambda values: min(_given(values), default=None),
 }
 """What becomes of the parts' answers, by `Hook.joined`; of "each", which gives states only, nothing is left to join."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import copy
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -50,13 +51,15 @@ class LLaDA(Scheduler):
             )
 
     def bind(self, setting: Setting) -> LLaDA:
+        if not (self.logits_eos_inf or self.confidence_eos_eot_inf):
+            return self
         turn = None if setting.tokenizer is None else setting.tokenizer.token_to_id(END_OF_TURN)
-        ends = (*setting.model.eos_token_ids, *(() if turn is None else (turn,)))
-        asked = "logits_eos_inf" if self.logits_eos_inf else "confidence_eos_eot_inf"
-        if (self.logits_eos_inf or self.confidence_eos_eot_inf) and not ends:
+        ends = setting.model.eos_token_ids
+        if not ends:
+            asked = "logits_eos_inf" if self.logits_eos_inf else "confidence_eos_eot_inf"
             raise ConfigError(f"llada: {asked} needs a model that names its end of text; this one has no eos_token_ids")
-        bound = replace(self)
-        object.__setattr__(bound, "ends", ends)
+        bound = copy.copy(self)
+        object.__setattr__(bound, "ends", (*ends, *(() if turn is None else (turn,))))
         return bound
 
     def init(self, view: CanvasView) -> BlockBudget:
@@ -64,8 +67,10 @@ class LLaDA(Scheduler):
 
     def transform(self, view: CanvasView, positions: Tensor, logits: Tensor, state: State) -> tuple[Tensor, State]:
         if self.logits_eos_inf:
-            logits = logits.clone()
-            logits[:, self.ends[0]] = -torch.inf
+            without = logits.clone()
+            without[:, self.ends[0]] = -torch.inf
+            only = without.amax(-1, keepdim=True) == -torch.inf  # where a grammar allows nothing else, it may end
+            logits = torch.where(only, logits, without)
         return logits, state
 
     def open_block(self, view: CanvasView, state: BlockBudget) -> BlockBudget:
@@ -82,4 +87,4 @@ class LLaDA(Scheduler):
             return view.confidence
         scores = view.scores.clone()
         scores[:, list(self.ends)] = -torch.inf
-        return probability(scores, view.token_ids.to(scores.device)).cpu()
+        return probability(scores, view.token_ids.to(scores.device)).nan_to_num(0.0).cpu()
