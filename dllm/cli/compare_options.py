@@ -114,9 +114,7 @@ class WhatOptions:
         names: Sequence[str] = self.tasks or (() if self.data else QUICK_TASKS if self.quick else TASKS)
         count = min(count, QUICK_COUNT) if self.quick else count
         if names and count > MOST_ITEMS:
-            raise UsageError(
-                f"--count {count}: of tiny's tasks, whose items are made anew, at most {MOST_ITEMS}"
-            )
+            raise UsageError(f"--count {count}: of tiny's tasks, whose items are made anew, at most {MOST_ITEMS}")
         found = [tiny_task(name, count, seed) for name in dict.fromkeys(names)]
         make_judge = judge_maker(self.score)
         for path in self.data or ():

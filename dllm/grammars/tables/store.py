@@ -87,7 +87,7 @@ def _unpacked(data: NDArray[np.uint8]) -> Arrays:
 def _digest(key: str, content: bytes | memoryview) -> bytes:
     """Of what is kept, and of the name that it is kept by: a file that was renamed is not right."""
     found = hashlib.sha256(key.encode())
-    found.update(content if isinstance(content, bytes) else content.data)
+    found.update(content)
     return found.digest()
 
 
