@@ -5,6 +5,7 @@ A pairwise covering of the combinations is run; with `--full` (`make test-all`) 
 
 import json
 import random
+import re
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from dllm import LLM, SamplingParams
+from dllm.cache import caches
+from dllm.schedulers import schedulers
 from tests.references.plain_dream import PlainDream, cached_generate
 from tests.support.fakes import MixDenoiser
 from tests.support.pairwise import marked
@@ -69,6 +72,17 @@ RUNS = [
     for cache, scheduler, extra in product(able, (*SCHEDULERS, *METHODS), EXTRAS)
     if name != "mix" or "wino" not in scheduler
 ]
+
+
+def test_every_cache_and_every_scheduler_is_in_the_suite():
+    """One that is added to the package is added here."""
+    used = {
+        word for _, cache, scheduler, _ in RUNS for text in (cache, str(scheduler)) for word in re.findall(r"\w+", text)
+    }
+    missing = (
+        {*caches.names(), *schedulers.names()} - used - {"learn2pd", "edit", "llada2"}
+    )  # these have suites of their own
+    assert missing == set()
 
 
 @pytest.mark.parametrize(("name", "cache", "scheduler", "extra"), marked(RUNS))
