@@ -56,10 +56,10 @@ def cell(text: str) -> Text:
     return Text(harmless(text))
 
 
-Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]
+TitledTable = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
-def print_tables(tables: Iterable[Titled], wide: int = 13) -> None:
+def print_tables(tables: Iterable[TitledTable], wide: int = 13) -> None:
     """Tables for the terminal; those whose columns do not fit are left to the written report.
 
     Args:

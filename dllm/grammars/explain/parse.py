@@ -19,7 +19,7 @@ Bits = int
 
 
 @dataclass(eq=False, slots=True)
-class State:
+class ParserState:
     """An LR(0) state: what stands behind one symbol.
 
     Attributes:
@@ -34,7 +34,7 @@ class State:
     long: tuple[int, ...]
     waits: tuple[tuple[int, int], ...]
     begins: Bits
-    after: dict[int, State | None] = field(default_factory=dict)
+    after: dict[int, ParserState | None] = field(default_factory=dict)
 
 
 class States:
@@ -50,8 +50,8 @@ class States:
             self._left.setdefault(left, []).append((head, right))
         self._begun = self._beginnings()
         self.follow = self._follow()
-        self._known: dict[object, State] = {}
-        self.start = State((), (), (), self._begun[grammar.start])
+        self._known: dict[object, ParserState] = {}
+        self.start = ParserState((), (), (), self._begun[grammar.start])
 
     def _beginnings(self) -> list[Bits]:
         """Symbol -> itself and all that it may begin with."""
@@ -73,7 +73,7 @@ class States:
             above[body].add(head)
         return _closed(found, above)
 
-    def behind(self, state: State, symbol: int) -> State | None:
+    def behind(self, state: ParserState, symbol: int) -> ParserState | None:
         """The state behind one more symbol, or None where it cannot stand."""
         if symbol not in state.after:
             short = [head for head in self._unit.get(symbol, ()) if state.begins >> head & 1]
@@ -82,11 +82,11 @@ class States:
             state.after[symbol] = self._state(short, long, waits) if short or waits or long else None
         return state.after[symbol]
 
-    def _state(self, short: Iterable[int], long: Iterable[int], waits: Iterable[tuple[int, int]]) -> State:
+    def _state(self, short: Iterable[int], long: Iterable[int], waits: Iterable[tuple[int, int]]) -> ParserState:
         key = (tuple(sorted(set(short))), tuple(sorted(set(long))), tuple(sorted(set(waits))))
         if key not in self._known:
             begins = reduce(or_, (self._begun[second] for second in {second for _, second in key[2]}), 0)
-            self._known[key] = State(*key, begins)
+            self._known[key] = ParserState(*key, begins)
         return self._known[key]
 
 
@@ -110,7 +110,7 @@ def _closed(own: list[Bits], onward: list[set[int]]) -> list[Bits]:
 class _Node:
     """A state behind a place in the text, and the nodes that it may stand on."""
 
-    state: State
+    state: ParserState
     below: list[_Node] = field(default_factory=list)
 
 
@@ -120,11 +120,11 @@ class Parse:
     def __init__(self, states: States) -> None:
         self._states = states
         self._bottom = _Node(states.start)
-        self._top: dict[State, _Node] = {states.start: self._bottom}
+        self._top: dict[ParserState, _Node] = {states.start: self._bottom}
 
     def read(self, symbols: Iterable[int]) -> bool:
         """One more lexeme, which may be any of these terminals; where none fits, False, and nothing has changed."""
-        found: dict[State, _Node] = {}
+        found: dict[ParserState, _Node] = {}
         wanted = list(symbols)
         for node in self._reduced(reduce(or_, (1 << symbol for symbol in wanted), 0)):
             for symbol in wanted:
