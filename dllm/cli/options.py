@@ -119,6 +119,23 @@ class SamplingOptions:
     ignore_eos: Annotated[bool, Option("--ignore-eos", help="Fill the whole answer.", rich_help_panel=_SAMPLING)] = (
         False
     )
+    cut_at_eos: Annotated[
+        str,
+        Option(
+            metavar="now|end",
+            help="An end of text cuts the answer now, or when everything is denoised.",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = "now"
+    min_new_tokens: Annotated[
+        int, Option(metavar="N", help="No end of text among the first N tokens.", rich_help_panel=_SAMPLING)
+    ] = 0
+    logit_bias: Annotated[
+        list[str] | None,
+        Option(
+            metavar="ID=BIAS", help="Added to an id's logit; -inf: never. May be repeated.", rich_help_panel=_SAMPLING
+        ),
+    ] = None
 
     def params(self, grammar: Grammar | None, *, escape: bool = False) -> SamplingParams:
         """Checked. With `escape`, stop strings are unescaped as the prompt is."""
@@ -126,6 +143,7 @@ class SamplingOptions:
 
         given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         stop = given.pop("stop") or ()
+        given["logit_bias"] = dict(map(_bias, given["logit_bias"] or ())) or None
         given = {name: value for name, value in given.items() if value is not None}
         return SamplingParams(
             n=given.pop("samples"),
@@ -133,6 +151,15 @@ class SamplingOptions:
             grammar=grammar,
             **given,
         )
+
+
+def _bias(text: str) -> tuple[int, float]:
+    """Of `ID=BIAS`."""
+    token, _, bias = text.partition("=")
+    try:
+        return int(token), float(bias)
+    except ValueError:
+        raise UsageError(f"--logit-bias {text!r} must be ID=BIAS, as in 1234=-5 or 1234=-inf") from None
 
 
 @dataclass(frozen=True, kw_only=True)

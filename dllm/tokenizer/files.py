@@ -133,9 +133,11 @@ def chat_template(folder: Path) -> str | None:
     if present(folder / "chat_template.jinja"):
         return read_text(folder / "chat_template.jinja", TEMPLATE_LENGTH)
     path = folder / "tokenizer_config.json"
-    found = template_of(read_json_if_present(path).get("chat_template"), f"{path}: 'chat_template'")
+    found = template_of(read_json_if_present(path).get("chat_template"), f"{folder}: chat_template in {path.name}")
     if found is not None and len(found) > TEMPLATE_LENGTH:
-        raise ModelError(f"{path}: 'chat_template' is longer than the {TEMPLATE_LENGTH:,} characters it may have")
+        raise ModelError(
+            f"{folder}: chat_template in {path.name} is longer than the {TEMPLATE_LENGTH:,} characters it may have"
+        )
     return found
 
 

@@ -35,7 +35,8 @@ def check_pattern(rng, texts):
     pattern = random_pattern(rng)
     try:
         grammar = Grammar.from_regex(pattern)
-    except GrammarError:
+        grammar.accepts("")
+    except GrammarError:  # no text, or too large
         return 0
     for _ in range(texts):
         text = "".join(rng.choice("aaabb é\n"[: rng.choice([4, 8])]) for _ in range(rng.randint(0, 14)))
@@ -120,3 +121,8 @@ def test_either_recursion_is_read(productions):
 def test_deep_nesting_is_read():
     grammar = Grammar(Rules("S", NESTED, (Terminal("a", literal("a")), Terminal("b", literal("b")))))
     assert grammar.accepts("a" * 5000 + "b" * 5000) and not grammar.accepts("a" * 5000 + "b" * 4999)
+
+
+def test_a_grammar_without_sentences_accepts_none():
+    grammar = Grammar(Rules("S", {"S": (("S",),), "A": ((),)}, (Terminal("a", literal("a")),)))
+    assert not grammar.accepts("") and not grammar.accepts("a")

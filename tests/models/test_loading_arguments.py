@@ -85,6 +85,7 @@ def test_hub_failures_say_what_to_do(monkeypatch):
     def offline(*_, **__):
         raise OSError("no route to host\nmore")
 
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # whatever the environment says
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(ModelError, match=r"neither a folder nor available.*no route to host\)$") as caught:
         resolve_folder("org/name")

@@ -19,6 +19,7 @@ from dllm.grammars.tables.cfg import Cfg, cfg
 from dllm.grammars.tables.limits import naming
 from dllm.grammars.tables.scanner import endless, machine_of, meant
 from dllm.grammars.tables.steps import DEAD
+from dllm.grammars.tables.useful import productive
 
 SHOWN = 12
 """Expected terminals that a message names."""
@@ -88,7 +89,10 @@ class Recogniser:
 
     @cached_property
     def _grammar(self) -> Cfg:
-        return cfg(self.rules)
+        rules = self.rules
+        if rules.start in rules.productions and rules.start not in productive(rules.productions):
+            return Cfg((rules.start,), 0, (None,) * len(rules.terminals), (), (), start=0, may_be_empty=False)
+        return cfg(rules)
 
     @cached_property
     def _states(self) -> States:
