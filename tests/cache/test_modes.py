@@ -1,6 +1,7 @@
 """Every cache mode against itself written out, and against the mode that it becomes at the ends of its arguments."""
 
 import random
+from itertools import product
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from dllm.cache import Cache, Feed, as_cache
 from dllm.schedulers import Scheduler
 from tests.references import plain_cache as plain
 from tests.support.checkpoints import GOLDEN
+from tests.support.pairwise import marked
 
 NATIVE = ("llada", "dream")
 MODES = {
@@ -96,36 +98,34 @@ def test_drift_does_refresh_inside_blocks(llms):
 
 
 FAR = 10**6
-SAME = (
-    (f"window(left={FAR}, right={FAR}, every={FAR})", "none"),
-    ("window(every=1)", "none"),
-    ("delayed(every=1)", "none"),
-    (f"window(left=0, right=0, every={FAR})", "dual"),
-    (f"window(left=0, right={FAR}, every={FAR})", "prefix"),
-    (f"suffix(keep={FAR})", "dual"),
-    (f"suffix(keep={FAR}, every=1)", "none"),
-    ("drift(tau=-1)", "dual"),
-    ("drift(layer=0)", "dual"),  # values of the first layer depend on the token alone
-    ("drift(tau=-1, keep_prompt=true)", "dual(keep_prompt=true)"),
-)
+SAME = {
+    f"window(left={FAR}, right={FAR}, every={FAR})": "none",
+    "window(every=1)": "none",
+    "delayed(every=1)": "none",
+    f"window(left=0, right=0, every={FAR})": "dual",
+    f"window(left=0, right={FAR}, every={FAR})": "prefix",
+    f"suffix(keep={FAR})": "dual",
+    f"suffix(keep={FAR}, every=1)": "none",
+    "drift(tau=-1)": "dual",
+    "drift(layer=0)": "dual",  # values of the first layer depend on the token alone
+    "drift(tau=-1, keep_prompt=true)": "dual(keep_prompt=true)",
+}
 SCHEDULERS = (
     *("topk(2)", "threshold(0.05)", "wino(0.02, revoke=0.1)", "prophet(early=2, middle=1, late=0.5)+topk"),
     *("klass(0.02, epsilon=1)", "adablock(tau=0.01, delimiters='3 14 15 92 65 35 89')+credit", "eotp(paper)+topk"),
 )
 
 
-@pytest.mark.parametrize("name", NATIVE)
-@pytest.mark.parametrize(("mode", "same"), SAME)
-def test_modes_become_each_other(llms, name, mode, same):
-    llm = llms[name]
-    for i, scheduler in enumerate(SCHEDULERS):
-        shared = {"max_new_tokens": 15, "block_length": 6, "scheduler": scheduler, "cfg_scale": (0.0, 0.7)[i % 2]}
-        shared |= {"temperature": (0.0, 0.7)[i % 3 == 1], "seed": i}
-        one, other = (llm.generate(prompt(i + 2), SamplingParams(**shared, cache=cache)) for cache in (mode, same))
-        assert one.token_ids == other.token_ids, scheduler
-        document = [prompt(3), Hole(6), prompt(2), Hole(3)]
-        one, other = (llm.infill(document, SamplingParams(**shared, cache=cache)) for cache in (mode, same))
-        assert one.token_ids == other.token_ids, scheduler
+@pytest.mark.parametrize(("name", "mode", "scheduler"), marked(list(product(NATIVE, SAME, SCHEDULERS))))
+def test_modes_become_each_other(llms, name, mode, scheduler):
+    llm, i = llms[name], SCHEDULERS.index(scheduler)
+    shared = {"max_new_tokens": 15, "block_length": 6, "scheduler": scheduler, "cfg_scale": (0.0, 0.7)[i % 2]}
+    shared |= {"temperature": (0.0, 0.7)[i % 3 == 1], "seed": i}
+    one, other = (llm.generate(prompt(i + 2), SamplingParams(**shared, cache=cache)) for cache in (mode, SAME[mode]))
+    assert one.token_ids == other.token_ids
+    document = [prompt(3), Hole(6), prompt(2), Hole(3)]
+    one, other = (llm.infill(document, SamplingParams(**shared, cache=cache)) for cache in (mode, SAME[mode]))
+    assert one.token_ids == other.token_ids
 
 
 @pytest.mark.parametrize("name", NATIVE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Sequence
 
 from tests.grammars.test_engine import (
     check_commits,
@@ -27,12 +26,12 @@ CANVASES, HELD = 120, 6
 """Canvases of a grammar that are decided; and those on which masks, commits and steps are checked too."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the options, check, print how much was: how many canvases."""
+def main() -> None:
+    """Read the options, check, print how much was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=20_000)
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     end, grammars, canvases = time.monotonic() + 60 * given.minutes, 0, 0
     for seed, world, compiled in worlds(given.seed, 1 << 30):
         rng = random.Random(seed)
@@ -53,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if time.monotonic() > end:
             break
     print(f"{canvases} canvases of {grammars} random grammars, seeds from {given.seed} on: no difference")
-    return canvases
 
 
 if __name__ == "__main__":

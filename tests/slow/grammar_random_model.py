@@ -298,14 +298,14 @@ def rows(lines: dict[tuple[str, str], Line]) -> Iterator[str]:
         yield f"{name:22}{kind:10}{counts}{share:>17.2f}{a_token:>17.2f}{1000 * line.slowest:>17.1f}{a_run:>17.2f}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vocabulary", choices=["tiny", "qwen"], default="tiny")
     parser.add_argument("--qwen", type=Path, help="the file qwen.tiktoken")
     parser.add_argument("--only", default="", help="grammars whose name holds this text")
-    args = parser.parse_args(arguments)
+    args = parser.parse_args()
     torch.set_num_threads(1)
     llm = make_llm(args.vocabulary, args.qwen, args.seed)
     chosen = {name: task for name, task in tasks().items() if args.only in name}

@@ -1,6 +1,7 @@
 """`Grammar.accepts` against `re.fullmatch` and Earley's algorithm: `python -m tests.slow.recogniser --pairs 10000`.
 
-The checks are those of `test_recogniser`, on other seeds. It stops at the first difference with an assertion.
+The checks are those of `tests/grammars/test_recogniser.py`, on other seeds. It stops at the first difference with an
+assertion.
 """
 
 from __future__ import annotations

@@ -1,18 +1,29 @@
 """The slow suites, some minutes of each: with `--full` (`make test-all`). By hand they run for as long as you like."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.slow import grammar_brute, grammar_random_model
+HERE = Path(__file__).parent
+RUNS = [
+    ("grammar_brute", "--minutes 1.5 --seed 20000"),
+    ("grammar_brute", "--minutes 1.5 --seed 30000"),
+    ("grammar_random_model", "--runs 400 --seed 0"),
+    ("grammar_random_model", "--runs 400 --seed 1"),
+    ("recogniser", "--pairs 2000"),
+    ("fuzz_folders", "--minutes 1.5"),
+]
 
-pytestmark = pytest.mark.full
+
+@pytest.mark.full
+@pytest.mark.parametrize(("suite", "options"), RUNS)
+def test_it_finds_nothing(suite, options):
+    command = [sys.executable, "-m", f"tests.slow.{suite}", *options.split()]
+    run = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, timeout=1200)
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
 
 
-@pytest.mark.parametrize("seed", [20_000, 30_000])
-def test_the_grammar_engine_against_enumeration(seed):
-    assert grammar_brute.main(["--minutes", "1.5", "--seed", str(seed)]) >= 1000
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_model_that_knows_nothing_under_grammars(seed, capsys):
-    code = grammar_random_model.main(["--runs", "400", "--seed", str(seed)])
-    assert code == 0, capsys.readouterr().out
+def test_no_suite_is_forgotten():
+    assert {suite for suite, _ in RUNS} == {path.stem for path in HERE.glob("*.py")} - {"test_slow"}
