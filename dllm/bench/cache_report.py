@@ -174,8 +174,9 @@ def _run_all(
     """Every mode on every item. On each batch all modes take turns, from another one on each time."""
     outputs: list[list[list[RequestOutput]]] = [[[] for _ in tasks] for _ in modes]
     seconds = [0.0] * len(modes)
-    for params, task in product(modes, _one_of_a_kind(tasks)):  # what the first call sets up is nobody's time
-        _answers(llm, task.items[:1], params, task.max_new_tokens, 0)
+    once = {item.kind: (item, task.max_new_tokens) for task in tasks for item in task.items}
+    for params, (item, room) in product(modes, once.values()):  # what the first call sets up is nobody's time
+        _answers(llm, [item], params, room, 0)
     batches = [(t, start) for t, task in enumerate(tasks) for start in range(0, len(task.items), size)]
     for turn, (t, start) in enumerate(batches):
         batch = tasks[t].items[start : start + size]
@@ -187,11 +188,6 @@ def _run_all(
             outputs[mode][t] += found
             advance(len(batch))
     return [_ModeRun(*one) for one in zip(outputs, seconds, strict=True)]
-
-
-def _one_of_a_kind(tasks: Sequence[Task]) -> list[Task]:
-    """A task of each kind of item: they are asked for in different ways."""
-    return list({task.items[0].kind: task for task in tasks}.values())
 
 
 def _answers(
