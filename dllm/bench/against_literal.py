@@ -91,8 +91,13 @@ def compare_with_literal(requests: list[Request], dtype: torch.dtype, rounds: in
 
     several = len(requests) > 1
     calls = {"literal": published, "single": alone} | ({"batch": together} if several else {})
-    together() if several else llm.generate(prompts[0], params[0])  # what is done once is no part of it
-    seconds, tokens = in_turn(calls, rounds)
+    short = one_a_forward(block, block)
+    warm_up = {
+        "literal": lambda: literal.generate(prompts[0], block, block),
+        "single": lambda: llm.generate(prompts[0], short),
+        "batch": lambda: llm.generate(prompts, short, max_batch_size=len(prompts), progress=False),
+    }
+    seconds, tokens = in_turn(calls, rounds, warm_up)
     fastest = "batch" if several else "single"
     return Comparison(
         dtype=str(dtype).removeprefix("torch."),

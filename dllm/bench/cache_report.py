@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -174,8 +174,9 @@ def _run_all(
     """Every mode on every item. On each batch all modes take turns, from another one on each time."""
     outputs: list[list[list[RequestOutput]]] = [[[] for _ in tasks] for _ in modes]
     seconds = [0.0] * len(modes)
-    for params in modes:  # what the first call sets up is nobody's time
-        _answers(llm, tasks[0].items[:1], params, tasks[0].max_new_tokens, 0)
+    once = {item.kind: (item, task.max_new_tokens) for task in tasks for item in task.items}
+    for params, (item, room) in product(modes, once.values()):  # what the first call sets up is nobody's time
+        _answers(llm, [item], params, room, 0)
     batches = [(t, start) for t, task in enumerate(tasks) for start in range(0, len(task.items), size)]
     for turn, (t, start) in enumerate(batches):
         batch = tasks[t].items[start : start + size]

@@ -13,12 +13,20 @@ import torch
 T = TypeVar("T")
 
 
-def in_turn(calls: Mapping[str, Callable[[], T]], rounds: int) -> tuple[dict[str, list[float]], dict[str, T]]:
+def in_turn(
+    calls: Mapping[str, Callable[[], T]], rounds: int, warm_up: Mapping[str, Callable[[], object]] | None = None
+) -> tuple[dict[str, list[float]], dict[str, T]]:
     """Seconds of every call in every round, and what each returned last.
 
     On one thread the processor's time is taken, which other programs cannot lengthen; on more, wall time.
+
+    Args:
+        warm_up: what is called once before, untimed, in the place of the calls; by default the calls themselves. What
+            is done once, such as choosing kernels, is then nobody's time.
     """
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    for name in calls:
+        (calls if warm_up is None else warm_up)[name]()
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     results: dict[str, T] = {}
     for _ in range(rounds):

@@ -49,6 +49,5 @@ def _point(rows: int, canvas: int, vocabulary: int, dtype: torch.dtype) -> Growt
     def run() -> object:
         return llm.generate(prompts, params, max_batch_size=rows, progress=False)
 
-    run()
     seconds, _ = in_turn({"run": run}, 2)
     return GrowthPoint(rows, canvas, vocabulary, 1e3 * min(seconds["run"]) / (rows * NEW))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -12,6 +13,8 @@ from dllm.bench.clock import in_turn
 from dllm.eval.tiny.items import tiny_prompts
 
 PROMPTS, SCHEDULER, CACHES = 64, "threshold(0.9)", ("none", "prefix", "dual")
+FEW = 2
+"""Prompts that warm up a cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,12 @@ def tiny_speeds(rounds: int = 3) -> list[TinySpeed]:
     """The caches in turn, `rounds` times."""
     llm, prompts = LLM("tiny"), tiny_prompts(PROMPTS, 0)
 
-    def run(cache: str) -> list[RequestOutput]:
+    def run(cache: str, prompts: Sequence[str]) -> list[RequestOutput]:
         params = SamplingParams(max_new_tokens=64, block_length=32, scheduler=SCHEDULER, cache=cache, seed=0)
         return llm.generate(prompts, params, progress=False)
 
-    run("none")
-    seconds, outputs = in_turn({cache: partial(run, cache) for cache in CACHES}, rounds)
+    warm_up = {cache: partial(run, cache, prompts[:FEW]) for cache in CACHES}
+    seconds, outputs = in_turn({cache: partial(run, cache, prompts) for cache in CACHES}, rounds, warm_up)
     found = []
     for cache in CACHES:
         tokens = sum(output.stats.tokens for output in outputs[cache])

@@ -281,14 +281,19 @@ def _keys(plan: Plan) -> Iterator[Key]:
 
 
 def _jobs(plan: Plan, records: Records) -> list[Job]:
-    """What is left to do. Variants take turns on each batch, so that a slow minute of the machine hits all of them."""
+    """What is left to do.
+
+    Variants take turns on each batch, so that a slow minute of the machine hits all of them; another one begins each
+    time, so that none is always the first to meet the shapes of a batch.
+    """
     jobs = []
     for model, task in product(plan.models, plan.tasks):
         sampling = dict(plan.sampling) | {"seed": plan.seed, "max_new_tokens": task.max_new_tokens}
         places = plan.places(task)
-        for start in range(0, len(places), plan.batch_size):
+        for turn, start in enumerate(range(0, len(places), plan.batch_size)):
             batch = places[start : start + plan.batch_size]
-            for variant in plan.variants:
+            first = turn % len(plan.variants)
+            for variant in (*plan.variants[first:], *plan.variants[:first]):
                 left = [i for i in batch if _key(model, task, i, variant) not in records.done]
                 asked = tuple((i, task.items[i].kind, task.items[i].question) for i in left)
                 if asked:

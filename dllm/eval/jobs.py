@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import torch
 
 from dllm.errors import ConfigError, DllmError, PromptError
-from dllm.eval.items import Kind
-from dllm.eval.records import Line
+from dllm.eval.items import KINDS, Kind
+from dllm.eval.records import Identity, Line
 from dllm.eval.user_code import UserCodeError, load_file, named
 from dllm.eval.variants import Variant
 from dllm.llm import LLM
@@ -27,6 +28,8 @@ from dllm.schedulers import as_scheduler
 Loader = Callable[[], LLM]
 Asked = tuple[int, Kind, Any]
 """Index of an item, how it is asked, and the question."""
+Warmed = tuple[str, Identity, str]
+"""Model, variant and kind of item that have been decoded in this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +63,34 @@ def run_job(llm: LLM, job: Job) -> list[Line]:
     Raises:
         UserCodeError: a scheduler of a plug-in failed, or returned what it must not.
     """
-    if not job.variant.is_users_own:  # a bug of ours keeps its traceback
+    with _plugin_named(job.variant):
         return _lines(llm, job)
+
+
+def warm_up(llm: LLM, job: Job, warmed: set[Warmed]) -> None:
+    """Decode the first of a job's items of each kind that its variant has not decoded here yet, for nothing.
+
+    What happens once (kernels that are chosen or compiled, the chat template, a filter that is read) is then over for
+    every variant alike before its first batch is timed.
+    """
+    for kind in KINDS:
+        asked = tuple(one for one in job.asked if one[1] == kind)[:1]
+        mark = (job.model, job.variant.identity, kind)
+        if asked and mark not in warmed:
+            with _plugin_named(job.variant):
+                _lines(llm, replace(job, asked=asked))
+            warmed.add(mark)
+
+
+@contextmanager
+def _plugin_named(variant: Variant) -> Iterator[None]:
+    """What a scheduler of a plug-in raises, or is told for what it returns, is a UserCodeError."""
+    if not variant.is_users_own:  # a bug of ours keeps its traceback
+        yield
+        return
     try:
-        with named(f"scheduler {job.variant.scheduler!r} of a plug-in", passing=DllmError):
-            return _lines(llm, job)
+        with named(f"scheduler {variant.scheduler!r} of a plug-in", passing=DllmError):
+            yield
     except ConfigError as error:  # what is wrong with the job itself was found before
         raise error if isinstance(error, UserCodeError) else UserCodeError(str(error)) from error
 
@@ -182,12 +208,14 @@ def _result(future: Future[list[Line]]) -> list[Line]:
 
 _loaders: Mapping[str, Loader] = {}
 _loaded: dict[str, LLM] = {}
+_warmed: set[Warmed] = set()
 
 
 def _start(loaders: Mapping[str, Loader], plugins: Sequence[Path], threads: int | None) -> None:
     global _loaders
     _loaders = loaders
     _loaded.clear()
+    _warmed.clear()
     if threads is not None:
         torch.set_num_threads(threads)
     for path in plugins:
@@ -198,4 +226,5 @@ def _work(job: Job) -> list[Line]:
     if job.model not in _loaded:
         _loaded.clear()  # one model at a time in memory
         _loaded[job.model] = _loaders[job.model]()
+    warm_up(_loaded[job.model], job, _warmed)
     return run_job(_loaded[job.model], job)

@@ -133,6 +133,13 @@ class Scorer:
             for pair, found, (rows, inverse) in zip(pairs, scores, distinct, strict=True)
         ]
 
+    def warm_up(self, pair: Pair, *, greedy: bool = False) -> None:
+        """What the first forwards set up, set up: a pair with the fewest masks, scored for nothing."""
+        few = Scorer(self.engine, samples=2, batch=self.batch, cfg_scale=self.cfg_scale, seed=self.seed)
+        found = few.bounds([pair])
+        if greedy:
+            few.greedy([pair], found)
+
     @torch.inference_mode()
     def greedy(self, pairs: Sequence[Pair], bounds: Sequence[LowerBound]) -> list[LowerBound]:
         """The bounds, each with whether greedy decoding writes exactly the continuation, and the forwards it took.

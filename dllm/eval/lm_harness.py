@@ -10,7 +10,7 @@ is the harness's own command line with it. `dllm eval lm` is ours. docs/lm-evalu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from dllm.eval.harness_text import (
     longest_canvas,
     prefix_of,
 )
-from dllm.eval.likelihood import LowerBound, Scorer, over_windows, request_seed, windows
+from dllm.eval.likelihood import LowerBound, Pair, Scorer, over_windows, request_seed, windows
 from dllm.eval.processes import Processes
 from dllm.llm import LLM
 from dllm.params import SamplingParams
@@ -84,6 +84,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             seed=self.settings.seed,
         )
         self.costs: dict[str, Costs] = {}
+        self._warmed: set[str] = set()
         self.bounds: list[LowerBound] = []
         self._everyones: list[tuple[dict[str, Costs], list[LowerBound]]] = []
 
@@ -161,6 +162,8 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             each.append(replace(params, seed=request_seed(own.seed, prompts[-1], repeats)))
             seen[text, repr(kwargs)] += 1
         answers, costs = list[str](), self.costs.setdefault("generate_until", Costs())
+        if requests:
+            self._warm("generate_until", lambda: self.llm.generate(prompts[:1], each[:1], progress=False))
         for part in self._parts("generate_until", len(requests), _BATCHES * self.batch_size, disable_tqdm):
             outputs = self.llm.generate(prompts[part], each[part], max_batch_size=self.batch_size, progress=False)
             for request, params, output in zip(requests[part], each[part], outputs, strict=True):
@@ -190,6 +193,8 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
     ) -> list[tuple[float, bool]]:
         pairs = [fitted_pair(context, own, self.max_length, args) for args, context, own in requests]
         answers = list[tuple[float, bool]]()
+        if pairs:
+            self._warm("loglikelihood", lambda: self._scorer.warm_up(pairs[0], greedy=self.settings.greedy))
         for part in self._parts("loglikelihood", len(pairs), max(self.batch_size, self._scorer.batch), disable_tqdm):
             bounds = self._scorer.bounds(pairs[part])
             if self.settings.greedy:
@@ -202,15 +207,25 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """The bound on log p of a whole text, in nats; where it is longer than a canvas, summed over windows."""
         prefix = [id for id in (self.prefix_token_id,) if id is not None]
-        answers = list[float]()
-        for part in self._parts("loglikelihood_rolling", len(requests), 1, disable_tqdm):
-            (request,) = requests[part]
-            ids = self.tok_encode(request.args[0])
+        answers, pairs = list[float](), list[list[Pair]]()
+        for (text,) in (request.args for request in requests):
+            ids = self.tok_encode(text)
             ids = ids[1:] if ids[:1] == prefix else ids
-            bound = over_windows(self._scorer.bounds(windows(ids, prefix, self.max_length) if ids else []))
+            pairs.append(windows(ids, prefix, self.max_length) if ids else [])
+        if any(pairs):
+            self._warm("loglikelihood_rolling", lambda: self._scorer.warm_up(next(filter(None, pairs))[0]))
+        for part in self._parts("loglikelihood_rolling", len(requests), 1, disable_tqdm):
+            (request,), (own,) = requests[part], pairs[part]
+            bound = over_windows(self._scorer.bounds(own))
             answers.append(bound.value)
             self._scored("loglikelihood_rolling", bound, request.args, bound.value)
         return answers
+
+    def _warm(self, kind: str, once: Callable[[], object]) -> None:
+        """What the first request of a kind sets up (kernels, for one) is over before any is timed."""
+        if kind not in self._warmed:
+            once()
+            self._warmed.add(kind)
 
     def _parts(self, kind: str, count: int, size: int, quiet: bool) -> Iterator[slice]:
         """Requests that are answered together, `size` of them, with a bar; their time is counted."""

@@ -15,7 +15,7 @@ from dllm.eval.parallelbench.ideal import NAMES, OPERATIONS, IdealDenoiser, ques
 from dllm.eval.parallelbench.page import ACROSS, Page, narrow
 from dllm.eval.parallelbench.puzzles import dig, grids, solutions
 from dllm.eval.parallelbench.reference import read_curves
-from dllm.eval.parallelbench.synthetic import known, synthetic
+from dllm.eval.parallelbench.synthetic import known, list_item, synthetic
 from dllm.eval.parallelbench.tasks import TASKS
 from dllm.eval.summary import ALL
 from dllm.schedulers import as_scheduler
@@ -46,14 +46,64 @@ ABC = ["A", "B", "C"]
         ('["A", "B",]', ["A", "B"], None),
         ('["A",, "B"]', ["A", "B"], None),
         ('["A",\n"B"]', ["A", '\n"B'], None),
+        ('["A", "", "B"]', ["A", "", "B"], ["A", "", "B"]),
+        ('["A", " ", "B"]', ["A", "", "B"], ["A", " ", "B"]),
+        ('["A", ", "B"]', ["A", "", "B"], None),
+        ('["A", \t\n, "B"]', ["A", "B"], None),
+        ('[""]', [""], [""]),
+        ("[ ]", [], None),
+        ("[,,]", [], None),
         ('["A\\"B"]', ['A\\"B'], None),
-        ('["]', [], None),
+        ('["]', [""], None),
         ("[" * 5000, [], None),
     ],
 )
 def test_lists_are_read_leniently_and_strictly(text, lenient, strict):
     assert lenient_list(text) == lenient
     assert strict_list(text) == strict
+
+
+def read_aloud(text):
+    """The benchmark's rule, letter by letter: brackets, commas, blank parts, then quotes and spaces."""
+    parts = [""]
+    for letter in text[text.rfind("[") + 1 :]:
+        if letter == "]":
+            break
+        if letter == ",":
+            parts.append("")
+        else:
+            parts[-1] += letter
+    kept = []
+    for part in parts:
+        if all(letter.isspace() for letter in part):
+            continue
+        while part and part[0] in '" ':
+            part = part[1:]
+        while part and part[-1] in '" ':
+            part = part[:-1]
+        kept.append(part)
+    return kept
+
+
+def test_mutated_answers_are_read_by_the_benchmarks_rule():
+    rng = random.Random(0)
+    pieces = ['"', ", ", ",", " ", "\n", "\t", '""', '"A"', "[", "]", "A", "'", '", "', '"", ', "\u00a0"]
+    differs = 0
+    for _ in range(3000):
+        answer = '["Ann Lee", "Bo Ek", "Cy Fox"]'
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(answer) + 1)
+            end = min(len(answer), at + rng.choice((0, 0, 1, 3)))
+            answer = answer[:at] + rng.choice(pieces) + answer[end:]
+        assert lenient_list(answer) == read_aloud(answer), answer
+        differs += "" in lenient_list(answer)
+    assert differs > 100  # answers that a reader that drops empty names would take for others
+
+
+@pytest.mark.parametrize("answer", ['["A", "", "B", "C"]', '["A", "B", "C", ""]', '["", "A", "B", "C"]'])
+def test_an_empty_name_is_a_name_too_many(answer):
+    item = list_item("copy", "chat", [], ABC, "", ABC)
+    assert item.judge(answer) == 0.0 and item.judge(answer.replace('"", ', "").replace(', ""', "")) == 1.0
 
 
 def test_rows_and_digits():

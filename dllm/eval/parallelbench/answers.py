@@ -1,7 +1,13 @@
 """How an answer's text is read: a list of names, rows of cells, a grid of digits.
 
-A list is what stands between the last `[` and the first `]` behind it. Leniently it is split at commas, double quotes
-and spaces around the parts fall away, and empty parts do: a missing quote is no error. Strictly it is `"a", "b"`.
+A list is what stands between the last `[` and the first `]` behind it; without the one it begins with the text, without
+the other it ends with it. Strictly it is `"a", "b"`.
+
+Leniently, which is the benchmark's headline score, a missing quote is no error. Its rule: split at every comma; drop the
+parts that hold nothing but white space (of any kind); of the others take double quotes and spaces, and nothing else, off
+both ends. The order matters: `a, , b` has two parts, but `"a", "", "b"` has three, for the part `""` is not blank when
+blank parts are dropped, and is an empty name afterwards. So is `"` alone. Of white space inside of a part or of a line
+break at its end nothing is taken off.
 """
 
 from __future__ import annotations
@@ -10,7 +16,7 @@ from __future__ import annotations
 def lenient_list(text: str) -> list[str]:
     """The parts of the last bracketed list, or of the whole text where there is no bracket; never an error."""
     inside = text.rpartition("[")[2].partition("]")[0]
-    return [part for part in (one.strip('" ') for one in inside.split(",")) if part]
+    return [part.strip('" ') for part in inside.split(",") if part.strip()]
 
 
 def strict_list(text: str) -> list[str] | None:
