@@ -33,6 +33,7 @@ def bench(
         raise UsageError("--quick and --cache-report are two measurements; give one of them")
     if threads is not None and (quick or cache_report):
         raise UsageError(f"--threads {threads} is of the full run; drop it, or {_WHICH[quick]}")
+    from dllm.eval.files import write_whole
     from dllm.eval.tables import markdown
     from dllm.eval.workers import cores
 
@@ -42,8 +43,8 @@ def bench(
     found, tables = _measured(quick, cache_report, min(count, cores()))
     text = "\n".join(markdown(*table) for table in tables)
     if out is not None:
-        (out / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        (out / "bench.md").write_text(text, encoding="utf-8")
+        write_whole(out / "bench.json", json.dumps(found, indent=1) + "\n")
+        write_whole(out / "bench.md", text)
     print(json.dumps(found) if as_json else text)
 
 

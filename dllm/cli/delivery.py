@@ -39,7 +39,9 @@ def run_request(
 def deliver(llm: LLM, output: RequestOutput, options: OutputOptions) -> None:
     """Trace to its file, statistics to stderr, the answer to stdout; the answer last."""
     if options.trace is not None:
-        options.trace.write_text(output.trace.to_jsonl(), encoding="utf-8")
+        from dllm.eval.files import write_whole
+
+        write_whole(options.trace, output.trace.to_jsonl())
     if options.stats:
         for sample in output.samples:
             print(stats_line(sample), file=sys.stderr)

@@ -109,7 +109,10 @@ class HarnessOptions:
 @grouped
 def lm(
     out: Annotated[
-        Path | None, Option(metavar="DIR", help="Write results.json, and every answer in samples_TASK.jsonl.")
+        Path | None,
+        Option(
+            metavar="DIR", help="results.json, and every answer in samples_TASK.jsonl; goes on where a run stopped."
+        ),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object on stdout instead of a table.")] = False,
     *,
@@ -118,15 +121,18 @@ def lm(
     how: HarnessOptions,
 ) -> None:
     """Run tasks of lm-evaluation-harness, which the extra `eval` installs (docs/lm-evaluation.md)."""
-    from dllm.eval.lm_run import evaluate, save_results, to_json
+    from dllm.eval.lm_run import evaluate, forget_answers, save_results, to_json
 
     chosen, settings = tasks.chosen(), how.settings(model)
     model.folder()  # names that lead nowhere are told as the options they are
     model.tokenizer_folder()
-    results = evaluate(chosen, settings)
+    results = evaluate(chosen, settings, out)
     if results is None:  # one of several processes, and not the first
         return
-    written = [] if out is None else save_results(results, out)
+    written: list[Path] = []
+    if out is not None:
+        written = save_results(results, out)
+        forget_answers(out, settings)
     if as_json:
         print(to_json(results))
         return

@@ -224,14 +224,14 @@ def model_loader(model: Any, **arguments: Any) -> tuple[Loader, str]:
     if not isinstance(model, str | Path):
         return partial(LLM, model, **arguments), "object"
     folder = resolve_folder(model)
-    return partial(LLM, str(folder), **arguments), _fingerprint(folder)
+    return partial(LLM, str(folder), **arguments), fingerprint(folder)
 
 
 def _itself(llm: LLM) -> LLM:
     return llm
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """Of the config, and of each weights file its size and first mebibyte: 16 GB are not read for a name."""
     digest = hashlib.sha256((folder / "config.json").read_bytes() if (folder / "config.json").is_file() else b"")
     for path in sorted(folder.glob("*.safetensors")):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from time import perf_counter
 
 
 @dataclass(slots=True)
@@ -28,18 +26,11 @@ class Costs:
     def tokens_per_forward(self) -> float:
         return self.tokens / self.forwards if self.forwards else 0.0
 
-    def add(self, *, requests: int, forwards: int, tokens: int) -> None:
+    def add(self, *, requests: int, forwards: int, tokens: int, seconds: float) -> None:
         self.requests += requests
         self.forwards += forwards
         self.tokens += tokens
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        began = perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds += perf_counter() - began
+        self.seconds += seconds
 
     def to_dict(self) -> dict[str, float]:
         named: dict[str, float] = {field.name: getattr(self, field.name) for field in fields(self)}

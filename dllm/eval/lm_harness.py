@@ -10,8 +10,9 @@ is the harness's own command line with it. `dllm eval lm` is ours. docs/lm-evalu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.model import TemplateLM
@@ -32,6 +33,7 @@ from dllm.eval.harness_text import (
     longest_canvas,
     prefix_of,
 )
+from dllm.eval.kept_answers import Answer, KeptAnswers, key_of
 from dllm.eval.likelihood import LowerBound, Pair, Scorer, over_windows, request_seed, windows
 from dllm.eval.processes import Processes
 from dllm.llm import LLM
@@ -43,6 +45,22 @@ if TYPE_CHECKING:
 
 _BATCHES = 8
 """Batches of prompts that are answered together; behind them the harness may cache the answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Requests of one kind, as they come from the harness.
+
+    Attributes:
+        arguments: of each.
+        keys: by which their answers are kept.
+        quiet: no bar.
+    """
+
+    kind: str
+    arguments: Sequence[Any]
+    keys: Sequence[str]
+    quiet: bool
 
 
 @register_model("dllm")
@@ -57,6 +75,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         llm: the model.
         settings: all arguments.
         costs: kind of request -> `Costs` of this process.
+        kept: where answers are kept; in memory only, and not for a second time, unless it is set.
         bounds: a `LowerBound` a likelihood request, in the order they were answered: the standard errors, for which the
             harness has no place. Answers out of the harness's own cache have none.
 
@@ -84,6 +103,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             seed=self.settings.seed,
         )
         self.costs: dict[str, Costs] = {}
+        self.kept = KeptAnswers()
         self._warmed: set[str] = set()
         self.bounds: list[LowerBound] = []
         self._everyones: list[tuple[dict[str, Costs], list[LowerBound]]] = []
@@ -148,6 +168,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         The noise is a function of `seed`, the prompt, and which repeat of the request it is.
         """
         own, prompts, each, seen = self.settings, list[list[int]](), list[SamplingParams](), Counter[tuple[str, str]]()
+        keys = list[str]()
         for text, kwargs in (request.args for request in requests):
             params = read_kwargs(
                 kwargs,
@@ -160,17 +181,23 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             prompts.append(fitted_prompt(ids, params.max_new_tokens, self.max_length))
             repeats = seen[text, repr(kwargs)]
             each.append(replace(params, seed=request_seed(own.seed, prompts[-1], repeats)))
+            keys.append(key_of("generate_until", (text, kwargs), repeats))
             seen[text, repr(kwargs)] += 1
-        answers, costs = list[str](), self.costs.setdefault("generate_until", Costs())
-        if requests:
-            self._warm("generate_until", lambda: self.llm.generate(prompts[:1], each[:1], progress=False))
-        for part in self._parts("generate_until", len(requests), _BATCHES * self.batch_size, disable_tqdm):
-            outputs = self.llm.generate(prompts[part], each[part], max_batch_size=self.batch_size, progress=False)
-            for request, params, output in zip(requests[part], each[part], outputs, strict=True):
-                answers.append(answer_text(self.tokenizer, output.token_ids, params.stop))
-                costs.add(requests=1, forwards=output.stats.forwards, tokens=output.stats.tokens)
-                self.cache_hook.add_partial("generate_until", request.args, answers[-1])
-        return answers
+
+        def answered(part: Sequence[int]) -> list[Answer]:
+            asked, how = [prompts[i] for i in part], [each[i] for i in part]
+            outputs = self.llm.generate(asked, how, max_batch_size=self.batch_size, progress=False)
+            return [
+                Answer(
+                    value=answer_text(self.tokenizer, output.token_ids, params.stop),
+                    forwards=output.stats.forwards,
+                    tokens=output.stats.tokens,
+                )
+                for params, output in zip(how, outputs, strict=True)
+            ]
+
+        questions = Questions("generate_until", [request.args for request in requests], keys, disable_tqdm)
+        return self._answers(questions, _BATCHES * self.batch_size, answered, lambda first: answered([first]))
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """The bound on log p(continuation | context) in nats, and `is_greedy`; see `dllm.eval.likelihood`."""
@@ -192,54 +219,81 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         self, requests: Sequence[tuple[tuple[str, str], list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
         pairs = [fitted_pair(context, own, self.max_length, args) for args, context, own in requests]
-        answers = list[tuple[float, bool]]()
-        if pairs:
-            self._warm("loglikelihood", lambda: self._scorer.warm_up(pairs[0], greedy=self.settings.greedy))
-        for part in self._parts("loglikelihood", len(pairs), max(self.batch_size, self._scorer.batch), disable_tqdm):
-            bounds = self._scorer.bounds(pairs[part])
+        asked = [args for args, *_ids in requests]
+
+        def answered(part: Sequence[int]) -> list[Answer]:
+            own = [pairs[i] for i in part]
+            bounds = self._scorer.bounds(own)
             if self.settings.greedy:
-                bounds = self._scorer.greedy(pairs[part], bounds)
-            for (args, *_ids), bound in zip(requests[part], bounds, strict=True):
-                answers.append((bound.value, bound.greedy))
-                self._scored("loglikelihood", bound, args, answers[-1])
-        return answers
+                bounds = self._scorer.greedy(own, bounds)
+            return [_scored((bound.value, bound.greedy), bound) for bound in bounds]
+
+        questions = Questions("loglikelihood", asked, [key_of("loglikelihood", args) for args in asked], disable_tqdm)
+        size = max(self.batch_size, self._scorer.batch)
+        return self._answers(
+            questions, size, answered, lambda first: self._scorer.warm_up(pairs[first], greedy=self.settings.greedy)
+        )
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """The bound on log p of a whole text, in nats; where it is longer than a canvas, summed over windows."""
         prefix = [id for id in (self.prefix_token_id,) if id is not None]
-        answers, pairs = list[float](), list[list[Pair]]()
-        for (text,) in (request.args for request in requests):
+        asked, pairs = [request.args for request in requests], list[list[Pair]]()
+        for (text,) in asked:
             ids = self.tok_encode(text)
             ids = ids[1:] if ids[:1] == prefix else ids
             pairs.append(windows(ids, prefix, self.max_length) if ids else [])
-        if any(pairs):
-            self._warm("loglikelihood_rolling", lambda: self._scorer.warm_up(next(filter(None, pairs))[0]))
-        for part in self._parts("loglikelihood_rolling", len(requests), 1, disable_tqdm):
-            (request,), (own,) = requests[part], pairs[part]
-            bound = over_windows(self._scorer.bounds(own))
-            answers.append(bound.value)
-            self._scored("loglikelihood_rolling", bound, request.args, bound.value)
-        return answers
 
-    def _warm(self, kind: str, once: Callable[[], object]) -> None:
-        """What the first request of a kind sets up (kernels, for one) is over before any is timed."""
-        if kind not in self._warmed:
-            once()
-            self._warmed.add(kind)
+        def answered(part: Sequence[int]) -> list[Answer]:
+            bounds = [over_windows(self._scorer.bounds(pairs[i])) for i in part]
+            return [_scored(bound.value, bound) for bound in bounds]
 
-    def _parts(self, kind: str, count: int, size: int, quiet: bool) -> Iterator[slice]:
-        """Requests that are answered together, `size` of them, with a bar; their time is counted."""
+        keys = [key_of("loglikelihood_rolling", args) for args in asked]
+        questions = Questions("loglikelihood_rolling", asked, keys, disable_tqdm)
+        return self._answers(
+            questions, 1, answered, lambda first: [self._scorer.warm_up(pair) for pair in pairs[first][:1]]
+        )
+
+    def _answers(
+        self,
+        asked: Questions,
+        size: int,
+        answered: Callable[[Sequence[int]], list[Answer]],
+        warm_up: Callable[[int], object],
+    ) -> list[Any]:
+        """The answers to all questions: those that are kept, and `size` of the others at a time, with a bar.
+
+        Args:
+            answered: of questions by their numbers.
+            warm_up: what answering sets up the first time (kernels, for one), set up with a question for nothing, so
+                that it is in no question's time.
+        """
+        found = [self.kept.get(key) for key in asked.keys]
+        left = [number for number, answer in enumerate(found) if answer is None]
+        if left and asked.kind not in self._warmed:
+            warm_up(left[0])
+            self._warmed.add(asked.kind)
+        bar = tqdm(total=len(found), desc=f"dllm: {asked.kind}", disable=asked.quiet or self.rank != 0)
+        with bar:
+            bar.update(len(found) - len(left))
+            for start in range(0, len(left), size):
+                part = left[start : start + size]
+                began = perf_counter()
+                new = answered(part)
+                share = (perf_counter() - began) / len(part)
+                for number, answer in zip(part, new, strict=True):
+                    found[number] = replace(answer, seconds=share)
+                    self.cache_hook.add_partial(asked.kind, asked.arguments[number], answer.value)
+                self.kept.add((asked.keys[number], answer) for number in part if (answer := found[number]) is not None)
+                bar.update(len(part))
+        return self._counted(asked.kind, [answer for answer in found if answer is not None])
+
+    def _counted(self, kind: str, answers: Sequence[Answer]) -> list[Any]:
+        """What the harness gets, with its costs added up."""
         costs = self.costs.setdefault(kind, Costs())
-        with tqdm(total=count, desc=f"dllm: {kind}", disable=quiet or self.rank != 0) as bar:
-            for start in range(0, count, size):
-                with costs.timed():
-                    yield slice(start, start + size)
-                bar.update(min(size, count - start))
-
-    def _scored(self, kind: str, bound: LowerBound, args: Any, answer: Any) -> None:
-        self.bounds.append(bound)
-        self.costs[kind].add(requests=1, forwards=bound.forwards, tokens=bound.tokens)
-        self.cache_hook.add_partial(kind, args, answer)
+        for one in answers:
+            costs.add(requests=1, forwards=one.forwards, tokens=one.tokens, seconds=one.seconds)
+            self.bounds += [] if one.bound is None else [one.bound]
+        return [one.value for one in answers]
 
     # several processes, and what it all cost
 
@@ -273,6 +327,10 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         settled = self.llm.engine.settled(self.settings.params)
         used = {"scheduler": str(settled.scheduler), "block_length": int(settled.block_length)}
         return {"dllm": {"version": __version__, **self.settings.to_dict(), **used, "costs": self.summary()}}
+
+
+def _scored(value: Any, bound: LowerBound) -> Answer:
+    return Answer(value=value, forwards=bound.forwards, tokens=bound.tokens, bound=bound)
 
 
 def _own(config: dict[str, Any] | None) -> dict[str, Any]:

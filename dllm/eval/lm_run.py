@@ -15,7 +15,11 @@ from typing import Any
 
 from dllm import __version__
 from dllm.errors import ConfigError
+from dllm.eval.compare import fingerprint
+from dllm.eval.files import write_whole
 from dllm.eval.harness_settings import Settings
+from dllm.eval.kept_answers import KeptAnswers
+from dllm.hub import resolve_folder
 
 Results = dict[str, Any]
 _PACKAGES = ("lm_eval", "datasets", "torch", "transformers", "numpy")
@@ -42,8 +46,11 @@ class Tasks:
     unsafe_code: bool = False
 
 
-def evaluate(tasks: Tasks, settings: Settings) -> Results | None:
+def evaluate(tasks: Tasks, settings: Settings, keep: Path | None = None) -> Results | None:
     """All tasks on one model.
+
+    Args:
+        keep: a folder where answers are kept as they come: the same run goes on with them, if this one is stopped.
 
     Returns:
         what the harness found; `requests`, `forwards`, `tokens`, `tokens_per_forward` and `seconds` of all of them,
@@ -67,6 +74,8 @@ def evaluate(tasks: Tasks, settings: Settings) -> Results | None:
     manager = TaskManager(include_path=[str(folder) for folder in tasks.include] or None)
     names = matching(tasks.names, manager.all_tasks)
     model = DllmLM(**{name: getattr(settings, name) for name in (field.name for field in fields(settings))})
+    if keep is not None:
+        model.kept = KeptAnswers(keep, _about(settings), model.rank)
     if tasks.chat:
         model.chat_template(True)  # names a missing one now
     limit = int(tasks.limit) if tasks.limit is not None and tasks.limit >= 1 else tasks.limit
@@ -88,6 +97,18 @@ def evaluate(tasks: Tasks, settings: Settings) -> Results | None:
             ) from error
         raise
     return None if found is None else _with_costs(dict(found), model.summary())
+
+
+def forget_answers(keep: Path, settings: Settings) -> None:
+    """Remove the answers that `evaluate` has kept, when its results are saved."""
+    KeptAnswers(keep, _about(settings)).forget()
+
+
+def _about(settings: Settings) -> Results:
+    """What answers depend on; not on who is answered with whom."""
+    about = {name: value for name, value in settings.to_dict().items() if name not in ("batch_size", "mc_batch")}
+    folder = resolve_folder(settings.pretrained, settings.revision) if isinstance(settings.pretrained, str) else None
+    return about | {"weights": "" if folder is None else fingerprint(folder)}
 
 
 def matching(asked: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -117,7 +138,7 @@ def save_results(results: Results, folder: Path) -> list[Path]:
     for task, samples in results.get("samples", {}).items():
         texts[f"samples_{task}.jsonl"] = "".join(to_json(one) + "\n" for one in samples)
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_whole(folder / name, text)
     return [folder / name for name in texts]
 
 

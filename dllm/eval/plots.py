@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dllm.errors import ConfigError
+from dllm.eval.files import write_whole
 from dllm.eval.records import Line, identity_of
 from dllm.eval.summary import ALL, SummaryRow, label_variants
 
@@ -46,8 +48,15 @@ def save_plots(rows: Sequence[SummaryRow], lines: Sequence[Line], folder: Path) 
         own = [line for line in lines if line["model"] == model]
         for name, figure in _figures([row for row in rows if row.model == model], own):
             written.append(folder / f"{prefix}{name}.png")
-            figure.savefig(written[-1], dpi=110)
+            write_whole(written[-1], as_png(figure, 110))
     return written
+
+
+def as_png(figure: Figure, dpi: int) -> bytes:
+    """A picture as the content of a file."""
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=dpi)
+    return data.getvalue()
 
 
 def _figures(rows: Sequence[SummaryRow], lines: Sequence[Line]) -> Iterator[tuple[str, Figure]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dllm.errors import ConfigError, DllmError
+from dllm.errors import ConfigError
+from dllm.eval.files import append_lines, drop_torn_line, whole_lines
 from dllm.eval.format import RESULTS_VERSION, fault
 
 Line = dict[str, Any]
@@ -78,7 +78,7 @@ class Records:
             headers, lines = read_results(path)
             for earlier in headers:
                 agree(path, earlier["settings"], header["settings"])
-            _drop_torn_line(path)
+            drop_torn_line(path)
             self._take(lines)
         self._append([{"dllm_results": RESULTS_VERSION, **header}])
 
@@ -104,17 +104,7 @@ class Records:
 
     def _append(self, lines: Iterable[Mapping[str, Any]]) -> None:
         assert self.path is not None
-        text = "".join(_written(line) + "\n" for line in lines)
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise DllmError(
-                f"{self.path} could not be written ({error.strerror}); what it holds already is kept: make room and "
-                "run the same again"
-            ) from error
+        append_lines(self.path, map(_written, lines))
 
 
 def _written(line: Mapping[str, Any]) -> str:
@@ -142,7 +132,7 @@ def read_results(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:
     """
     headers: list[dict[str, Any]] = []
     lines: list[Line] = []
-    for number, raw in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    for number, raw in enumerate(whole_lines(path), 1):
         try:
             value = json.loads(raw)
         except (ValueError, RecursionError):
@@ -161,14 +151,6 @@ def read_results(path: Path) -> tuple[list[dict[str, Any]], list[Line]]:
     if lines and not headers:
         raise ConfigError(f"{path} has no header, which says what was run; choose another folder")
     return headers, lines
-
-
-def _drop_torn_line(path: Path) -> None:
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        with path.open("r+b") as file:
-            file.truncate(whole)
 
 
 def agree(path: Path, earlier: Any, now: Any, where: str = "") -> None:

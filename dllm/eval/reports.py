@@ -10,6 +10,7 @@ from typing import Any
 
 from dllm.errors import ConfigError
 from dllm.eval.compare import Plan, header
+from dllm.eval.files import write_whole
 from dllm.eval.plots import available, save_plots
 from dllm.eval.records import Identity, Line
 from dllm.eval.summary import ALL, Area, SummaryRow, areas, summarize
@@ -59,8 +60,8 @@ class Report:
         """Write all files; plots only where matplotlib is installed."""
         folder.mkdir(parents=True, exist_ok=True)
         text, values = folder / "report.md", folder / "summary.json"
-        text.write_text(report_text(self.rows, self.areas, self._preface()), encoding="utf-8")
-        values.write_text(json.dumps(self.summary(), indent=1) + "\n", encoding="utf-8")
+        write_whole(text, report_text(self.rows, self.areas, self._preface()))
+        write_whole(values, json.dumps(self.summary(), indent=1) + "\n")
         return [text, values, *(save_plots(self.rows, self.lines, folder) if available() else ())]
 
     def overviews(self) -> list[Titled]:

@@ -6,8 +6,8 @@ the other it ends with it. Strictly it is `"a", "b"`.
 Leniently, which is the benchmark's headline score, a missing quote is no error. Its rule: split at every comma; drop
 the parts that hold nothing but white space (of any kind); of the others take double quotes and spaces, and nothing
 else, off both ends. The order matters: `a, , b` has two parts, but `"a", "", "b"` has three, for the part `""` is not
-blank when blank parts are dropped, and is an empty name afterwards. So is `"` alone. Of white space inside of a part
-or of a line break at its end nothing is taken off.
+blank when blank parts are dropped, and is an empty name afterwards. So is `"` alone. White space inside of a part, and
+a line break at its end, stay.
 """
 
 from __future__ import annotations

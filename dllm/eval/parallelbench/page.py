@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dllm.eval.files import write_whole
 from dllm.eval.parallelbench.curves import LEVELS, Headline, Point, complete, headlines, namer, oracle, points
 from dllm.eval.parallelbench.reference import Curves
 from dllm.eval.parallelbench.trial import Verdict
-from dllm.eval.plots import MARKERS, available, panels, percent_by_speed
+from dllm.eval.plots import MARKERS, as_png, available, panels, percent_by_speed
 from dllm.eval.records import Line
 from dllm.eval.reports import Titled
 from dllm.eval.summary import ALL, Area, SummaryRow, areas, summarize
@@ -129,11 +130,11 @@ class Page:
         """Write all files; plots only where matplotlib is installed."""
         folder.mkdir(parents=True, exist_ok=True)
         values, text, page = folder / "summary.json", folder / "report.md", folder / "page.html"
-        values.write_text(json.dumps(self.summary(), indent=1) + "\n", encoding="utf-8")
+        write_whole(values, json.dumps(self.summary(), indent=1) + "\n")
         parts = [self._preface(), *(markdown(*one) for one in self.tables()[len(self._models()) :])]
-        text.write_text("\n\n".join([*parts, report_text(self.rows, self.areas, "")]), encoding="utf-8")
+        write_whole(text, "\n\n".join([*parts, report_text(self.rows, self.areas, "")]))
         pictures = self._pictures(folder) if available() else []
-        page.write_text(self._html(pictures), encoding="utf-8")
+        write_whole(page, self._html(pictures))
         return [values, text, *pictures, page]
 
     def _models(self) -> list[str]:
@@ -165,7 +166,7 @@ class Page:
             )
             figure = panels(tasks, draw, f"{model}: score against positions a step")
             written.append(folder / f"curves_{len(written)}.png")
-            figure.savefig(written[-1], dpi=100)
+            write_whole(written[-1], as_png(figure, 100))
         return written
 
     def _html(self, pictures: Iterable[Path]) -> str:
