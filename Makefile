@@ -34,6 +34,7 @@ help:
 	touch $@
 
 demo: .venv/run
+	$(BIN)/dllm doctor --warm
 	$(BIN)/dllm generate --show --stats -n 32 -e '["Mary", "Linda", "Susan"]\nReverse the list.\n'
 	$(BIN)/dllm chat --show --stats -n 32 -e 'Name: Ana, Age: 31, City: Rome\nWrite JSON with keys: age, name'
 	$(BIN)/dllm infill --show --stats 'int add(int a, int b) { return <mask:3>; }'

@@ -28,12 +28,15 @@ def run_request(
         whole: `LLM.generate`, `LLM.infill` or `LLM.chat`.
         stream: its counterpart that yields StepEvents.
     """
-    if not options.show:
-        output: RequestOutput = whole(request, params, progress=False)
-        return output
-    from dllm.cli.play import play
+    from dllm.cli.first_use import first_use
 
-    return play(llm, stream(request, params))
+    with first_use(llm, params.grammar):
+        if not options.show:
+            output: RequestOutput = whole(request, params, progress=False)
+            return output
+        from dllm.cli.play import play
+
+        return play(llm, stream(request, params))
 
 
 def deliver(llm: LLM, output: RequestOutput, options: OutputOptions) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dllm.cli.shell import FAILED, UsageError
+from dllm.cli.shell import FAILED, UsageError, tell
 
 
 def doctor(
@@ -17,6 +17,9 @@ def doctor(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     quantize: Annotated[str | None, typer.Option(help="int8 or int4 weights; needs torchao.")] = None,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Compile the grammar engine's loops now, not at its first use.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Report versions, devices, and whether tiny and the models named load. Exit code 1 if one of them does not."""
@@ -26,13 +29,22 @@ def doctor(
         raise UsageError("--model is empty; give a folder or a Hub id")
     names = ["tiny", *(name for name in dict.fromkeys(model or []) if name != "tiny")]
     models = [facts.model(name, dtype, device, quantize) for name in names]
-    report = {"versions": facts.versions(), "machine": facts.machine(), "models": models}
+    report: dict[str, Any] = {"versions": facts.versions(), "machine": facts.machine(), "models": models}
+    if warm:
+        report["grammars"] = _warmed()
     if as_json:
         print(json.dumps(report))
     else:
         _print(report)
     if not all(one["loads"] for one in models):
         raise typer.Exit(FAILED)
+
+
+def _warmed() -> dict[str, Any]:
+    from dllm.cli.warm import warm_up
+
+    tell("using every kind of grammar, so that all of the engine's loops are compiled; up to a minute")
+    return warm_up()
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -47,6 +59,9 @@ def _print(report: dict[str, Any]) -> None:
     print(report["machine"].get("error", ""))
     for one in report["models"]:
         _print_model(one)
+    if "grammars" in report:
+        made = report["grammars"]
+        print(f"grammars: {made['compiled']} loops compiled in {made['seconds']} s, kept in {', '.join(made['kept_in'])}")
 
 
 def _print_model(one: dict[str, Any]) -> None:

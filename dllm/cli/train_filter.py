@@ -15,13 +15,17 @@ from dllm.cli.options import ModelOptions
 from dllm.cli.shell import UsageError
 
 
+FEWEST = 10
+"""Prompts, of which the tenth part is the test."""
+
+
 @grouped
 def train_filter(
     out: Annotated[Path, Option(metavar="FILE", help="Where to write the filter (.safetensors).")],
     prompts: Annotated[
         Path | None, Option(metavar="FILE", help="JSONL of prompts; tiny has its own and needs none.")
     ] = None,
-    count: Annotated[int, Option(min=10, help="Prompts to use, the first ones of the file.")] = 640,
+    count: Annotated[int, Option(min=FEWEST, help="Prompts to use, the first ones of the file.")] = 640,
     block_length: Annotated[int, Option(min=1, help="Positions the filter reads at once.")] = 32,
     max_new_tokens: Annotated[int, Option("--max-new-tokens", "-n", min=1, help="Masks behind each prompt.")] = 128,
     iterations: Annotated[int, Option(min=1, help="Steps of the fit.")] = 4000,
@@ -32,11 +36,15 @@ def train_filter(
     *,
     model: ModelOptions,
 ) -> None:
-    """Decode prompts one token a step and again by an oracle, learn which predictions were final, write the filter."""
+    """Decode prompts one token a step and again by an oracle, learn which predictions were final, write the filter.
+
+    A run that was stopped goes on behind the last batch of prompts, which are kept beside the filter until it is there.
+    """
     if out.suffix != ".safetensors" or not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: give a file in an existing folder whose name ends in .safetensors")
     from dllm.cli.console import progress
     from dllm.eval.filter_training import FitOptions, collect, fit, quality
+    from dllm.eval.filter_training.kept import KeptBatches, save_whole
     from dllm.eval.filter_training.prompts import read_prompts
     from dllm.eval.tiny.items import tiny_prompts
 
@@ -45,7 +53,10 @@ def train_filter(
     found = (
         tiny_prompts(count, seed) if prompts is None else read_prompts(prompts, read_file(prompts, "--prompts"))[:count]
     )
+    if len(found) < FEWEST:
+        raise UsageError(f"--prompts {prompts}: {len(found)} are too few; give at least {FEWEST}")
     llm = model.load()
+    kept = KeptBatches(out, {**_about(model), "max_new_tokens": max_new_tokens, "block_length": block_length})
     began = time.monotonic()
     with progress("prompts", len(found)) as advance:
         records = collect(
@@ -54,6 +65,7 @@ def train_filter(
             max_new_tokens=max_new_tokens,
             block_length=block_length,
             advance=advance,
+            kept=kept,
         )
     options = FitOptions(iterations=iterations, negative_weight=negative_weight, seed=seed)
     network, test = fit(records, options)
@@ -69,8 +81,16 @@ def train_filter(
         seconds=round(time.monotonic() - began, 1),
         test=quality(network, test, gamma),
     )
-    network.save(out)
+    save_whole(network, out)
+    kept.forget()
     print(json.dumps({"out": str(out), **network.about}) if as_json else _told(out, network.about))
+
+
+def _about(model: ModelOptions) -> dict[str, object]:
+    """What the model's answers depend on."""
+    from dllm.eval.compare import fingerprint
+
+    return {**vars(model), "weights": fingerprint(model.folder())}
 
 
 def _told(out: Path, about: dict[str, object]) -> str:

@@ -9,8 +9,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -196,6 +197,14 @@ def run_all(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _end_with_parent() -> None:
+    """A worker waits for jobs without end, so a parent that was killed would leave it behind."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _result(future: Future[list[Line]]) -> list[Line]:
     try:
         return future.result()
@@ -218,6 +227,7 @@ def _start(loaders: Mapping[str, Loader], plugins: Sequence[Path], threads: int 
     _warmed.clear()
     if threads is not None:
         torch.set_num_threads(threads)
+        Thread(target=_end_with_parent, daemon=True).start()
     for path in plugins:
         load_file(path, "plugin", "plug-in")
 

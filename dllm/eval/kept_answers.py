@@ -50,7 +50,7 @@ class KeptAnswers:
         self._mark = hashlib.sha256(said.encode()).hexdigest()[:12]
         folder.mkdir(parents=True, exist_ok=True)
         for path in self._files():
-            self._found |= _read(path)
+            self._found |= read_answers(path)
         self._path = folder / f"answers-{self._mark}-{rank}.jsonl"
         if self._path.exists():
             drop_torn_line(self._path)
@@ -80,7 +80,7 @@ def key_of(kind: str, arguments: Any, repeat: int = 0) -> str:
     return hashlib.sha256(json.dumps([kind, arguments, repeat], default=str).encode()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Answer]:
+def read_answers(path: Path) -> dict[str, Answer]:
     """What a file holds; a line that is none of ours is left out, and its request is answered again."""
     found = {}
     for line in whole_lines(path):

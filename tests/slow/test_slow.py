@@ -14,6 +14,8 @@ RUNS = [
     ("grammar_random_model", "--runs 400 --seed 1"),
     ("recogniser", "--pairs 500"),
     ("fuzz_folders", "--minutes 1.5"),
+    ("fuzz_cli", "--minutes 1.5"),
+    ("kills", "--kills 2 --quick"),
 ]
 
 

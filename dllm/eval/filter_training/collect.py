@@ -8,7 +8,8 @@ record. Where the predictions of a block stay as they were, the oracle is stuck:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +48,14 @@ class Trajectories:
     pasted: int
 
 
+class Kept(Protocol):
+    """Where batches are kept, by the number of their first prompt and their prompts."""
+
+    def get(self, start: int, batch: Sequence[str | Sequence[int]]) -> Trajectories | None: ...
+
+    def add(self, start: int, batch: Sequence[str | Sequence[int]], found: Trajectories) -> None: ...
+
+
 @dataclass(slots=True)
 class _OracleRun:
     """One prompt under the oracle."""
@@ -70,6 +79,7 @@ def collect(
     block_length: int = 32,
     max_batch_size: int = 32,
     advance: Advance | None = None,
+    kept: Kept | None = None,
 ) -> Trajectories:
     """Decode every prompt twice; see the module's text.
 
@@ -77,22 +87,44 @@ def collect(
         llm: what the filter is for; its model must know its end-of-text id if answers are to end.
         prompts: as for `LLM.generate`, used verbatim.
         advance: called after every batch.
+        kept: where batches are, or are put, so that none is collected twice.
     """
     params = SamplingParams(max_new_tokens=max_new_tokens, block_length=block_length, scheduler="topk", cache="none")
     banned = TextModel(llm.model, llm.tokenizer).banned
-    runs: list[_OracleRun] = []
+    parts = list[Trajectories]()
     for at in range(0, len(prompts), max_batch_size):
         batch = prompts[at : at + max_batch_size]
-        outputs = llm.generate(batch, params, max_batch_size=max_batch_size, progress=False)
-        group = [
-            _begin(llm.model, at + i, out.prompt_token_ids, out.token_ids, max_new_tokens)
-            for i, out in enumerate(outputs)
-        ]
-        _oracle(llm.model, banned, group, block_length)
-        runs += group
+        found = None if kept is None else kept.get(at, batch)
+        if found is None:
+            found = _collected(llm, batch, at, params, banned)
+            if kept is not None:
+                kept.add(at, batch, found)
+        parts.append(found)
         if advance is not None:
             advance(len(batch))
-    return _records(runs, block_length)
+    return _joined(parts)
+
+
+def _collected(
+    llm: LLM, batch: Sequence[str | Sequence[int]], start: int, params: SamplingParams, banned: Tensor
+) -> Trajectories:
+    """The oracle's steps on the prompts from number `start` on."""
+    outputs = llm.generate(batch, params, max_batch_size=len(batch), progress=False)
+    runs = [
+        _begin(llm.model, start + i, out.prompt_token_ids, out.token_ids, params.max_new_tokens)
+        for i, out in enumerate(outputs)
+    ]
+    _oracle(llm.model, banned, runs, params.block_length)
+    return _records(runs, params.block_length)
+
+
+def _joined(parts: Sequence[Trajectories]) -> Trajectories:
+    tensors = {
+        field.name: torch.cat([getattr(part, field.name) for part in parts])
+        for field in fields(Trajectories)
+        if field.name != "pasted"
+    }
+    return Trajectories(**tensors, pasted=sum(part.pasted for part in parts))
 
 
 def _begin(model: RowDenoiser, index: int, prompt: list[int], answer: list[int], new: int) -> _OracleRun:
