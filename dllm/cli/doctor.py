@@ -61,7 +61,8 @@ def _print(report: dict[str, Any]) -> None:
         _print_model(one)
     if "grammars" in report:
         made = report["grammars"]
-        print(f"grammars: {made['compiled']} loops compiled in {made['seconds']} s, kept in {', '.join(made['kept_in'])}")
+        print(f"grammars: {made['compiled']} loops compiled in {made['seconds']} s")
+        print("\n".join(f"  kept in        {folder}" for folder in made["kept_in"]))
 
 
 def _print_model(one: dict[str, Any]) -> None:

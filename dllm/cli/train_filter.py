@@ -14,7 +14,6 @@ from dllm.cli.inputs import read_file
 from dllm.cli.options import ModelOptions
 from dllm.cli.shell import UsageError
 
-
 FEWEST = 10
 """Prompts, of which the tenth part is the test."""
 

@@ -1,4 +1,4 @@
-"""`dllm doctor --warm`: the compiled loops of the grammar engine made ahead, by using all of it on the embedded model."""
+"""`dllm doctor --warm`: the loops of the grammar engine compiled ahead, by using all of it on the embedded model."""
 
 from __future__ import annotations
 
@@ -76,8 +76,14 @@ def _use(llm: LLM) -> None:
     seeds = count()
     for grammar in _grammars():
         for scheduler, heat in (("topk(1)", 0.0), ("topk(4, by=random)", HOT), ("wino", HOT)):
-            shared = {"scheduler": scheduler, "temperature": heat, "grammar": grammar, "cache": "none"}
-            params = SamplingParams(max_new_tokens=24, seed=next(seeds), **shared)
+            params = SamplingParams(
+                max_new_tokens=24,
+                scheduler=scheduler,
+                temperature=heat,
+                grammar=grammar,
+                cache="none",
+                seed=next(seeds),
+            )
             with suppress(GrammarError):
                 llm.generate("x\n", params)
             if grammar.name in DOCUMENTS:

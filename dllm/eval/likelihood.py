@@ -133,12 +133,12 @@ class Scorer:
             for pair, found, (rows, inverse) in zip(pairs, scores, distinct, strict=True)
         ]
 
-    def warm_up(self, pair: Pair, *, greedy: bool = False) -> None:
-        """What the first forwards set up, set up: a pair with the fewest masks, scored for nothing."""
+    def warm_up(self, *pairs: Pair, greedy: bool = False) -> None:
+        """What the first forwards set up, set up: pairs with the fewest masks, scored for nothing."""
         few = Scorer(self.engine, samples=2, batch=self.batch, cfg_scale=self.cfg_scale, seed=self.seed)
-        found = few.bounds([pair])
+        found = few.bounds(pairs)
         if greedy:
-            few.greedy([pair], found)
+            few.greedy(pairs, found)
 
     @torch.inference_mode()
     def greedy(self, pairs: Sequence[Pair], bounds: Sequence[LowerBound]) -> list[LowerBound]:

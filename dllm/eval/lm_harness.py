@@ -249,9 +249,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
 
         keys = [key_of("loglikelihood_rolling", args) for args in asked]
         questions = Questions("loglikelihood_rolling", asked, keys, disable_tqdm)
-        return self._answers(
-            questions, 1, answered, lambda first: [self._scorer.warm_up(pair) for pair in pairs[first][:1]]
-        )
+        return self._answers(questions, 1, answered, lambda first: self._scorer.warm_up(*pairs[first][:1]))
 
     def _answers(
         self,
@@ -278,12 +276,13 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             for start in range(0, len(left), size):
                 part = left[start : start + size]
                 began = perf_counter()
-                new = answered(part)
+                made = answered(part)
                 share = (perf_counter() - began) / len(part)
-                for number, answer in zip(part, new, strict=True):
-                    found[number] = replace(answer, seconds=share)
-                    self.cache_hook.add_partial(asked.kind, asked.arguments[number], answer.value)
-                self.kept.add((asked.keys[number], answer) for number in part if (answer := found[number]) is not None)
+                new = {number: replace(one, seconds=share) for number, one in zip(part, made, strict=True)}
+                self.kept.add((asked.keys[number], one) for number, one in new.items())
+                for number, one in new.items():
+                    found[number] = one
+                    self.cache_hook.add_partial(asked.kind, asked.arguments[number], one.value)
                 bar.update(len(part))
         return self._counted(asked.kind, [answer for answer in found if answer is not None])
 

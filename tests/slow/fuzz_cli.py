@@ -93,7 +93,8 @@ def main(given_arguments: Sequence[str] | None = None) -> int:
                     print(words, *found, sep="\n", flush=True)
 
             run()
-    print(f"{sum(codes.values())} command lines, {len(wrong)} ended badly; the slowest took {slowest[0]:.1f} s: {slowest[1]}")
+    print(f"{sum(codes.values())} command lines, {len(wrong)} ended badly")
+    print(f"the slowest took {slowest[0]:.1f} s: {slowest[1]}")
     return 1 if wrong else 0
 
 

@@ -6,7 +6,24 @@ from typer.main import get_command
 from dllm.cli.app import app
 
 ODD = (
-    *("", " ", "-", "--", "---", "?", "é", "中", "\n", "a\nb", "\t", "a\x1b[2Jb", "\x07", "\u202e", "\udcff", "x" * 3000),
+    *(
+        "",
+        " ",
+        "-",
+        "--",
+        "---",
+        "?",
+        "é",
+        "中",
+        "\n",
+        "a\nb",
+        "\t",
+        "a\x1b[2Jb",
+        "\x07",
+        "\u202e",
+        "\udcff",
+        "x" * 3000,
+    ),
     *("0", "1", "-1", "2", "7", "64", "1e3", "1e400", "nan", "inf", "-inf", "0x10", "1_0", "٣", "9" * 30, "1.5", "0.5"),
     *("(", ")", "{", "}", "{}", "{,}", "[", "]", "+", ",", "=", "a=b", "a+b", "a,b", "'", '"', "\\", "%s", "%", "{0}"),
     *("topk", "topk(2)", "topk(0)", "topk(1e9)", "threshold(nan)", "threshold({0.1,0.9})", "wino+topk", "edit+dus"),
@@ -35,7 +52,7 @@ FIRST = {
     "grammar explain": (),
     "eval report": (),
 }
-"""Arguments that come first, so that little is done unless others say so; of `eval lm`, which takes long to begin, none."""
+"""Arguments that come first, so that little is done unless others say so. Not `eval lm`, which takes long to begin."""
 NOT_TWICE = {"compare": ("--task", "--scheduler", "--baseline", "--quick"), "eval parallelbench": ("--preset",)}
 """Options that would make much work of little."""
 

@@ -41,7 +41,7 @@ class KeptBatches:
         """The batch whose first prompt is number `start`, if it is there."""
         path = self._path(start, batch)
         try:
-            found = load(path.read_bytes())
+            found: dict[str, Any] = load(path.read_bytes())
             return Trajectories(**{**found, "pasted": int(found["pasted"])})
         except (OSError, SafetensorError, KeyError, TypeError):  # collected anew
             return None
