@@ -188,7 +188,8 @@ def killed(case: Case, kills: int, place: Path, seed: int = 0) -> dict[str, Any]
     folder.mkdir()
     seconds = run_to_end(case, whole, mark)
     expected = case.outcome(whole)
-    done, ends, most, before = 0, 0, 0, Finished()
+    sizes = list[int]()
+    done, ends, before = 0, 0, Finished()
     while done < kills:
         process = start(case.arguments(folder), mark, folder.with_suffix(".log"))
         try:
@@ -200,23 +201,28 @@ def killed(case: Case, kills: int, place: Path, seed: int = 0) -> dict[str, Any]
         else:
             assert process.returncode == 0, folder.with_suffix(".log").read_text()[-2000:]
         assert not left_behind(mark), "processes are left"
-        for path in folder.rglob("*.json"):
+        for path in folder.glob("*.json"):
             json.loads(path.read_text())
         now = case.finished(folder)
-        if case.done(folder) or process.returncode == 0:  # all is there: begin anew
-            if process.returncode == 0 or case.name in ("eval lm", "train-filter"):
-                ends += 1
-            if process.returncode == 0:
-                assert case.outcome(folder) == expected, "the outcome is another"
-                shutil.rmtree(folder)
-                folder.mkdir()
-                now = {}
-        else:
+        if process.returncode == 0:  # it came to its end before the kill was due
+            ends += 1
+            assert case.outcome(folder) == expected, "the outcome is another"
+            shutil.rmtree(folder)
+            folder.mkdir()
+            now = {}
+        elif not case.done(folder):
             assert all(now.get(key) == value for key, value in before.items()), "something finished is lost"
-        most, before = max(most, len(now)), now
+        sizes.append(len(now))
+        before = now
     run_to_end(case, folder, mark)
     assert case.outcome(folder) == expected, "the outcome is another"
-    return {"command": case.name, "kills": done, "seconds undisturbed": round(seconds, 1), "ran to its end": ends + 1}
+    return {
+        "command": case.name,
+        "kills": done,
+        "seconds undisturbed": round(seconds, 1),
+        "ran to its end": ends + 1,
+        "finished at the kills": sizes,
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
