@@ -13,6 +13,7 @@ from tokenizers import Tokenizer as Backend
 from typer.testing import CliRunner
 
 from dllm import LLM
+from dllm.cli import first_use
 from dllm.cli.app import app
 from dllm.cli.options import ModelOptions
 
@@ -56,6 +57,7 @@ def dllm(model_folder, monkeypatch):
         return llm if options == ModelOptions(model=str(model_folder)) else load(options)
 
     monkeypatch.setattr(ModelOptions, "load", loaded)
+    monkeypatch.setattr(first_use, "PATIENCE", 1e9)  # whether the loops are compiled yet is not what is tested
 
     def run(*arguments, input=None, model=model_folder):
         named = () if model is None else ("-m", str(model))

@@ -3,6 +3,7 @@
 import io
 import sys
 
+from dllm.cli import first_use
 from dllm.cli.app import app
 
 
@@ -26,6 +27,7 @@ def on_terminal(monkeypatch, *arguments, stdin=""):
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
     monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    monkeypatch.setattr(first_use, "PATIENCE", 1e9)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "200")
     try:
