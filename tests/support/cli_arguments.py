@@ -53,7 +53,11 @@ FIRST = {
     "eval report": (),
 }
 """Arguments that come first, so that little is done unless others say so. Not `eval lm`, which takes long to begin."""
-NOT_TWICE = {"compare": ("--task", "--scheduler", "--baseline", "--quick"), "eval parallelbench": ("--preset",)}
+NOT_TWICE = {
+    "compare": ("--task", "--scheduler", "--baseline", "--quick"),
+    "eval parallelbench": ("--preset",),
+    "doctor": ("--warm",),
+}
 """Options that would make much work of little."""
 
 
