@@ -14,6 +14,7 @@ from accelerate.utils.modeling import infer_auto_device_map, set_module_tensor_t
 from dllm.arguments import one_of, whole
 from dllm.errors import ConfigError, ModelError
 from dllm.hub import read_json, resolve_folder, shown
+from dllm.models.borrowed import Borrowed
 from dllm.models.building import Contents, Network, build_network, contents_of
 from dllm.models.checkpoint import Checkpoint, open_checkpoint, refuse_adapter
 from dllm.models.families.config import ConfigReader
@@ -76,9 +77,7 @@ def load_model(
     family = family_of(config)
     block, block_source = _block(family, config, block_length)
     checkpoint = open_checkpoint(folder)
-    with init_empty_weights():
-        network = build_network(family, config, block, checkpoint)
-    network.tie_weights()  # moving parameters to the meta device one by one has untied them
+    network, contents = _built(family, config, block, checkpoint)
     network.folder = folder
     ids = resolve_ids(folder, config, family, network.vocab_size, mask_token_id)
     network.mask_token_id, network.eos_token_ids = ids.mask, ids.eos
@@ -88,7 +87,6 @@ def load_model(
 
     quantizer = _quantizer(network, quantize)
     target = _device(device, device_map)
-    contents = _expected(network, checkpoint, family, config)
     kind = _dtype(dtype, config, checkpoint, target)
     placement = _placement(network, device_map, target, kind)
     packing = device_map is None and target.type == "cpu"
@@ -98,6 +96,21 @@ def load_model(
     else:
         network.pack()  # what is left: on a CPU, a tied head
     return network.requires_grad_(False).eval()
+
+
+def _built(
+    family: AnyFamily, config: ConfigReader, block: int | None, checkpoint: Checkpoint
+) -> tuple[Network, Contents]:
+    """The network without weights, and what the tensors hold: it fits before anything of its size is allocated."""
+    with torch.device("meta"):
+        network = build_network(family, config, block, checkpoint)
+    contents = _expected(network, checkpoint, family, config)
+    if isinstance(network, Borrowed):
+        # buffers are computed where a network is built, and on the meta device nothing is
+        with init_empty_weights():
+            network = build_network(family, config, block)
+        network.tie_weights()  # moving parameters to the meta device one by one has untied them
+    return network, contents
 
 
 def _quantizer(network: Network, method: str | None) -> Callable[[str], None] | None:

@@ -274,6 +274,25 @@ def test_products_and_counts_are_checked_before_anything_is_built(tmp_path, exam
     assert len(str(caught.value)) < 1_000
 
 
+@pytest.mark.parametrize(("example", "key"), [("a2d-llama", "hidden_size"), ("modernbert", "vocab_size")])
+def test_nothing_is_allocated_before_the_shapes_are_known_to_fit(tmp_path, example, key, monkeypatch):
+    """Also where it would succeed: memory that is not touched is not counted."""
+    folder = make_checkpoint(example, tmp_path / "x", tokenizer=False)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: 1 << 20}))
+    allocated, empty = [], torch.empty
+
+    def noted(*size, **options):
+        made = empty(*size, **options)
+        allocated.append(0 if made.is_meta else made.nbytes)
+        return made
+
+    monkeypatch.setattr(torch, "empty", noted)
+    with pytest.raises(ModelError, match="wrong shape"):
+        load_model(folder)
+    assert max(allocated) < 1 << 20
+
+
 @pytest.mark.parametrize("value", [["float32"], {}, 5, "float8"])
 @pytest.mark.parametrize("key", ["torch_dtype", "dtype"])
 def test_a_dtype_that_is_none(tmp_path, key, value):

@@ -16,6 +16,7 @@ from dllm.models.families.family import BorrowedFamily
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 _WIDTHS = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "local_attention")
 _FLAGS = ("attention_bias", "mlp_bias", "norm_bias", "decoder_bias", "classifier_bias", "tie_word_embeddings")
+_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id")
 _SPELLINGS = ("layer_types", "global_attn_every_n_layers", "rope_parameters", "global_rope_theta", "local_rope_theta")
 """Keys of which transformers 4 reads some and transformers 5 the others."""
 
@@ -31,13 +32,11 @@ def _values(config: ConfigReader) -> Mapping[str, Any]:
     config.refuse_scaling()
     every, (full, sliding) = _every(config), _thetas(config)
     config.pass_over(*_SPELLINGS)
-    padding = {"pad_token_id": config.get("pad_token_id")} if "pad_token_id" in config.values else {}
     return {
         **widths,
         **activations,
         **flags,
-        **padding,
-        **dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")),  # read by no layer
+        **dict.fromkeys(_IDS),  # no layer reads one, and the class complains of those outside the vocabulary
         "norm_eps": config.positive("norm_eps"),
         "num_hidden_layers": config.integer("num_hidden_layers", most=DEEPEST),
         "max_position_embeddings": config.integer("max_position_embeddings", most=LONGEST),
