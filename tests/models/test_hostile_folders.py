@@ -263,6 +263,7 @@ def test_factors_are_checked_too(tmp_path, key, value):
         ("sdar-moe", {"mlp_only_layers": [0, 7]}, "'mlp_only_layers' is .*a list of layers, 0 to 1"),
         ("sdar-moe", {"mlp_only_layers": [0.0]}, "'mlp_only_layers' is"),
         ("sdar-moe", {"num_experts": "8"}, "'num_experts' is '8'"),
+        ("sdar", {"block_size": 1 << 20}, "'block_size' is 1048576; it must be .* at most 4096"),
     ],
 )
 def test_products_and_counts_are_checked_before_anything_is_built(tmp_path, example, changes, match):

@@ -11,6 +11,7 @@ import argparse
 import random
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ from tests.support.fuzzed_folders import broken_folder, check, whole_folders
 
 MEMORY = 12 << 30
 """Bytes of address space, of which torch's libraries alone take several."""
+PATIENCE = 120
+"""Seconds after which a folder hangs."""
 GROWTH = 1 << 30
 """Bytes by which all folders together may raise the most that the process has held."""
 
@@ -37,6 +40,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    signal.signal(signal.SIGALRM, _hangs)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     end, tried, found, ends = time.monotonic() + 60 * given.minutes, 0, 0, Counter[str]()
     with tempfile.TemporaryDirectory() as home:
@@ -65,6 +69,7 @@ def _outcome(seed: int, sources: list[Path], home: Path) -> str:
     source = rng.choice(sources)
     shutil.rmtree(home, ignore_errors=True)
     done = broken_folder(rng, source, home / source.name)
+    signal.alarm(PATIENCE)
     try:
         return check(home / source.name)
     except BaseException as error:
@@ -73,6 +78,12 @@ def _outcome(seed: int, sources: list[Path], home: Path) -> str:
         print(f"seed {seed}: {source.name}: {'; '.join(done)}")
         traceback.print_exception(error, limit=-4)
         return "violation"
+    finally:
+        signal.alarm(0)
+
+
+def _hangs(number: int, frame: object) -> None:
+    raise TimeoutError(f"not done after {PATIENCE} s")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ WIDEST = 1 << 24
 that torch can count in."""
 DEEPEST = 1 << 14
 """Most layers, and most experts of one."""
+BLOCK = 1 << 12
+"""Most positions of a block of attention: a canvas holds whole ones, however short the answer."""
 LONGEST = 1 << 31
 """Most positions of a canvas."""
 _SMALLEST, _GREATEST = 1e-30, 1e30

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dllm.models.base import Blocks, Usual
-from dllm.models.families.config import ConfigReader
+from dllm.models.families.config import BLOCK, ConfigReader
 from dllm.models.network.spec import BackboneSpec
 
 
@@ -37,7 +37,7 @@ class BlockCausal:
     def read(self, config: ConfigReader) -> tuple[int | None, str]:
         """The length for a checkpoint, None where attention is full, and who says so."""
         if self.key is not None and config.optional(self.key) is not None:
-            return config.integer(self.key), "config.json"
+            return config.integer(self.key, most=BLOCK), "config.json"
         if self.only_named is None:
             return self.length, "published; the config does not say"
         if config.is_named(self.only_named):
