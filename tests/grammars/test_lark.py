@@ -7,6 +7,7 @@ import pytest
 from dllm.errors import GrammarError
 from dllm.grammars.explain.recogniser import Recogniser
 from dllm.grammars.frontends.lark import rules_from_lark
+from dllm.grammars.frontends.pattern import parse_pattern
 from tests.references.grammar_sampler import SlowScanner
 from tests.references.grammar_trees import longest
 
@@ -145,3 +146,22 @@ def test_the_two_scanners_of_the_tests_agree_with_each_other():
                 end += len(lexeme)
                 wanted.append((end, set(kinds) - rules.ignored))
             assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('start: A~4 | ([A] "\\x" R) A~4\nA: "a"\nB: "<" (A { A)\n', "line 3, column 11"),
+        ('start: A\nA: "a"\nA: "<" (AA: /b/\n', "line 3, column 11"),
+    ],
+)
+def test_a_fault_of_larks_own_is_an_error_with_its_place(text, place):
+    with pytest.raises(GrammarError, match=place):
+        rules_from_lark(text)
+
+
+def test_an_error_does_not_repeat_a_whole_grammar():
+    for make in (lambda: rules_from_lark(b"x" * 10_000), lambda: parse_pattern("(" * 10_000)):
+        with pytest.raises(GrammarError) as caught:
+            make()
+        assert len(str(caught.value)) < 500

@@ -15,6 +15,10 @@ RUNS = [
     ("recogniser", "--pairs 500"),
     ("fuzz_folders", "--minutes 1.5"),
     ("fuzz_cli", "--minutes 1.5"),
+    ("fuzz_runs", "--minutes 3 --seed 1000"),
+    ("fuzz_schemas", "--minutes 1"),
+    ("fuzz_lark", "--minutes 1"),
+    ("fuzz_patterns", "--minutes 1"),
     ("kills", "--kills 2 --quick"),
 ]
 

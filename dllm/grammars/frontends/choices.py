@@ -20,7 +20,9 @@ def rules_from_regex(pattern: str) -> Rules:
     """
     tree = parse_pattern(pattern, what="the regular expression")
     if not _possible(tree):
-        raise GrammarError(f"no text matches the regular expression {pattern!r}; it has a class without characters")
+        raise GrammarError(
+            f"no text matches the regular expression {pattern!r:.200}; it has a class without characters"
+        )
     return _rules(tree)
 
 
@@ -31,13 +33,15 @@ def rules_from_choices(choices: Iterable[str]) -> Rules:
         GrammarError: there are none, or one is not a valid Unicode text.
     """
     if isinstance(choices, str):
-        raise GrammarError(f"choices must be several texts, but they are the one text {choices!r}: write [{choices!r}]")
+        raise GrammarError(
+            f"choices must be several texts, but they are the one text {choices!r:.60}: write [{choices!r:.60}]"
+        )
     if not isinstance(choices, Iterable):
         raise GrammarError(f"choices must be a list of texts, but it is {type(choices).__name__} {choices!r:.60}")
     texts = list(choices)
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise GrammarError(f"choices[{index}] must be a str, but it is {type(text).__name__} {text!r}")
+            raise GrammarError(f"choices[{index}] must be a str, but it is {type(text).__name__} {text!r:.60}")
     if not texts:
         raise GrammarError("choices is empty, so no text could be written: give at least one text")
     return _rules(alt(*map(literal, dict.fromkeys(texts))))

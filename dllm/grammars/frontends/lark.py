@@ -38,7 +38,7 @@ def rules_from_lark(text: str, *, start: str = "start") -> Rules:
             `parse_pattern` refuses in a terminal.
     """
     if not isinstance(text, str):
-        raise GrammarError(f"a Lark grammar must be a str, but it is {type(text).__name__} {text!r}")
+        raise GrammarError(f"a Lark grammar must be a str, but it is {type(text).__name__} {text!r:.60}")
     defined, terminals, rules, ignored = _compiled(text, start)
     names = {terminal.name: _name(terminal, defined) for terminal in terminals}
     productions: dict[str, list[tuple[str, ...]]] = {}
@@ -72,13 +72,14 @@ def rules_from_lark(text: str, *, start: str = "start") -> Rules:
 def _compiled(text: str, start: str) -> tuple[set[str], list[Any], list[Any], set[str]]:
     """What lark makes of `text`: the names of its terminals, and its compiled terminals, rules and ignored names."""
     try:
-        from lark.exceptions import LarkError
+        from lark.exceptions import LarkError, UnexpectedInput
 
         from dllm.grammars.frontends.lark_groups import check_templates, rewrite_groups
 
         load_grammar: Any = import_module("lark.load_grammar").load_grammar  # lark gives it no types
     except ImportError as error:
         raise GrammarError(f"reading a Lark grammar needs the package lark ({error}); pip install lark") from None
+    place = ""
     try:
         grammar, files = load_grammar(text, "the grammar", [], False)
         for name, (tree, _priority) in grammar.term_defs:
@@ -106,6 +107,18 @@ def _compiled(text: str, start: str) -> tuple[set[str], list[Any], list[Any], se
         raise GrammarError(
             f"the Lark grammar imports {error.filename!r}, which is not one of the libraries of lark "
             "(common, python, unicode, lark); put its rules into the grammar"
+        ) from None
+    except GrammarError:
+        raise
+    except Exception as error:  # a fault of lark's: it has some where it tells of a mistake
+        found: BaseException | None = error
+        while found is not None and found.__context__ is not None:  # the last is what lark was to tell of
+            found = found.__context__
+            if isinstance(found, UnexpectedInput):
+                place = f" at line {found.line}, column {found.column}"
+        raise GrammarError(
+            f"the Lark grammar cannot be read: lark fails{place or ' without saying where'} "
+            f"({type(error).__name__}: {error!s:.200}); look for a mistake there"
         ) from None
     return {str(name) for name, _ in grammar.term_defs}, terminals, rules, {str(name) for name in ignored}
 

@@ -94,8 +94,8 @@ def parse_pattern(
             over 1000; a lone surrogate.
     """
     if not isinstance(pattern, str):
-        raise GrammarError(f"{what} must be a str, but it is {type(pattern).__name__} {pattern!r}")
-    where = f"{what} {pattern!r}"
+        raise GrammarError(f"{what} must be a str, but it is {type(pattern).__name__} {pattern!r:.200}")
+    where = f"{what} {pattern!r:.200}"
     if ecma:
         _check_ecma(pattern, where)
     try:
