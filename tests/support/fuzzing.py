@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import signal
 import sys
 import time
@@ -75,5 +76,6 @@ def main(about: str | None, attempt: Attempt, *, patience: float = 60.0) -> None
     print(f"{runs} runs, seeds from {given.seed} on: {seen['violations']} violations")
     for name, count in sorted(seen.items(), key=lambda item: (-item[1], item[0])):
         print(f"{count:>9} {name}")
-    print(f"the slowest took {slowest[0]:.1f} s: seed {slowest[1]}")
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(f"the slowest took {slowest[0]:.1f} s: seed {slowest[1]}; at most {held} MiB were held")
     sys.exit(seen["violations"] > 0)
