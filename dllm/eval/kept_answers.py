@@ -15,7 +15,7 @@ from dllm.eval.likelihood import LowerBound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class KeptAnswer:
     """What a request got.
 
     Attributes:
@@ -42,7 +42,7 @@ class KeptAnswers:
     """
 
     def __init__(self, folder: Path | None = None, settings: Mapping[str, Any] | None = None, rank: int = 0) -> None:
-        self._found: dict[str, Answer] = {}
+        self._found: dict[str, KeptAnswer] = {}
         self._folder, self._path = folder, None
         if folder is None:
             return
@@ -55,11 +55,11 @@ class KeptAnswers:
         if self._path.exists():
             drop_torn_line(self._path)
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> KeptAnswer | None:
         """The answer to a request, if there is one."""
         return self._found.get(key)
 
-    def add(self, answers: Iterable[tuple[str, Answer]]) -> None:
+    def add(self, answers: Iterable[tuple[str, KeptAnswer]]) -> None:
         """Keep answers by their keys; they are on disk when this returns."""
         new = dict(answers)
         if self._path is not None:
@@ -80,14 +80,14 @@ def key_of(kind: str, arguments: Any, repeat: int = 0) -> str:
     return hashlib.sha256(json.dumps([kind, arguments, repeat], default=str).encode()).hexdigest()
 
 
-def read_answers(path: Path) -> dict[str, Answer]:
+def read_answers(path: Path) -> dict[str, KeptAnswer]:
     """What a file holds; a line that is none of ours is left out, and its request is answered again."""
     found = {}
     for line in whole_lines(path):
         try:
             said = json.loads(line)
             key, bound = said.pop("key"), said.pop("bound")
-            found[key] = Answer(**said, bound=None if bound is None else LowerBound(**bound))
+            found[key] = KeptAnswer(**said, bound=None if bound is None else LowerBound(**bound))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
     return found

@@ -33,7 +33,7 @@ from dllm.eval.harness_text import (
     longest_canvas,
     prefix_of,
 )
-from dllm.eval.kept_answers import Answer, KeptAnswers, key_of
+from dllm.eval.kept_answers import KeptAnswer, KeptAnswers, key_of
 from dllm.eval.likelihood import LowerBound, Pair, Scorer, over_windows, request_seed, windows
 from dllm.eval.processes import Processes
 from dllm.llm import LLM
@@ -184,11 +184,11 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             keys.append(key_of("generate_until", (text, kwargs), repeats))
             seen[text, repr(kwargs)] += 1
 
-        def answered(part: Sequence[int]) -> list[Answer]:
+        def answered(part: Sequence[int]) -> list[KeptAnswer]:
             asked, how = [prompts[i] for i in part], [each[i] for i in part]
             outputs = self.llm.generate(asked, how, max_batch_size=self.batch_size, progress=False)
             return [
-                Answer(
+                KeptAnswer(
                     value=answer_text(self.tokenizer, output.token_ids, params.stop),
                     forwards=output.stats.forwards,
                     tokens=output.stats.tokens,
@@ -221,7 +221,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         pairs = [fitted_pair(context, own, self.max_length, args) for args, context, own in requests]
         asked = [args for args, *_ids in requests]
 
-        def answered(part: Sequence[int]) -> list[Answer]:
+        def answered(part: Sequence[int]) -> list[KeptAnswer]:
             own = [pairs[i] for i in part]
             bounds = self._scorer.bounds(own)
             if self.settings.greedy:
@@ -243,7 +243,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
             ids = ids[1:] if ids[:1] == prefix else ids
             pairs.append(windows(ids, prefix, self.max_length) if ids else [])
 
-        def answered(part: Sequence[int]) -> list[Answer]:
+        def answered(part: Sequence[int]) -> list[KeptAnswer]:
             bounds = [over_windows(self._scorer.bounds(pairs[i])) for i in part]
             return [_scored(bound.value, bound) for bound in bounds]
 
@@ -255,7 +255,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         self,
         asked: Questions,
         size: int,
-        answered: Callable[[Sequence[int]], list[Answer]],
+        answered: Callable[[Sequence[int]], list[KeptAnswer]],
         warm_up: Callable[[int], object],
     ) -> list[Any]:
         """The answers to all questions: those that are kept, and `size` of the others at a time, with a bar.
@@ -286,7 +286,7 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
                 bar.update(len(part))
         return self._counted(asked.kind, [answer for answer in found if answer is not None])
 
-    def _counted(self, kind: str, answers: Sequence[Answer]) -> list[Any]:
+    def _counted(self, kind: str, answers: Sequence[KeptAnswer]) -> list[Any]:
         """What the harness gets, with its costs added up."""
         costs = self.costs.setdefault(kind, Costs())
         for one in answers:
@@ -328,8 +328,8 @@ class DllmLM(TemplateLM):  # type: ignore[misc]  # the harness is not typed thro
         return {"dllm": {"version": __version__, **self.settings.to_dict(), **used, "costs": self.summary()}}
 
 
-def _scored(value: Any, bound: LowerBound) -> Answer:
-    return Answer(value=value, forwards=bound.forwards, tokens=bound.tokens, bound=bound)
+def _scored(value: Any, bound: LowerBound) -> KeptAnswer:
+    return KeptAnswer(value=value, forwards=bound.forwards, tokens=bound.tokens, bound=bound)
 
 
 def _own(config: dict[str, Any] | None) -> dict[str, Any]:

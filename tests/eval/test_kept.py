@@ -13,7 +13,7 @@ from dllm.eval import files
 from dllm.eval.files import append_lines, drop_torn_line, whole_lines, write_whole
 from dllm.eval.filter_training import FitOptions, collect, fit
 from dllm.eval.filter_training.kept import KeptBatches, save_whole
-from dllm.eval.kept_answers import Answer, KeptAnswers, key_of, read_answers
+from dllm.eval.kept_answers import KeptAnswer, KeptAnswers, key_of, read_answers
 from dllm.eval.likelihood import LowerBound
 from dllm.eval.tiny.items import tiny_prompts
 from dllm.schedulers.filter import load_filter
@@ -84,8 +84,8 @@ def test_the_trace_and_the_answer_of_a_command(tmp_path):
 
 def test_answers_are_kept_by_request_and_settings(tmp_path):
     bound = LowerBound(value=-1.5, standard_error=0.1, tokens=3, samples=4, forwards=2)
-    answers = {"a": Answer(value="text", forwards=1, tokens=2, seconds=0.5)}
-    answers["b"] = Answer(value=(-1.5, True), forwards=2, tokens=3, bound=bound)
+    answers = {"a": KeptAnswer(value="text", forwards=1, tokens=2, seconds=0.5)}
+    answers["b"] = KeptAnswer(value=(-1.5, True), forwards=2, tokens=3, bound=bound)
     kept = KeptAnswers(tmp_path, {"seed": 0})
     kept.add(answers.items())
     again = KeptAnswers(tmp_path, {"seed": 0}, rank=1)
@@ -101,12 +101,12 @@ def test_answers_are_kept_by_request_and_settings(tmp_path):
 
 def test_a_line_that_is_no_answer_is_left_out(tmp_path):
     kept = KeptAnswers(tmp_path, {})
-    kept.add([("a", Answer(value="x", forwards=1, tokens=1))])
+    kept.add([("a", KeptAnswer(value="x", forwards=1, tokens=1))])
     (path,) = tmp_path.iterdir()
     whole = path.read_text()
     path.write_text("[1]\n{}\n\x00\n" + "[" * 100_000 + '\n{"key": "b", "bound": 3, "value": 1}\n' + whole + whole[:20])
     assert list(read_answers(path)) == ["a"]
-    KeptAnswers(tmp_path, {}).add([("c", Answer(value="y", forwards=1, tokens=1))])
+    KeptAnswers(tmp_path, {}).add([("c", KeptAnswer(value="y", forwards=1, tokens=1))])
     assert list(read_answers(path)) == ["a", "c"]
 
 
