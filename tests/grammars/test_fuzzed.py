@@ -10,7 +10,7 @@ from tests.support import fuzzed_lark, fuzzed_patterns, fuzzed_schemas
 from tests.support.fuzzing import Hang, in_time
 
 CHECKS = {
-    "patterns": (fuzzed_patterns.check, 60, ("matches", "matches not", "refused")),
+    "patterns": (fuzzed_patterns.check, 50, ("matches", "matches not", "refused")),
     "lark": (fuzzed_lark.check, 20, ("sentences", "no sentences", "refused")),
     "schemas": (fuzzed_schemas.check, 40, ("valid", "invalid", "refused")),
 }
