@@ -324,3 +324,26 @@ def test_the_documentation_names_every_keyword():
 def test_property_order_has_two_values():
     with pytest.raises(GrammarError, match=r"property_order='shema' is unknown; legal: 'any', 'schema'. Did you mean"):
         rules_from_schema({}, property_order="shema")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "x" * 5_000},
+        {"$ref": {"x": "y" * 5_000}},
+        {"$ref": "#" + "x" * 5_000},
+        {"$ref": "#/" + "x" * 5_000},
+        {"$ref": "#/prefixItems/" + "1" * 5_000, "prefixItems": [True]},
+        {"$ref": "#/prefixItems/\u0660", "prefixItems": [True]},  # a digit, but none of a pointer's
+        {"x" * 5_000: 1},
+        {"$defs": {"a": {"$id": "x" * 5_000}}, "$ref": "#/$defs/a"},
+        {"type": "object", "properties": {"x" * 5_000: {"minimum": "a"}}},
+        {"type": "object", "properties": {"x" * 5_000: {"anyOf": []}}},
+        {"type": "string", "pattern": "(" * 5_000},
+        ["x" * 5_000],
+    ],
+)
+def test_an_error_does_not_repeat_what_is_long(schema):
+    with pytest.raises(GrammarError) as caught:
+        rules_from_schema(schema)
+    assert len(str(caught.value)) < 1_000

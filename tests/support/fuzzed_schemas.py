@@ -127,7 +127,7 @@ def check(rng: random.Random, count: int = TEXTS) -> Note:
     found = schema(rng)
     for _ in range(rng.choice((0, 1, 1, 2, 4))):
         found = mutated(rng, found)
-    told = repr(found)[:3000]
+    told = _told(found)
     order = rng.choice(("any", "any", "schema"))
     began = time.process_time()
     try:
@@ -167,6 +167,13 @@ def check(rng: random.Random, count: int = TEXTS) -> Note:
                 assert accepted == valid, f"{told}: rejects {text!r}"
             seen["valid" if valid else "invalid"] += 1
     return seen
+
+
+def _told(found: Any) -> str:
+    try:
+        return repr(found)[:3000]
+    except RecursionError:
+        return "a schema that is nested deeply"
 
 
 def _values(rng: random.Random, grammar: Grammar, count: int) -> list[tuple[bool, Any]]:

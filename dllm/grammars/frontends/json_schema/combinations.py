@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import Demand, Forms, narrowed
 from dllm.grammars.frontends.json_schema.objects import ObjectForm
-from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, wrong
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, wrong
 from dllm.grammars.frontends.json_schema.types import meet_all
 
 
@@ -78,7 +78,7 @@ def _require_exclusive_branches(schema: Schema) -> None:
         for first in range(second):
             if any(form.possible(wider) for form in meet_all(ways[first], way)):
                 raise GrammarError(
-                    f"JSON schema at {schema.place}: the branches {first} and {second} of oneOf may be valid for the "
+                    f"{located(schema.place)}: the branches {first} and {second} of oneOf may be valid for the "
                     "same value, which is not supported; let them differ by type or by a required key with different "
                     "const or enum values, or use anyOf"
                 )

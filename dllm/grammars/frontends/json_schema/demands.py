@@ -8,7 +8,7 @@ from typing import Any
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Forms
 from dllm.grammars.frontends.json_schema.keywords import KEYWORDS, telling
-from dllm.grammars.frontends.json_schema.reading import Schema, shown
+from dllm.grammars.frontends.json_schema.reading import Schema, located, shown
 from dllm.grammars.frontends.json_schema.references import References
 from dllm.grammars.frontends.json_schema.types import ANYTHING, meet_all
 
@@ -67,13 +67,13 @@ class Demands(Context):
                 break
             schema, place = self.target(told["$ref"], place)
             if place in seen:
-                raise GrammarError(f"JSON schema at {seen[0]}: $ref leads back to itself; it must lead to a schema")
+                raise GrammarError(f"{located(seen[0])}: $ref leads back to itself; it must lead to a schema")
             seen.append(place)
         if isinstance(schema, bool):
             return () if schema else NEVER
         if not isinstance(schema, dict):
             raise GrammarError(
-                f"JSON schema at {place}: a schema is an object or a boolean, but here is {shown(schema)}"
+                f"{located(place)}: a schema is an object or a boolean, but here is {shown(schema)}"
                 + (f"; {_ARRAY_OF_ITEMS}" if place.endswith("/items") else "")
             )
         if not told:
@@ -105,7 +105,7 @@ class Demands(Context):
             return self.forms(demand)
         except Loop as loop:
             raise GrammarError(
-                f"JSON schema at {self.places.get(str(loop), '#')}: it refers to itself for the same value, without "
+                f"{located(self.places.get(str(loop), '#'))}: it refers to itself for the same value, without "
                 "end; a schema may refer to itself only inside properties, additionalProperties, items or prefixItems"
             ) from None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema import arrays, combinations, numbers, objects, strings, types
-from dllm.grammars.frontends.json_schema.reading import Keyword, shown
+from dllm.grammars.frontends.json_schema.reading import Keyword, located, shown
 
 KEYWORDS: dict[str, Keyword] = {
     **types.TYPE,
@@ -39,18 +39,18 @@ def telling(schema: dict[str, Any], place: str) -> dict[str, Any]:
     for key, value in schema.items():
         if key not in KEYWORDS and key not in _SILENT:
             raise GrammarError(
-                f"JSON schema at {place}: the keyword {key!r} is not supported, and ignoring it could let invalid "
+                f"{located(place)}: the keyword {key!r:.60} is not supported, and ignoring it could let invalid "
                 f"values through; remove it, or say the same with {', '.join(sorted(KEYWORDS))}."
                 + nearest(key, KEYWORDS)
             )
         if key == "$id" and place != "#":
             raise GrammarError(
-                f"JSON schema at {place}: $id={shown(value)} inside a schema gives its references another base, "
+                f"{located(place)}: $id={shown(value)} inside a schema gives its references another base, "
                 "which is not supported; move the schema to $defs without $id and refer to it there"
             )
         if key == "$schema" and str(value).partition("://")[2].rstrip("#") not in _DRAFTS:
             raise GrammarError(
-                f"JSON schema at {place}: $schema={shown(value)} is not supported; schemas are read as draft 2020-12 "
+                f"{located(place)}: $schema={shown(value)} is not supported; schemas are read as draft 2020-12 "
                 f"(2019-09, 07 and 06 may be named too): remove it, or name https://{_DRAFTS[0]}"
             )
     told = {key: value for key, value in schema.items() if key in KEYWORDS}

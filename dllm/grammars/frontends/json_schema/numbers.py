@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, narrowed
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
-from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, shown
 from dllm.grammars.regex import NOTHING, And, Regex, alt, chars, literal, optional, plus, repeat, seq
 from dllm.grammars.rules import Body
 
@@ -159,7 +159,7 @@ class NumberForm(Form):
         for bound in (low, high):
             if bound is not None and bound.decimal() is None:
                 raise GrammarError(
-                    f"JSON schema at {place}: {bound.value!r} as a bound of numbers has over 15 digits, which "
+                    f"{located(place)}: {shown(bound.value)} as a bound of numbers has over 15 digits, which "
                     "rounding to a double may change; use a shorter one, or the type integer"
                 )
         return _decimals(*self._ends())

@@ -86,17 +86,22 @@ class Keyword:
 
 
 def wrong(place: str, keyword: str, value: Any, legal: str) -> GrammarError:
-    return GrammarError(f"JSON schema at {place}: {keyword}={shown(value)}, but it must be {legal}")
+    return GrammarError(f"{located(place)}: {keyword}={shown(value)}, but it must be {legal}")
 
 
 def _refused(place: str, keyword: str, value: str, why: str) -> GrammarError:
-    return GrammarError(f"JSON schema at {place}: {keyword}={value} is not supported{why}")
+    return GrammarError(f"{located(place)}: {keyword}={value} is not supported{why}")
 
 
 def shown(value: Any) -> str:
     """A value as JSON, not too long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def located(place: str) -> str:
+    """How messages name a place: of a long pointer its two ends."""
+    return f"JSON schema at {place if len(place) <= 300 else f'{place[:60]}...{place[-200:]}'}"
 
 
 def inside(place: str, *keys: str | int) -> str:

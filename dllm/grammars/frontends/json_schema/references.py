@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema.keywords import DEFINITIONS, KEYWORDS
-from dllm.grammars.frontends.json_schema.reading import inside
+from dllm.grammars.frontends.json_schema.reading import inside, located, shown
+
+_INDEX = re.compile("0|[1-9][0-9]{0,9}")
 
 
 class References:
@@ -27,7 +30,7 @@ class References:
         Raises:
             GrammarError: it leads nowhere, or out of the document.
         """
-        where = f"JSON schema at {place}: $ref={reference!r}"
+        where = f"{located(place)}: $ref={shown(reference)}"
         if not isinstance(reference, str):
             raise GrammarError(f"{where} must be a str such as '#/$defs/name'")
         own = self.document.get("$id") if isinstance(self.document, dict) else None
@@ -42,27 +45,28 @@ class References:
         if fragment and not fragment.startswith("/"):
             if fragment not in self._anchors:
                 raise GrammarError(
-                    f"{where}: no schema here has the $anchor {fragment!r}; use a pointer such as '#/$defs/name'."
+                    f"{where}: no schema here has the $anchor {fragment!r:.60}; use a pointer such as '#/$defs/name'."
                     + nearest(fragment, self._anchors)
                 )
             return self._anchors[fragment]
-        found, at = self.document, "#"
+        found, reached = self.document, "#"
         for part in fragment.split("/")[1:]:
             key: str | int = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            if isinstance(found, list) and _INDEX.fullmatch(part) and int(part) < len(found):
                 key = int(part)
             elif not (isinstance(found, dict) and key in found):
                 legal = map(str, found) if isinstance(found, dict) else ()
                 raise GrammarError(
-                    f"{where}: there is no {key!r} at {at}; point to a schema that is there." + nearest(str(key), legal)
+                    f"{where}: there is no {key!r:.60} at {reached:.300}; point to a schema that is there."
+                    + nearest(str(key), legal)
                 )
-            found, at = found[key], inside(at, key)
+            found, reached = found[key], inside(reached, key)
             if isinstance(found, dict) and isinstance(found.get("$id"), str):
                 raise GrammarError(
-                    f"{where} leads into the schema with the $id {found['$id']!r}, where references have another base; "
-                    "remove that $id"
+                    f"{where} leads into the schema with the $id {found['$id']!r:.60}, where references have another "
+                    "base; remove that $id"
                 )
-        return found, at
+        return found, reached
 
 
 def _schemas(schema: Any, place: str) -> Iterator[tuple[dict[str, Any], str]]:

@@ -85,7 +85,7 @@ def _document(schema: Any) -> Any:
     elif not isinstance(schema, dict | bool):
         raise GrammarError(
             f"a JSON schema is a dict, a bool, a str of JSON or a pydantic model class, but this is "
-            f"{type(schema).__name__} {schema!r}"
+            f"{type(schema).__name__} {schema!r:.60}"
         )
     try:
         return json.loads(json.dumps(schema, allow_nan=False))

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 from dllm.grammars.frontends.json_schema.formats import FORMATS
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, fits, lower, narrowed
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
-from dllm.grammars.frontends.json_schema.reading import Keyword, Schema
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located
 from dllm.grammars.frontends.json_schema.spelling import (
     STRING,
     WITHOUT_ESCAPES,
@@ -141,7 +141,7 @@ def _after_character(machine: Dfa, state: int) -> set[int]:
 
 def _pattern(schema: Schema, found: Forms) -> Forms:
     pattern = schema.value("pattern", str, "a regular expression")
-    what = f"JSON schema at {schema.place}: pattern"
+    what = f"{located(schema.place)}: pattern"
     # validators read patterns as ECMA-262 or as Python does: what both let through is valid for all of them
     ecma = parse_pattern(pattern, ecma=True, search=True, what=what)
     python = parse_pattern(pattern, ecma=False, search=True, what=what)

@@ -10,7 +10,7 @@ from dllm.grammars.frontends.json_schema.arrays import ArrayForm
 from dllm.grammars.frontends.json_schema.forms import Form, Forms, meetings
 from dllm.grammars.frontends.json_schema.numbers import NumberForm
 from dllm.grammars.frontends.json_schema.objects import ObjectForm
-from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, wrong
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, wrong
 from dllm.grammars.frontends.json_schema.strings import StringForm
 from dllm.grammars.frontends.json_schema.words import WordForm
 
@@ -35,9 +35,7 @@ def meet_all(left: Forms, right: Forms, place: str | None = None) -> Forms:
         GrammarError: they are more cases than a schema may combine to, and its `place` is given.
     """
     if place is not None and len(left) * len(right) > MAX_CASES:
-        raise GrammarError(
-            f"JSON schema at {place}: allOf, anyOf and oneOf combine to over {MAX_CASES} cases; simplify them"
-        )
+        raise GrammarError(f"{located(place)}: allOf, anyOf and oneOf combine to over {MAX_CASES} cases; simplify them")
     if ANYTHING in (left, right):
         return right if left == ANYTHING else left
     return tuple(dict.fromkeys(meetings(left, right)))
