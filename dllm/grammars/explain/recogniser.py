@@ -2,16 +2,17 @@
 
 Lexemes are found by running the terminals' automaton forward and falling back to the last complete lexeme; sentences by
 generalised LR parsing (Tomita 1985, *Efficient Parsing for Natural Language*) of the normal form, with one lexeme of
-lookahead, over LR(0) states that are made as they are met. Where few readings are open at a time that is linear in the
-text.
+lookahead, over LR(0) states that are made as they are met; or by a regular expression over lexemes, where there is one.
+Where few readings are open at a time that is linear in the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from dllm.grammars.explain.counted import CountedParse, Expression
 from dllm.grammars.explain.parse import Parse, States
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.automata import Dfa
@@ -98,29 +99,41 @@ class Recogniser:
     def _states(self) -> States:
         return States(self._grammar)
 
+    @cached_property
+    def _expression(self) -> Expression | None:
+        return None if self.rules.counted is None else Expression(self.rules.counted)
+
+    @property
+    def _symbol_of(self) -> Sequence[int | None]:
+        """Terminal -> what a parse knows it by."""
+        return range(len(self.rules.terminals)) if self._expression else self._grammar.symbol_of
+
+    def _begun(self) -> Parse | CountedParse:
+        return CountedParse(self._expression) if self._expression else Parse(self._states)
+
     def accepts(self, data: bytes) -> bool:
         """Whether `data` is the UTF-8 of a text of the grammar."""
         return self.failure(data) is None
 
     def failure(self, data: bytes) -> Failure | None:
         """The first thing wrong with a text, or None if it belongs to the grammar."""
-        parse, at = Parse(self._states), 0
+        parse, at, symbol_of = self._begun(), 0, self._symbol_of
         for lexeme in self.lexemes(data):
             if not lexeme.terminals and lexeme.end == lexeme.start:
                 end = _behind_character(data, at)
                 return Failure(at, end, "lexeme", self._expected(parse), parse.done())
             at = lexeme.end
             if lexeme.terminals:
-                symbols = {symbol for one in lexeme.terminals if (symbol := self._grammar.symbol_of[one]) is not None}
+                symbols = {symbol for one in lexeme.terminals if (symbol := symbol_of[one]) is not None}
                 if not parse.read(symbols):
                     return Failure(lexeme.start, lexeme.end, "sentence", self._expected(parse), parse.done())
         if parse.done():
             return None
         return Failure(len(data), len(data), "sentence", self._expected(parse), False)
 
-    def _expected(self, parse: Parse) -> tuple[str, ...]:
+    def _expected(self, parse: Parse | CountedParse) -> tuple[str, ...]:
         symbols = parse.expected()
-        named = zip(self.rules.terminals, self._grammar.symbol_of, strict=True)
+        named = zip(self.rules.terminals, self._symbol_of, strict=True)
         return tuple(sorted(terminal.name for terminal, symbol in named if symbol in symbols))
 
     def lexemes(self, data: bytes) -> Iterator[Lexeme]:

@@ -1,15 +1,19 @@
-"""Grammars of one lexeme: a regular expression, or a list of texts."""
+"""Grammars of a regular expression, or of a list of texts: of one lexeme, if it takes few states of a scanner."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from dllm.errors import GrammarError
+from dllm.grammars.frontends.by_character import rules_by_character
 from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import EMPTY, Alt, Chars, Minus, Regex, Repeat, Seq, alt, literal, nullable
 from dllm.grammars.rules import Rules, Terminal
+from dllm.grammars.tables.automata import size
 
 _TEXT = "TEXT"
+LARGE = 4_000
+"""States of an automaton that is not yet deterministic, from which on a pattern becomes rules over characters."""
 
 
 def rules_from_regex(pattern: str) -> Rules:
@@ -23,7 +27,10 @@ def rules_from_regex(pattern: str) -> Rules:
         raise GrammarError(
             f"no text matches the regular expression {pattern!r:.200}; it has a class without characters"
         )
-    return _rules(tree)
+    try:
+        return (rules_by_character(tree) if size(tree) > LARGE else None) or _rules(tree)
+    except RecursionError:
+        raise GrammarError(f"the regular expression {pattern!r:.60} is nested too deeply; flatten its groups") from None
 
 
 def rules_from_choices(choices: Iterable[str]) -> Rules:

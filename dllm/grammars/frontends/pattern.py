@@ -36,7 +36,10 @@ from dllm.grammars.regex import (
     seq,
 )
 
-MAX_COUNT = 1000
+MAX_COUNT = 100_000
+"""Of a repetition; what fewer cost is bounded by `dllm.grammars.tables.limits`."""
+MAX_WAYS = 1000
+"""Combinations of branches with anchors."""
 # the parser has no public name since Python 3.11, but it is the only reader that agrees with `re` on every corner
 _parser: Any = import_module("re._parser")
 _op: Any = import_module("re._constants")
@@ -91,7 +94,7 @@ def parse_pattern(
 
     Raises:
         GrammarError: a syntax error, as `re` reports it; a construct that has no meaning as a set of texts; a count
-            over 1000; a lone surrogate.
+            over MAX_COUNT; a lone surrogate.
     """
     if not isinstance(pattern, str):
         raise GrammarError(f"{what} must be a str, but it is {type(pattern).__name__} {pattern!r:.200}")
@@ -260,8 +263,8 @@ def _ends(tree: Regex, search: bool, lines: bool, where: str) -> Regex:
         raise GrammarError(f"{where} has an anchor under the flag m, which a grammar cannot honour; drop the flag")
     options: list[Regex] = []
     for count, parts in enumerate(_ways(tree, where)):
-        if count >= MAX_COUNT:
-            raise GrammarError(f"{where} has anchors in over {MAX_COUNT} combinations of branches; simplify it")
+        if count >= MAX_WAYS:
+            raise GrammarError(f"{where} has anchors in over {MAX_WAYS} combinations of branches; simplify it")
         first, last = 0, len(parts)
         while first < last and parts[first] == _BEGIN:
             first += 1

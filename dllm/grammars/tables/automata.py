@@ -76,26 +76,26 @@ def dfa(trees: Sequence[Regex], names: Sequence[str] = ()) -> Dfa:
 
 def _check_sizes(trees: Sequence[Regex], parts: Sequence[str]) -> None:
     """Refuse what would be too large before it is made deterministic, by counting."""
-    sizes = [_size(tree) for tree in trees]
+    sizes = [size(tree) for tree in trees]
     if sum(sizes) > BUILDING * limit():
         most = max(range(len(sizes)), key=sizes.__getitem__)
         raise too_large(parts[most], f"{sizes[most]} states before they are merged", _SMALLER)
 
 
-def _size(tree: Regex) -> int:
+def size(tree: Regex) -> int:
     """States that `_Nfa.add` makes for a tree, about."""
     match tree:
         case Chars(ranges):
             return len(character(ranges).edges)
         case Seq(parts):
-            return sum(map(_size, parts))
+            return sum(map(size, parts))
         case Alt(options):
-            return sum(map(_size, options))
+            return sum(map(size, options))
         case Repeat():
             once = flattened(tree)
-            return (1 + _size(once.body)) * max(1, once.low + (once.high is None), once.high or 0)
+            return (1 + size(once.body)) * max(1, once.low + (once.high is None), once.high or 0)
         case And(left, right) | Minus(left, right):
-            return _size(left) + _size(right)
+            return size(left) + size(right)
 
 
 class _Nfa:

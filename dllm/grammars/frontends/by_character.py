@@ -1,0 +1,158 @@
+"""A pattern as rules over characters, for those whose counts would take many states of a scanner.
+
+Each lexeme is one character; so a text has one split into lexemes, and rules may say of it whatever a pattern does. A
+repetition takes rules logarithmic in its counts, where a scanner takes a state for each count, each inner one and each
+byte of a character: `(\\w{1,20} ?){1,30}` is 30 rules, or 186,000 states.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+
+from dllm.grammars.regex import Alt, Chars, Ranges, Regex, Repeat, Seq, flattened
+from dllm.grammars.rules import Body, Rules, Terminal
+
+MOST = 200
+"""Kinds of characters, beyond which a scanner is better."""
+_START = "start"
+
+
+def rules_by_character(tree: Regex) -> Rules | None:
+    """The rules of a tree without intersection and difference, as patterns give them.
+
+    None if it tells more than MOST kinds of characters apart.
+    """
+    kinds = _kinds({one.ranges for one in _sets(tree)})
+    return None if len(kinds) > MOST else _CharacterRules(kinds).rules(tree)
+
+
+def _sets(tree: Regex) -> Iterator[Chars]:
+    """All sets of characters in a tree."""
+    if isinstance(tree, Chars):
+        yield tree
+    elif isinstance(tree, Repeat):
+        yield from _sets(tree.body)
+    elif isinstance(tree, Seq | Alt):
+        for part in tree.parts if isinstance(tree, Seq) else tree.options:
+            yield from _sets(part)
+
+
+def _kinds(sets: Iterable[Ranges]) -> list[tuple[Ranges, frozenset[Ranges]]]:
+    """The characters that are in the same of the sets, and which those are; by their first."""
+    edges = sorted({edge for ranges in sets for low, high in ranges for edge in (low, high + 1)})
+    inside: list[list[Ranges]] = [[] for _ in edges]
+    for ranges in sets:
+        for low, high in ranges:
+            for at in range(bisect_right(edges, low) - 1, bisect_right(edges, high)):
+                inside[at].append(ranges)
+    found: dict[frozenset[Ranges], list[tuple[int, int]]] = {}
+    for at, own in enumerate(inside):
+        if own:
+            spans = found.setdefault(frozenset(own), [])
+            if spans and spans[-1][1] == edges[at] - 1:
+                spans[-1] = (spans[-1][0], edges[at + 1] - 1)
+            else:
+                spans.append((edges[at], edges[at + 1] - 1))
+    return [(tuple(spans), own) for own, spans in found.items()]
+
+
+class _CharacterRules:
+    """Collects them. Equal trees have one nonterminal."""
+
+    def __init__(self, kinds: list[tuple[Ranges, frozenset[Ranges]]]) -> None:
+        self._terminals: list[Terminal] = []
+        self._members: dict[Ranges, list[int]] = {}  # set of characters -> the terminals that it is made of
+        for number, (ranges, sets) in enumerate(kinds):
+            name = _named(ranges)
+            while any(name == terminal.name for terminal in self._terminals):
+                name += "'"
+            self._terminals.append(Terminal(name, Chars(ranges)))
+            for own in sets:
+                self._members.setdefault(own, []).append(number)
+        self._bodies: dict[str, tuple[Body, ...]] = {}
+        self._known: dict[object, str] = {}
+
+    def rules(self, tree: Regex) -> Rules:
+        bodies = {_START: ((self._symbol(tree),),), **self._bodies}
+        return Rules(_START, bodies, tuple(self._terminals), counted=self._numbered(tree))
+
+    def _numbered(self, tree: Regex) -> Regex:
+        """The tree with the numbers of terminals for their characters."""
+        match tree:
+            case Chars(ranges):
+                return Chars(tuple((number, number) for number in self._members.get(ranges, [])))
+            case Seq(parts):
+                return Seq(tuple(map(self._numbered, parts)))
+            case Alt(options):
+                return Alt(tuple(map(self._numbered, options)))
+            case Repeat(body, low, high):
+                return Repeat(self._numbered(body), low, high)
+        raise AssertionError("a pattern gives no intersection")
+
+    def _rule(self, key: object, bodies: Callable[[], Iterable[Body]]) -> str:
+        """The nonterminal of `key`, with these bodies if it is new."""
+        if key not in self._known:
+            self._known[key] = name = f"rule_{len(self._known)}"
+            self._bodies[name] = ()
+            self._bodies[name] = tuple(bodies())
+        return self._known[key]
+
+    def _symbol(self, tree: Regex) -> str:
+        """What stands for the texts of a tree."""
+        match tree:
+            case Chars(ranges):
+                members = [self._terminals[number].name for number in self._members.get(ranges, [])]
+                return members[0] if len(members) == 1 else self._rule(tree, lambda: ((name,) for name in members))
+            case Seq(parts):
+                return self._rule(tree, lambda: [tuple(map(self._symbol, parts))])
+            case Alt(options):
+                return self._rule(tree, lambda: [(self._symbol(option),) for option in options])
+            case Repeat():
+                once = flattened(tree)
+                return self._repeated(self._symbol(once.body), once.low, once.high)
+        raise AssertionError("a pattern gives no intersection")
+
+    def _repeated(self, symbol: str, low: int, high: int | None) -> str:
+        least = self._exactly(symbol, low)
+        more = self._any(symbol) if high is None else self._up_to(symbol, high - low)
+        return self._rule((symbol, low, high), lambda: [(least, more)])
+
+    def _any(self, symbol: str) -> str:
+        def bodies() -> Iterator[Body]:
+            yield ()
+            yield self._any(symbol), symbol
+
+        return self._rule(("any", symbol), bodies)
+
+    def _exactly(self, symbol: str, count: int) -> str:
+        def bodies() -> Iterator[Body]:
+            yield (self._exactly(symbol, half), self._exactly(symbol, count - half)) if count else ()
+
+        half = count // 2
+        return symbol if count == 1 else self._rule(("exactly", symbol, count), bodies)
+
+    def _up_to(self, symbol: str, count: int) -> str:
+        """0 to `count` of them; each number is derived in one way."""
+
+        def bodies() -> Iterator[Body]:
+            if count < 2:
+                yield from [(), (symbol,)][: count + 1]
+                return
+            yield (self._up_to(symbol, half - 1),)
+            yield self._exactly(symbol, half), self._up_to(symbol, count - half)
+
+        half = (count + 1) // 2
+        return self._rule(("up to", symbol, count), bodies)
+
+
+def _named(ranges: Ranges) -> str:
+    """A class of characters for messages; of many ranges, the first ones."""
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return repr(chr(ranges[0][0]))
+    shown = [_shown(low) if low == high else f"{_shown(low)}-{_shown(high)}" for low, high in ranges[:8]]
+    return f"[{''.join(shown)}{'...' if len(ranges) > 8 else ''}]"
+
+
+def _shown(code: int) -> str:
+    return repr(chr(code))[1:-1]
