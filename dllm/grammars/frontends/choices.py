@@ -28,7 +28,7 @@ def rules_from_regex(pattern: str) -> Rules:
             f"no text matches the regular expression {pattern!r:.200}; it has a class without characters"
         )
     try:
-        return (rules_by_character(tree) if size(tree) > LARGE else None) or _rules(tree)
+        return (rules_by_character(tree) if size(tree) > LARGE else None) or one_lexeme(tree)
     except RecursionError:
         raise GrammarError(f"the regular expression {pattern!r:.60} is nested too deeply; flatten its groups") from None
 
@@ -51,10 +51,10 @@ def rules_from_choices(choices: Iterable[str]) -> Rules:
             raise GrammarError(f"choices[{index}] must be a str, but it is {type(text).__name__} {text!r:.60}")
     if not texts:
         raise GrammarError("choices is empty, so no text could be written: give at least one text")
-    return _rules(alt(*map(literal, dict.fromkeys(texts))))
+    return one_lexeme(alt(*map(literal, dict.fromkeys(texts))))
 
 
-def _rules(tree: Regex) -> Rules:
+def one_lexeme(tree: Regex) -> Rules:
     """One terminal for `tree`; the empty text, which no terminal may match, is a production of its own."""
     if not nullable(tree):
         return Rules("start", {"start": ((_TEXT,),)}, (Terminal(_TEXT, tree),))
