@@ -9,7 +9,7 @@ grammar decides which is meant. Ignored terminals are then dropped, and the rest
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dllm.grammars.regex import Regex
 
@@ -25,11 +25,13 @@ class Terminal:
         name: unique among the terminals of a grammar; used in messages (`NAME`, or a text in quotes).
         pattern: the texts; none of them may be empty.
         priority: of the terminals that match one lexeme, only those of the highest priority stand.
+        asked: what of the user's it says (a keyword and its place), for errors about its size; by default its name.
     """
 
     name: str
     pattern: Regex
     priority: int = 0
+    asked: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,43 @@ def test_the_terminal_is_named():
         in_time(lambda: grammar.compile(BYTES))
 
 
+STATES = r"^(a|b)*a(a|b){16}$"
+ASKED = [
+    ({"type": "string", "pattern": STATES}, "pattern", "a"),
+    ({"type": "string", "maxLength": 5000}, "maxLength", "a"),
+    ({"type": "string", "minLength": 3000}, "minLength", "a"),
+    ({"type": "string", "pattern": "^[^x]*$", "maxLength": 50_000}, "pattern and maxLength", "a"),
+    ({"enum": ["x" * 30_000]}, "enum", "a"),
+    ({"items": {"type": "string", "pattern": STATES}, "type": "array"}, "pattern", "a/items"),
+    ({"allOf": [{"type": "string"}, {"pattern": r"^[^x]{90000}$"}]}, "pattern", "a"),
+]
+
+
+@pytest.mark.parametrize(("schema", "keywords", "place"), ASKED)
+def test_the_keyword_and_its_place_are_named(schema, keywords, place):
+    with pytest.raises(GrammarError, match=r"JSON schema.*too large: it needs .*states.*DLLM_GRAMMAR_LIMIT") as caught:
+        document = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+        in_time(lambda: Grammar.from_json_schema(document).compile(BYTES))
+    assert f"{keywords} at #/properties/{place} is" in str(caught.value) or (
+        f"at #/properties/{place}: {keywords} is" in str(caught.value)
+    )
+
+
+def test_counts_in_schemas_are_cheap():
+    for schema, text in (
+        ({"type": "string", "maxLength": 1000}, "é" * 1000),
+        ({"type": "string", "pattern": "^.{300}$"}, "é" * 300),
+        ({"type": "string", "pattern": r"^(\w{1,20} ?){1,30}$"}, "abcd " * 30),
+        ({"type": "string", "pattern": "^[a-z]{1,2000}$"}, "q" * 2000),
+    ):
+        grammar = Grammar.from_json_schema(schema)
+        assert in_time(lambda grammar=grammar: grammar.compile(BYTES))
+        assert grammar.accepts(f'"{text}"') and not grammar.accepts(f'"{text * 21}"')
+    listed = Grammar.from_json_schema({"type": "array", "minItems": 999, "maxItems": 1000, "items": {"type": "null"}})
+    for count in (998, 999, 1000, 1001):
+        assert listed.accepts(f"[{', '.join(['null'] * count)}]") == (count in (999, 1000))
+
+
 def test_many_terminals_are_too_large_together():
     text = "start: " + " | ".join(f"A{i}" for i in range(60)) + "\n"
     grammar = Grammar.from_lark(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,12 +252,12 @@ class _Nfa:
         return Dfa(np.stack(rows)[:, column_of], tuple(accepts))
 
     def _too_large(self, queue: Sequence[tuple[int, ...]], parts: Sequence[str]) -> GrammarError:
-        """Blame the tree that has most of the states."""
-        blame = [0] * len(parts)
+        """Blame the tree that would have most of the states alone."""
+        own: list[set[tuple[int, ...]]] = [set() for _ in parts]
         for subset in queue:
-            for tree in {bisect_right(self.begins, at) - 1 for at in subset}:
-                blame[max(0, tree)] += 1
-        part = parts[max(range(len(parts)), key=blame.__getitem__)]
+            for tree, states in groupby(subset, lambda at: max(0, bisect_right(self.begins, at) - 1)):
+                own[tree].add(tuple(states))
+        part = parts[max(range(len(parts)), key=lambda tree: len(own[tree]))]
         return too_large(part, f"more than {len(queue) - 1} states", _SMALLER)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dllm.errors import GrammarError
-from dllm.grammars.rules import Rules
+from dllm.grammars.rules import Rules, Terminal
 from dllm.grammars.tables.automata import Dfa, dfa
 from dllm.grammars.tables.limits import CELLS, limit, too_large
 from dllm.grammars.tables.steps import DEAD, before_each, columns_of, one_state_a_group, refined, without_dead_ends
@@ -83,13 +83,13 @@ def scanner(rules: Rules, symbols: Sequence[int | None]) -> Scanner:
 
 def machine_of(rules: Rules) -> Dfa:
     """The automaton of a grammar's terminals; terminal i has the label i. Raises GrammarError, as `dfa` does."""
-    names = [f"terminal {shown(terminal.name)}" for terminal in rules.terminals]
-    return dfa([terminal.pattern for terminal in rules.terminals], names)
+    return dfa([terminal.pattern for terminal in rules.terminals], [called(terminal) for terminal in rules.terminals])
 
 
-def shown(name: str) -> str:
-    """The name of a terminal, cut where it is long."""
-    return name if len(name) <= 60 else f"{name[:60]}..."
+def called(terminal: Terminal) -> str:
+    """A terminal in errors about its size."""
+    name = terminal.name if len(terminal.name) <= 60 else f"{terminal.name[:60]}..."
+    return terminal.asked or f"terminal {name}"
 
 
 def meant(rules: Rules, accepted: Iterable[int]) -> tuple[int, ...]:
@@ -146,8 +146,8 @@ class _TransducerBuilder:
         self.states: list[_State] = [(len(machine.table), (), NOT_BACK)]
         self.numbers = {self.states[0]: 0}
         self.rows: dict[int, list[tuple[Emission, int] | None]] = {}  # of states that others fall back to
-        terminals = [terminal.name for terminal in rules.terminals]
-        self.part = f"terminal {shown(terminals[0])}" if len(terminals) == 1 else f"all {len(terminals)} terminals"
+        terminals = rules.terminals
+        self.part = called(terminals[0]) if len(terminals) == 1 else f"all {len(terminals)} terminals"
         self.most = limit()
         self.left = CELLS * self.most  # labels in sequences that states carry
         self.plain = [NOT_BACK] * len(self.steps)  # the number of a state that does not fall back

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, fits, lower, narrowed
 from dllm.grammars.frontends.json_schema.productions import BEGIN, COMMA, END, Productions
-from dllm.grammars.frontends.json_schema.reading import MAX_COUNT, Keyword, Schema
+from dllm.grammars.frontends.json_schema.reading import MAX_COUNT, MAX_LENGTH, Keyword, Schema
 from dllm.grammars.rules import Body
 
 
@@ -84,6 +84,6 @@ KEYWORDS = {
     "prefixItems": Keyword(_prefix_items, holds="schemas"),
     "uniqueItems": Keyword(_unique_items),
     "items": Keyword(_items, holds="schemas"),
-    "minItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(low=schema.count("minItems")))),
-    "maxItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(high=schema.count("maxItems")))),
+    "minItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(low=schema.count("minItems", MAX_LENGTH)))),
+    "maxItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(high=schema.count("maxItems", MAX_LENGTH)))),
 }

@@ -11,6 +11,7 @@ from dllm.grammars.frontends.json_schema.keywords import KEYWORDS, telling
 from dllm.grammars.frontends.json_schema.reading import Schema, located, shown
 from dllm.grammars.frontends.json_schema.references import References
 from dllm.grammars.frontends.json_schema.types import ANYTHING, meet_all
+from dllm.grammars.tables.limits import naming
 
 _ARRAY_OF_ITEMS = "give the schemas of the first items as prefixItems, that of the others as items"
 
@@ -133,7 +134,8 @@ class Demands(Context):
         if demand not in self._possible:
             self._possible[demand] = True  # what a value inside itself would have to be is left open
             try:
-                found = any(form.possible(self) for form in self.forms(demand))
+                with naming(f"JSON schema at {self.places[demand[-1]]}"):
+                    found = any(form.possible(self) for form in self.forms(demand))
             except Loop:
                 del self._possible[demand]
                 return True

@@ -147,8 +147,8 @@ class NumberForm(Form):
 
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
         if self.values is not None:
-            return [(grammar.terminal(choice(map(str, self.values)), alt(*map(_value_text, self.values))),)]
-        return [(grammar.terminal("INTEGER" if self.whole else "NUMBER", self._tree(name)),)]
+            return [(grammar.terminal(choice(map(str, self.values)), alt(*map(_value_text, self.values)), "enum"),)]
+        return [(grammar.terminal("INTEGER" if self.whole else "NUMBER", self._tree(name), "numbers"),)]
 
     def _tree(self, place: str) -> Regex:
         low, high = self.low, self.high

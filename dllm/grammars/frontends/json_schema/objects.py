@@ -97,9 +97,11 @@ class ObjectForm(Form):
                 "repeated keys apart; remove them, or require the keys by name"
             )
         pairs = {
-            key: _pair(grammar, grammar.terminal(as_json(key), quoted_text(key)), demand) for key, demand in self.named
+            key: _pair(grammar, grammar.terminal(as_json(key), quoted_text(key), "properties"), demand)
+            for key, demand in self.named
         }
-        others = _pair(grammar, grammar.terminal("KEY" if self.named else "STRING", any_but([*pairs])), self.free)
+        other = "KEY" if self.named else "STRING"
+        others = _pair(grammar, grammar.terminal(other, any_but([*pairs]), "names of other properties"), self.free)
         bodies: list[Body] = [] if self.required or self.low else [(OPEN, CLOSE)]
         if not bounded and (grammar.ordered or self.fixed):
             kept = [(pairs[key], key in self.required) for key in pairs if key in self.required or key in optional]

@@ -27,16 +27,18 @@ class Productions:
 
     Attributes:
         ordered: as above.
+        place: of the schema whose productions are added.
         pending: demands of which a nonterminal was asked for, but which have no productions yet.
     """
 
     def __init__(self, places: Mapping[str, str], ordered: bool) -> None:
         self.ordered = ordered
+        self.place = "#"
         self.pending: list[tuple[str, ...]] = []
         self._places = places
         self._bodies: dict[str, list[Body]] = {}
         self._count = 0
-        self._terminals: dict[Regex, str] = {}
+        self._terminals: dict[Regex, Terminal] = {}
         self._names: set[str] = set()
         self._values: dict[tuple[str, ...], str] = {}
         self._shared: dict[Sequence[str | int], str] = {}
@@ -46,7 +48,7 @@ class Productions:
     def rules(self, start: str) -> Rules:
         """The grammar of the nonterminal `start`, made small; it has no productions if it has no text."""
         space = Terminal(_WHITE_SPACE, plus(chars(" \t\n\r")))
-        terminals = tuple(Terminal(name, tree) for tree, name in self._terminals.items())
+        terminals = tuple(self._terminals.values())
         productions = {name: tuple(bodies) for name, bodies in self._bodies.items()}
         return tidied(Rules(start, productions, (*terminals, space), frozenset({_WHITE_SPACE})))
 
@@ -58,11 +60,12 @@ class Productions:
         self._names.add(found)
         return found
 
-    def terminal(self, name: str, tree: Regex) -> str:
-        """The terminal of `tree`, called `name` if it is new."""
+    def terminal(self, name: str, tree: Regex, keywords: str = "") -> str:
+        """The terminal of `tree`, called `name` if it is new; `keywords` ask for it, for errors about its size."""
         if tree not in self._terminals:
-            self._terminals[tree] = self._unique(name)
-        return self._terminals[tree]
+            asked = f"{keywords} at {self.place}" if keywords else ""
+            self._terminals[tree] = Terminal(self._unique(name), tree, asked=asked)
+        return self._terminals[tree].name
 
     def nonterminal(self, name: str) -> str:
         """A new nonterminal, called `name` or much like it."""
@@ -94,10 +97,13 @@ class Productions:
     def value(self, demand: tuple[str, ...]) -> str:
         """The nonterminal of the values that satisfy the schemas of these names."""
         if demand not in self._values:
-            place = self._places.get(demand[-1], "never") if demand else "any"
-            self._values[demand] = self.nonterminal("_".join(place.split()))
+            self._values[demand] = self.nonterminal("_".join(self.place_of(demand).split()))
             self.pending.append(demand)
         return self._values[demand]
+
+    def place_of(self, demand: tuple[str, ...]) -> str:
+        """Where the last of these schemas is."""
+        return self._places.get(demand[-1], "never") if demand else "any"
 
     def listing(self, item: str, low: int, high: int | None, name: str) -> str:
         """`low` >= 1 to `high` items with commas between, in productions logarithmic in the counts."""

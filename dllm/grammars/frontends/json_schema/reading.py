@@ -11,7 +11,9 @@ from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import Context, Demand, Forms
 
 MAX_COUNT = 256
-"""The highest minLength, maxItems and the like: each count costs states or productions."""
+"""The highest maxProperties and the like: each count costs productions."""
+MAX_LENGTH = 100_000
+"""The highest maxLength, whose states are counted (`dllm.grammars.tables.limits`), or maxItems, which costs few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,13 @@ class Schema:
             raise self.wrong(keyword, "a number")
         return value
 
-    def count(self, keyword: str) -> int:
-        """The count of items, keys or characters that the keyword says."""
+    def count(self, keyword: str, most: int = MAX_COUNT) -> int:
+        """The count of items, keys or characters that the keyword says, `most` at most."""
         value = self.told[keyword]
         if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
             raise self.wrong(keyword, "a whole number from 0")
-        if value > MAX_COUNT:
-            raise self.too_many(keyword, int(value))
+        if value > most:
+            raise self.too_many(keyword, int(value), most)
         return int(value)
 
     def demand(self, *keys: str | int) -> Demand:
@@ -66,9 +68,9 @@ class Schema:
         """For a value that means something, but nothing that is supported."""
         return _refused(self.place, keyword, shown(self.told[keyword]), why)
 
-    def too_many(self, keyword: str, count: int) -> GrammarError:
-        """For a count above MAX_COUNT."""
-        return _refused(self.place, keyword, str(count), f"; counts go up to {MAX_COUNT}: use one that does")
+    def too_many(self, keyword: str, count: int, most: int = MAX_COUNT) -> GrammarError:
+        """For a count above `most`."""
+        return _refused(self.place, keyword, str(count), f"; counts go up to {most}: use one that does")
 
 
 @dataclass(frozen=True, slots=True)

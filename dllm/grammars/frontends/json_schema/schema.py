@@ -20,6 +20,7 @@ from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema.demands import Demands
 from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Rules
+from dllm.grammars.tables.limits import naming
 
 _ORDERS = ("any", "schema")
 _TOO_DEEP = "JSON schema: its schemas are nested too deeply; move inner ones to $defs"
@@ -62,9 +63,11 @@ def _rules(demands: Demands, grammar: Productions) -> Rules:
     while grammar.pending:
         demand = grammar.pending.pop()
         name = grammar.value(demand)
-        for form in demands.checked_forms(demand):
-            if form.possible(demands):
-                grammar.add(name, *form.bodies(grammar, demands, name))
+        grammar.place = grammar.place_of(demand)
+        with naming(f"JSON schema at {grammar.place}"):
+            for form in demands.checked_forms(demand):
+                if form.possible(demands):
+                    grammar.add(name, *form.bodies(grammar, demands, name))
     return grammar.rules(start)
 
 

@@ -3,7 +3,7 @@ r"""Strings: their keywords, what a schema asks of one, and their lexemes. All i
 A text whose value is valid is rejected where
 
 - *escape*: a printable ASCII character other than `"`, `\` and `/` is written as an escape (`\u0041`); or a string with
-  a length bound above 4 has `\uXXXX` at all; or there is half a surrogate pair;
+  a length bound above 4, or a pattern of over 1,000 states, has `\uXXXX` at all; or there is half a surrogate pair;
 - *pattern*: ECMA-262 and Python do not both match the text (`\d`, `\w`, `\s` outside ASCII, `$` before a line end);
 - *format*: it is asserted, which by default it is not; leap seconds, quoted local parts and address literals in e-mail
   addresses are left out.
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 from dllm.grammars.frontends.json_schema.formats import FORMATS
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, fits, lower, narrowed
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
-from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located
+from dllm.grammars.frontends.json_schema.reading import MAX_LENGTH, Keyword, Schema, located
 from dllm.grammars.frontends.json_schema.spelling import (
     STRING,
     WITHOUT_ESCAPES,
@@ -31,11 +31,13 @@ from dllm.grammars.frontends.json_schema.spelling import (
 from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import ANY, Alt, And, Chars, Regex, Repeat, Seq, alt, repeat
 from dllm.grammars.rules import Body
-from dllm.grammars.tables.automata import Dfa, dfa
+from dllm.grammars.tables.automata import Dfa, dfa, size
 from dllm.grammars.tables.steps import DEAD
 
 ESCAPES_UP_TO = 4
 """Above this bound of a length, `\\uXXXX` is left out, which spares 15 of 24 states for each character."""
+SMALL = 1_000
+"""States of a pattern, up to which escapes stay in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class StringForm(Form):
     def has_text(self) -> bool:
         if not self.patterns or (self == StringForm(self.patterns[:1]) and self.patterns[0] in FORMATS.values()):
             return True
-        machine = _machine(StringForm(self.patterns).tree())
+        machine = _machine(StringForm(self.patterns).tree(), self._keywords())
         after: dict[int, set[int]] = {}
         states, length = {0}, 0
         while states:  # where texts of this length lead; from every state some text is accepted
@@ -104,7 +106,18 @@ class StringForm(Form):
         return found
 
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
-        return [(grammar.terminal(*self._lexeme()),)]
+        return [(grammar.terminal(*self._lexeme(), self._keywords()),)]
+
+    def _keywords(self) -> str:
+        """What has asked for it."""
+        found = {
+            "enum": self.texts is not None,
+            "pattern": any(tree not in FORMATS.values() for tree in self.patterns),
+            "format": any(tree in FORMATS.values() for tree in self.patterns),
+            "minLength": self.low > 0,
+            "maxLength": self.high is not None,
+        }
+        return " and ".join(name for name, asked in found.items() if asked)
 
     def _lexeme(self) -> tuple[str, Regex]:
         """A name for messages, and the spellings."""
@@ -113,19 +126,20 @@ class StringForm(Form):
         if self == StringForm():
             return "STRING", STRING
         name = next((name for name, tree in FORMATS.items() if (tree,) == self.patterns), "string")
-        short = max(self.low, self.high or 0) <= ESCAPES_UP_TO
+        short = max(self.low, self.high or 0) <= ESCAPES_UP_TO and size(self.tree()) <= SMALL
         plain = replace(self, patterns=(*self.patterns, repeat(WITHOUT_ESCAPES)))
         return name.upper().replace("-", "_"), quoted(self.tree(), escapes=short or not plain.has_text())
 
 
 @lru_cache(maxsize=256)
-def _machine(tree: Regex) -> Dfa:
-    return dfa([tree])
+def _machine(tree: Regex, part: str) -> Dfa:
+    """Its automaton; `part` says in errors what it is."""
+    return dfa([tree], [part])
 
 
 def _matches(tree: Regex, text: str) -> bool:
     """Whether `text` is in `tree`. Texts that no UTF-8 can hold are in none."""
-    return bool(_machine(tree).matches(text.encode(errors="surrogatepass")))
+    return bool(_machine(tree, "pattern").matches(text.encode(errors="surrogatepass")))
 
 
 def _after_character(machine: Dfa, state: int) -> set[int]:
@@ -180,8 +194,8 @@ def _matching(schema: Schema, found: Forms, tree: Regex) -> Forms:
 
 
 KEYWORDS = {
-    "minLength": Keyword(lambda schema, found: narrowed(found, StringForm(low=schema.count("minLength")))),
-    "maxLength": Keyword(lambda schema, found: narrowed(found, StringForm(high=schema.count("maxLength")))),
+    "minLength": Keyword(lambda schema, found: narrowed(found, StringForm(low=schema.count("minLength", MAX_LENGTH)))),
+    "maxLength": Keyword(lambda schema, found: narrowed(found, StringForm(high=schema.count("maxLength", MAX_LENGTH)))),
     "pattern": Keyword(_pattern),
     "format": Keyword(_format),
 }
