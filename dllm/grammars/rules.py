@@ -46,6 +46,8 @@ class Rules:
         ignored: names of terminals that may stand anywhere between others and mean nothing (white space, comments).
         counted: a regular expression that says just what the productions do, or None; in it, character i is terminal i.
             It is quicker to read by.
+        outline: a regular expression that matches the text of every sentence, or None. What is outside of it is no way
+            on even where the next lexemes alone could not tell.
     """
 
     start: str
@@ -53,3 +55,4 @@ class Rules:
     terminals: tuple[Terminal, ...]
     ignored: frozenset[str] = frozenset()
     counted: Regex | None = None
+    outline: Regex | None = None

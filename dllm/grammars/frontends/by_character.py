@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
+from dllm.errors import GrammarError
 from dllm.grammars.regex import Alt, Chars, Ranges, Regex, Repeat, Seq, flattened
 from dllm.grammars.rules import Body, Rules, Terminal
+from dllm.grammars.tables.automata import deterministic
+from dllm.grammars.tables.limits import limited
 
 MOST = 200
 """Kinds of characters, beyond which a scanner is better."""
+OUTLINE = 600
+"""States of the outline, at most."""
+KEPT = (8, 4, 2, 1, 0)
+"""Counts up to which an outline keeps a repetition as it is: the first that makes it small enough."""
 _START = "start"
 
 
@@ -75,7 +83,7 @@ class _CharacterRules:
 
     def rules(self, tree: Regex) -> Rules:
         bodies = {_START: ((self._symbol(tree),),), **self._bodies}
-        return Rules(_START, bodies, tuple(self._terminals), counted=self._numbered(tree))
+        return Rules(_START, bodies, tuple(self._terminals), counted=self._numbered(tree), outline=_outline(tree))
 
     def _numbered(self, tree: Regex) -> Regex:
         """The tree with the numbers of terminals for their characters."""
@@ -144,6 +152,30 @@ class _CharacterRules:
 
         half = (count + 1) // 2
         return self._rule(("up to", symbol, count), bodies)
+
+
+def _outline(tree: Regex) -> Regex | None:
+    """A simpler pattern with more texts, so that a scanner can tell at once what the rules would find out late."""
+    for most in KEPT:
+        found = _without_counts(tree, most)
+        with suppress(GrammarError), limited(OUTLINE):
+            deterministic([found])
+            return found
+    return None
+
+
+def _without_counts(tree: Regex, most: int) -> Regex:
+    """The tree with repetitions of more than `most` without end."""
+    match tree:
+        case Seq(parts):
+            return Seq(tuple(_without_counts(part, most) for part in parts))
+        case Alt(options):
+            return Alt(tuple(_without_counts(option, most) for option in options))
+        case Repeat(body, low, high):
+            if high is not None and high <= most:
+                return Repeat(_without_counts(body, most), low, high)
+            return Repeat(_without_counts(body, most), min(low, most), None)
+    return tree
 
 
 def _named(ranges: Ranges) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.by_character import rules_by_character
 from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import EMPTY, Alt, Chars, Minus, Regex, Repeat, Seq, alt, literal, nullable
 from dllm.grammars.rules import Rules, Terminal
-from dllm.grammars.tables.automata import size
+from dllm.grammars.tables.automata import deterministic, size
+from dllm.grammars.tables.limits import limited
 
 _TEXT = "TEXT"
-LARGE = 4_000
-"""States of an automaton that is not yet deterministic, from which on a pattern becomes rules over characters."""
+LARGE = 2_000
+"""States of an automaton, deterministic or not, from which on a pattern becomes rules over characters."""
 
 
 def rules_from_regex(pattern: str) -> Rules:
@@ -28,9 +30,22 @@ def rules_from_regex(pattern: str) -> Rules:
             f"no text matches the regular expression {pattern!r:.200}; it has a class without characters"
         )
     try:
-        return (rules_by_character(tree) if size(tree) > LARGE else None) or one_lexeme(tree)
+        return (rules_by_character(tree) if _large(tree) else None) or one_lexeme(tree)
     except RecursionError:
         raise GrammarError(f"the regular expression {pattern!r:.60} is nested too deeply; flatten its groups") from None
+
+
+def _large(tree: Regex) -> bool:
+    """Whether a pattern takes many states. Not where it takes more than the limit only because they double."""
+    if size(tree) > LARGE:
+        return True
+    try:
+        with limited(LARGE):
+            deterministic([tree])
+    except GrammarError:
+        with suppress(GrammarError):
+            return len(deterministic([tree]).table) > LARGE
+    return False
 
 
 def rules_from_choices(choices: Iterable[str]) -> Rules:

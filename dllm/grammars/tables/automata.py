@@ -58,6 +58,11 @@ def dfa(trees: Sequence[Regex], names: Sequence[str] = ()) -> Dfa:
     Raises:
         GrammarError: it would outgrow the limit (`dllm.grammars.tables.limits`); the message names the tree.
     """
+    return minimal(deterministic(trees, names))
+
+
+def deterministic(trees: Sequence[Regex], names: Sequence[str] = ()) -> Dfa:
+    """As `dfa`, but not yet minimal."""
     parts = list(names) or ["a pattern" if len(trees) == 1 else f"pattern {i}" for i in range(len(trees))]
     try:
         _check_sizes(trees, parts)
@@ -69,7 +74,7 @@ def dfa(trees: Sequence[Regex], names: Sequence[str] = ()) -> Dfa:
             end = nfa.state()
             nfa.labels[end] = label
             nfa.add(tree, start, end)
-        return minimal(nfa.determine(start, parts))
+        return nfa.determine(start, parts)
     except RecursionError:
         raise GrammarError(f"{' or '.join(parts[:3])} is nested too deeply; flatten its groups") from None
 

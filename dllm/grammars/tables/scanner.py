@@ -78,7 +78,8 @@ def scanner(rules: Rules, symbols: Sequence[int | None]) -> Scanner:
     for index, terminal in enumerate(rules.terminals):
         if index not in reached:
             raise GrammarError(f"terminal {terminal.name} matches no text at all; remove it")
-    return _reduced(_TransducerBuilder(rules, machine, symbols).build())
+    found = _reduced(_TransducerBuilder(rules, machine, symbols).build())
+    return found if rules.outline is None else _merged(_without_dead_ends(_within(found, dfa([rules.outline]))))
 
 
 def machine_of(rules: Rules) -> Dfa:
@@ -234,6 +235,26 @@ def _reduced(found: Scanner) -> Scanner:
     After `)` nothing but `)` can be emitted first, so the step that reads it emits it, and is back at the start.
     """
     return _merged(_without_dead_ends(_early(_without_dead_ends(found))))
+
+
+def _within(found: Scanner, outline: Dfa) -> Scanner:
+    """The same transducer for the texts that an automaton accepts, and no others."""
+    members, column_of = columns_of(found.next, found.emits, outline.table)
+    steps, others = found.next[:, members].tolist(), outline.table[:, members].tolist()
+    numbers, queue, rows = {(0, 0): 0}, [(0, 0)], list[list[int]]()
+    for at, other in queue:  # grows
+        row = []
+        for pair in zip(steps[at], others[other], strict=True):
+            if DEAD not in pair and pair not in numbers:
+                numbers[pair] = len(queue)
+                queue.append(pair)
+            row.append(numbers.get(pair, DEAD))
+        rows.append(row)
+    own = np.array([at for at, _ in queue])
+    accepted = np.array([bool(outline.accepts[other]) for _, other in queue])
+    onward = np.array(rows, dtype=np.int32)[:, column_of]
+    emits = np.where(onward == DEAD, 0, found.emits[own]).astype(np.int32)
+    return replace(found, next=onward, emits=emits, final=np.where(accepted, found.final[own], DEAD).astype(np.int32))
 
 
 def _without_dead_ends(found: Scanner) -> Scanner:
