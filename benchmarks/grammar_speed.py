@@ -49,12 +49,15 @@ Result = TypeVar("Result")
 
 
 def load_vocabulary(path: Path | None) -> tuple[Vocabulary, Encode]:
-    """A vocabulary, and how to split a text into its tokens."""
+    """A vocabulary, and how to split a text into its tokens; its last id is no text, and ends one."""
     if path is None:
         tokenizer = Tokenizer.from_folder(resolve_folder(TINY))
-        return vocabulary_of(tokenizer, tokenizer.vocab_size), lambda text: tokenizer.encode(text.decode())
+        words = vocabulary_of(tokenizer, tokenizer.vocab_size + 1, {tokenizer.vocab_size})
+        return words, lambda text: tokenizer.encode(text.decode())
     tokens: list[bytes | None] = [base64.b64decode(line.split()[0]) for line in path.read_text().splitlines()]
-    return vocabulary(tokens), lambda text: merged(text, {token: rank for rank, token in enumerate(tokens) if token})
+    return vocabulary([*tokens, None]), lambda text: merged(
+        text, {token: rank for rank, token in enumerate(tokens) if token}
+    )
 
 
 def merged(text: bytes, ranks: dict[bytes, int]) -> list[int]:

@@ -8,7 +8,9 @@ from dllm import Grammar, GrammarError
 from dllm.grammars.attach import attach
 from dllm.grammars.canvas import MASK
 from dllm.grammars.regex import Chars, Repeat, flattened
+from dllm.grammars.tables import token_table
 from dllm.grammars.tables.limits import limit, limited
+from dllm.grammars.tables.token_table import TokenTable
 from dllm.grammars.tables.vocabulary import vocabulary
 
 BYTES = vocabulary([bytes([one]) for one in range(256)] + [b"aa", b"aba", "é€".encode(), b"ab "])
@@ -233,3 +235,28 @@ def test_the_shortest_text_is_counted_in_bytes():
     ]
     for text, least in rules:
         assert Grammar.from_lark(text).compile(BYTES).shortest == least
+
+
+WALKED = [
+    Grammar.from_json_schema({"type": "string", "maxLength": 90}),
+    Grammar.from_json_schema({"type": "string", "minLength": 60, "maxLength": 90}),
+    Grammar.from_json_schema({"type": "object", "properties": {"a": {"type": "string", "maxLength": 80}}}),
+    Grammar.from_lark('start: (A ",")+ A\nA: /[ab]{2,90}x?/\n'),
+    Grammar.from_lark("start: A+\nA: /(ab?c){3,70}x/\n"),
+    Grammar.from_lark('start: A | "(" A ")"\nA: /"(.{1,3}-){1,40}"/\n'),
+]
+
+
+@pytest.mark.parametrize("grammar", WALKED, ids=range(len(WALKED)))
+def test_states_alike_are_walked_once(grammar, monkeypatch):
+    """What is copied from a state to those that do the same is what a walk finds."""
+    words = vocabulary(
+        [bytes([one]) for one in range(256)] + [b"aa", b"abac", "é€".encode(), b'a"', b'",', b'", "', b"c"]
+    )
+    found = TokenTable.make(grammar.compile(words).scanner, words)
+    monkeypatch.setattr(token_table, "SHIFTS", 0)
+    wanted = TokenTable.make(found.scanner, words)
+    for state in range(len(found.at) - 1):
+        for token in range(len(words)):
+            assert found.step(state, token) == wanted.step(state, token)
+    assert (found.group_of == wanted.group_of).all() and (found.first == wanted.first).all()

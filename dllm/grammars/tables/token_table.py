@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from dllm.grammars.canvas import MASK
 from dllm.grammars.tables import loops
-from dllm.grammars.tables.flat import Ints, ragged, starts, unragged
+from dllm.grammars.tables.flat import Bools, Ints, ragged, starts, unragged
 from dllm.grammars.tables.limits import CELLS, VISITS, limit, too_large
 from dllm.grammars.tables.scanner import Scanner
 from dllm.grammars.tables.steps import DEAD, columns_of
 from dllm.grammars.tables.vocabulary import KindTrie, Vocabulary, by_kind
 
 Labels = tuple[int, ...]
+SHIFTS = 64
+"""States that a counted character takes, up to which repetitions are looked for."""
 
 
 class TokenSteps(NamedTuple):
@@ -181,6 +183,7 @@ class _Walks:
         self._steps, self._emits = (np.ascontiguousarray(one[:, members]) for one in (scanner.next, scanner.emits))
         nowhere = np.flatnonzero((self._steps == DEAD).all(axis=0))
         self._trie, self._node_of = by_kind(vocabulary, kind_of, int(nowhere[0]) if len(nowhere) else DEAD)
+        self._alike, self._shift, self._fixed = _repeated(self._steps, self._emits, vocabulary.longest)
         self._spelled = ragged(scanner.emissions)
         self._ids = np.full((1 << 10, 2), DEAD, dtype=np.int64)
         self._numbers = np.zeros(1, dtype=np.int64)  # an emission's number in `_ids` -> its own
@@ -212,7 +215,7 @@ class _Walks:
     def groups(self) -> NDArray[np.int64]:
         """`[V]`: tokens that do the same from every state have the same number."""
         group, used = np.zeros(len(self._node_of), dtype=np.int64), 1
-        for state in range(len(self._steps)):
+        for state in np.flatnonzero(~self._alike).tolist():
             used = loops.apart(group, *self._row(self._trie, state), used)
         found = np.where(self._node_of >= 0, group[self._trie.token[self._node_of]], 0)
         return np.unique(found, return_inverse=True)[1].reshape(-1)
@@ -226,8 +229,17 @@ class _Walks:
         place = np.zeros(len(self._node_of), dtype=np.int64)
         place[tokens] = np.arange(len(tokens))
         class_of = np.full((len(self._steps), len(tokens)), DEAD, dtype=np.int16)
-        classes, first = [], []
+        classes: list[NDArray[np.int64]] = []
+        first: list[Ints] = []
         for state in range(len(self._steps)):
+            if self._alike[state]:
+                like = state - self._shift
+                class_of[state] = class_of[like]
+                found = classes[like]
+                moved = (found >> 32 == 0) & ~self._fixed[found & 0xFFFFFFFF]
+                classes.append(np.where(moved, found + self._shift, found))
+                first.append(first[like])
+                continue
             own, keys = self._row(trie, state)
             order = np.argsort(own)
             found, lowest, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
@@ -239,6 +251,58 @@ class _Walks:
         flat = np.concatenate(classes)
         at = starts([len(one) for one in classes])
         return class_of, at, (flat >> 32).astype(np.int32), flat.astype(np.int32), np.concatenate(first)
+
+
+def _repeated(steps: Ints, emits: Ints, longest: int) -> tuple[Bools, int, Bools]:
+    """`[S]` bool: states that do with every token what the state `shift` before them does, but that the states behind,
+    where nothing is emitted, are later by as much; and that shift. Long counts have many such states.
+
+    Last, `[S]` bool: states for which that does not hold, since no count is open there.
+
+    Args:
+        longest: bytes of the longest token.
+    """
+    count = len(steps)
+    most = min(SHIFTS, count // 8)
+    middle = np.arange(count // 2, count // 2 + most)
+    none, fixed = np.zeros(count, dtype=bool), _silent_from_start(steps, emits)
+    if fixed[middle].any():
+        fixed = none
+    found = [_alike(steps, emits, fixed, middle, shift).sum() for shift in range(1, most + 1)]
+    if not found or 2 * max(found) < most:
+        return none, 0, none
+    shift = 1 + int(np.argmax(found))
+    one_byte = none.copy()
+    one_byte[:-shift] = _alike(steps, emits, fixed, np.arange(count - shift), shift)
+    alike = one_byte
+    for _ in range(longest):  # so many bytes do the same
+        further = one_byte & ((steps == DEAD) | (emits != 0) | fixed[steps] | alike[steps]).all(axis=1)
+        if (further == alike).all():
+            break
+        alike = further
+    return np.concatenate([none[:shift], alike[:-shift]]), shift, fixed
+
+
+def _silent_from_start(steps: Ints, emits: Ints) -> Bools:
+    """`[S]` bool: where some bytes lead from the start without a label."""
+    found, front = np.zeros(len(steps), dtype=bool), np.zeros(1, dtype=np.int64)
+    while len(front):
+        found[front] = True
+        after = np.unique(steps[front][(emits[front] == 0) & (steps[front] != DEAD)])
+        front = after[~found[after]]
+    return found
+
+
+def _alike(steps: Ints, emits: Ints, fixed: Bools, states: NDArray[np.int64], shift: int) -> Bools:
+    """Which of the states do with one byte what the state `shift` behind them does, but for that shift in silent steps
+    to others than the `fixed` ones."""
+    onward, emitted = steps[states], emits[states]
+    moved = (onward != DEAD) & (emitted == 0) & ~fixed[onward]
+    wanted = np.where(moved, onward + shift, onward)
+    same = (wanted == steps[states + shift]) & (emitted == emits[states + shift])
+    same &= ~(moved & fixed[np.where(moved, wanted, 0) % len(fixed)])
+    found: Bools = same.all(axis=1) & ~fixed[states] & ~fixed[states + shift]
+    return found
 
 
 def _effort(count: int, at: Ints, emitted: Ints, state: Ints, labels: Ints, labels_at: Ints) -> Ints:
