@@ -55,9 +55,8 @@ def load_vocabulary(path: Path | None) -> tuple[Vocabulary, Encode]:
         words = vocabulary_of(tokenizer, tokenizer.vocab_size + 1, {tokenizer.vocab_size})
         return words, lambda text: tokenizer.encode(text.decode())
     tokens: list[bytes | None] = [base64.b64decode(line.split()[0]) for line in path.read_text().splitlines()]
-    return vocabulary([*tokens, None]), lambda text: merged(
-        text, {token: rank for rank, token in enumerate(tokens) if token}
-    )
+    words = vocabulary([*tokens, None])
+    return words, lambda text: merged(text, {token: rank for rank, token in enumerate(tokens) if token})
 
 
 def merged(text: bytes, ranks: dict[bytes, int]) -> list[int]:

@@ -243,7 +243,7 @@ WALKED = [
     Grammar.from_json_schema({"type": "object", "properties": {"a": {"type": "string", "maxLength": 80}}}),
     Grammar.from_lark('start: (A ",")+ A\nA: /[ab]{2,90}x?/\n'),
     Grammar.from_lark("start: A+\nA: /(ab?c){3,70}x/\n"),
-    Grammar.from_lark('start: A | "(" A ")"\nA: /"(.{1,3}-){1,40}"/\n'),
+    Grammar.from_lark('start: A | "(" A ")"\nA: /"[^"]{1,60}"/\n'),
 ]
 
 
