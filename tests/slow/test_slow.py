@@ -15,7 +15,7 @@ RUNS = [
     ("recogniser", "--pairs 500"),
     ("fuzz_folders", "--minutes 1.5"),
     ("fuzz_cli", "--minutes 1.5"),
-    ("fuzz_runs", "--minutes 15 --runs 800 --seed 1000"),
+    ("fuzz_runs", "--minutes 15 --runs 850 --seed 1000"),
     ("fuzz_schemas", "--minutes 1"),
     ("fuzz_lark", "--minutes 1"),
     ("fuzz_patterns", "--minutes 1"),
