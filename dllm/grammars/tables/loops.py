@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from dllm.grammars.jit import entry, inner
 
 
-@njit(cache=True)
+@inner
 def lower_bound(values, low, high, one):
     """In `values[low:high]`, which ascend, where the first is that is not below `one`; `high` if there is none."""
     while low < high:
@@ -18,7 +19,7 @@ def lower_bound(values, low, high, one):
     return low
 
 
-@njit(cache=True)
+@entry
 def matches(sentence, at, last, number):
     begins, found = np.zeros(len(sentence) + 2, dtype=np.int32), [np.int32(0)]
     found.pop()
@@ -34,7 +35,7 @@ def matches(sentence, at, last, number):
     return begins, np.array(found, dtype=np.int32)
 
 
-@njit(cache=True)
+@inner
 def _slot(table, key):
     """Where `key` is, or would be, in a table of (key, value) with a power of two of rows; free keys are -1."""
     mask = len(table) - 1
@@ -44,16 +45,17 @@ def _slot(table, key):
     return at
 
 
-@njit(cache=True)
+@inner
 def _grown(table):
     larger = np.full((len(table) * 4, 2), -1, dtype=np.int64)
     for row in table:
         if row[0] != -1:
-            larger[_slot(larger, row[0])] = row
+            at = _slot(larger, row[0])
+            larger[at, 0], larger[at, 1] = row[0], row[1]
     return larger
 
 
-@njit(cache=True)
+@entry
 def token_row(steps, emits, starts, flat, trie, state, ids, known, visits):
     """Walk a `KindTrie` from `state`, as far as it leads anywhere: tokens, what each emits, and the state behind it.
 
@@ -102,7 +104,7 @@ def token_row(steps, emits, starts, flat, trie, state, ids, known, visits):
     return tokens[:made], keys[:made], new[1:], ids, visits
 
 
-@njit(cache=True)
+@entry
 def apart(group, tokens, keys, used):
     """Tokens of a group that now have other keys, or none, are no longer of one group; new groups from `used` on."""
     size = 16

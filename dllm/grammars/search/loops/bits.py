@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from dllm.grammars.jit import inner
 
 ONE = np.uint64(1)
 
@@ -20,25 +22,25 @@ def _trailing_zeros(typing_context, word):
     return types.uint64(types.uint64), generated
 
 
-@njit(cache=True)
+@inner
 def lowest(word):
     """Index of the lowest bit that is set; there must be one."""
     return np.int64(_trailing_zeros(word))
 
 
-@njit(cache=True)
+@inner
 def add(one, number):
     """Put a number into a set."""
     one[number >> 6] |= ONE << np.uint64(number & 63)
 
 
-@njit(cache=True)
+@inner
 def holds(one, number):
     """Whether a number is in a set."""
     return one[number >> 6] >> np.uint64(number & 63) & ONE != 0
 
 
-@njit(cache=True)
+@inner
 def meets(one, other):
     """Whether two sets have a number in common."""
     for w in range(len(one)):
@@ -47,7 +49,7 @@ def meets(one, other):
     return False
 
 
-@njit(cache=True)
+@inner
 def common(one, other, but):
     """The lowest number that is in two sets and not in a third, or -1."""
     for w in range(len(one)):
@@ -57,7 +59,7 @@ def common(one, other, but):
     return -1
 
 
-@njit(cache=True)
+@inner
 def shared(one, other):
     """The lowest number that is in two sets, or -1."""
     for w in range(len(one)):
@@ -67,7 +69,7 @@ def shared(one, other):
     return -1
 
 
-@njit(cache=True)
+@inner
 def packed(chosen):
     """The set of the numbers that are chosen (bool)."""
     found = np.zeros((len(chosen) + 63) >> 6, dtype=np.uint64)
@@ -77,7 +79,7 @@ def packed(chosen):
     return found
 
 
-@njit(cache=True)
+@inner
 def add_to(chosen, one):
     """Choose (bool) the numbers of a set, too."""
     for number in range(len(chosen)):

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import ONE, add, lowest
 from dllm.grammars.tables.flat import Ints, Words
 
@@ -47,13 +47,13 @@ class Reasons(NamedTuple):
     met: Ints
 
 
-@njit(cache=True)
+@inner
 def within(bits, row, y):
     """Whether node y is in the row that begins at `row`; a row of -1 is nothing."""
     return row >= 0 and (bits[row + (y >> 6)] >> np.uint64(y & 63)) & ONE != 0
 
 
-@njit(cache=True)
+@inner
 def _or(into, at, bits, begin, words):
     """Add the row at `begin` to the one at `at`; whether that changed it."""
     changed = np.uint64(0)
@@ -64,7 +64,7 @@ def _or(into, at, bits, begin, words):
     return changed != 0
 
 
-@njit(cache=True)
+@inner
 def _adds(bits, begin, one, other, at, words):
     """Whether the row at `begin` holds anything that neither of the two at `at` holds."""
     for w in range(words):
@@ -73,7 +73,7 @@ def _adds(bits, begin, one, other, at, words):
     return False
 
 
-@njit(cache=True)
+@inner
 def _pop(pending):
     """The lowest rank, or -1."""
     for w in range(len(pending)):
@@ -84,7 +84,7 @@ def _pop(pending):
     return -1
 
 
-@njit(cache=True)
+@inner
 def _take(waiting, at, known, begin, new, words):
     """Move what is waiting and not known to `new` and to what is known; whether there was any."""
     fresh = np.uint64(0)
@@ -96,7 +96,7 @@ def _take(waiting, at, known, begin, new, words):
     return fresh != 0
 
 
-@njit(cache=True)
+@inner
 def _keep(x, known, rows, bits, size, has, most):
     """Put what is known of node x behind the rows there are, and clear `known`; the rows, perhaps in a larger array."""
     words, width = (x >> 6) + 1, has.shape[1]
@@ -108,7 +108,8 @@ def _keep(x, known, rows, bits, size, has, most):
             continue
         if size + words > len(bits):
             larger = np.empty(2 * len(bits) + words, dtype=np.uint64)
-            larger[:size] = bits[:size]
+            for w in range(size):
+                larger[w] = bits[w]
             bits = larger
         rows[x, a] = size
         for w in range(words):
@@ -120,7 +121,7 @@ def _keep(x, known, rows, bits, size, has, most):
     return bits, size
 
 
-@njit(cache=True)
+@entry
 def inside(productions, lattice, room):
     """The `Derivations` of a `ProductionTable` in a `Lattice`. With more than `room` words of bits it stops: then there
     are no rows."""
@@ -131,7 +132,7 @@ def inside(productions, lattice, room):
     label, target, at, silent, silent_at = lattice.label, lattice.target, lattice.at, lattice.silent, lattice.silent_at
     n, count, width = len(at) - 1, len(rank), (len(at) + 62) >> 6
     rows = np.full((n, count), -1, dtype=np.int64)
-    bits, size = np.empty(1 << 17, dtype=np.uint64), 0  # only what is written costs anything
+    bits, size = np.empty(1 << 17, dtype=np.uint64), np.int64(0)  # only what is written costs anything
     has = np.zeros((count, width), dtype=np.uint64)
     known = np.zeros(count * width, dtype=np.uint64)
     waiting = np.zeros(count * width, dtype=np.uint64)
@@ -190,7 +191,7 @@ def inside(productions, lattice, room):
     return Derivations(rows, bits[:size].copy(), has)
 
 
-@njit(cache=True)
+@entry
 def outside(productions, lattice, derivations, ends):
     """Of the derivations, those that are part of a sentence from the root to one of `ends`; in the form of `bits`."""
     body, body_at, by_rank, rank = productions.body, productions.body_at, productions.by_rank, productions.rank
@@ -257,7 +258,7 @@ def outside(productions, lattice, derivations, ends):
     return used
 
 
-@njit(cache=True)
+@entry
 def live_edges(productions, lattice, rows, used):
     """`[edges]` bool: which edges are a terminal that is used."""
     symbols, symbols_at = productions.symbols, productions.symbols_at
@@ -270,7 +271,7 @@ def live_edges(productions, lattice, rows, used):
     return found
 
 
-@njit(cache=True)
+@entry
 def sentence(productions, lattice, derivations, end):
     """The labels of a sentence from the root to the node `end`; see `Chart.sentence`."""
     why = np.empty((len(productions.rank), lattice.root + 1, 3), dtype=np.int32)
@@ -301,7 +302,7 @@ def sentence(productions, lattice, derivations, end):
     return np.array(found)
 
 
-@njit(cache=True)
+@inner
 def _silently(lattice, derivations, x, symbol, y):
     """A node reached silently and calmly from x where the symbol leads to y too, or -1."""
     begin = lattice.silent_at[x]
@@ -312,13 +313,13 @@ def _silently(lattice, derivations, x, symbol, y):
     return np.int64(-1)
 
 
-@njit(cache=True)
+@inner
 def _put(reasons, tick, a, y, one, other, middle):
     reasons.met[a, y] = tick
     reasons.how[a, y, 0], reasons.how[a, y, 1], reasons.how[a, y, 2] = one, other, middle
 
 
-@njit(cache=True)
+@inner
 def _by_edges(reasons, tick, queue, productions, lattice, low, high):
     """The terminals of the edges `low:high` as reasons."""
     symbols, symbols_at = productions.symbols, productions.symbols_at
@@ -331,7 +332,7 @@ def _by_edges(reasons, tick, queue, productions, lattice, low, high):
                 queue.append((t, y))
 
 
-@njit(cache=True)
+@inner
 def _by_silence(reasons, tick, queue, derivations, nodes):
     """What is derived from nodes that are reached silently, as reasons."""
     rows, bits, met = derivations.rows, derivations.bits, reasons.met
@@ -347,7 +348,7 @@ def _by_silence(reasons, tick, queue, derivations, nodes):
                         queue.append((np.int32(a), np.int32(y)))
 
 
-@njit(cache=True)
+@inner
 def _explain(productions, lattice, derivations, x, goal, end, reasons, tick):
     """How each symbol over x ... y first came about, into `reasons`; where it did, `met[symbol, y]` is `tick`.
 
@@ -360,7 +361,7 @@ def _explain(productions, lattice, derivations, x, goal, end, reasons, tick):
     rows, bits, met = derivations.rows, derivations.bits, reasons.met
     given, calm = lattice.at[x] + lattice.given[x], lattice.silent_at[x] + lattice.calm[x]
     queue = [(np.int32(0), np.int32(0))]
-    _by_edges(reasons, tick, queue, productions, lattice, lattice.at[x], given)
+    _by_edges(reasons, tick, queue, productions, lattice, np.int64(lattice.at[x]), given)
     _by_silence(reasons, tick, queue, derivations, lattice.silent[lattice.silent_at[x] : calm])
     head, seeded = 1, False
     while met[goal, end] != tick:
@@ -368,7 +369,7 @@ def _explain(productions, lattice, derivations, x, goal, end, reasons, tick):
             if seeded:
                 break
             seeded = True
-            _by_edges(reasons, tick, queue, productions, lattice, given, lattice.at[x + 1])
+            _by_edges(reasons, tick, queue, productions, lattice, given, np.int64(lattice.at[x + 1]))
             _by_silence(reasons, tick, queue, derivations, lattice.silent[calm : lattice.silent_at[x + 1]])
             continue
         b, z = queue[head]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import add, add_to, holds
 from dllm.grammars.search.loops.nodes import (
     INSERTED,
@@ -102,7 +102,7 @@ class _Branches(NamedTuple):
     kid_next: Any
 
 
-@njit(cache=True)
+@entry
 def build_nodes(reading, bounds, frame, tokens, onward, endings, reach):
     """The nodes of a canvas, from its right end on.
 
@@ -123,7 +123,8 @@ def build_nodes(reading, bounds, frame, tokens, onward, endings, reach):
     if frame.end < 0:
         _ends(pool, states[n], endings, places[n])
     else:
-        places[n, frame.end] = chain(pool, frame.behind, 0, len(frame.behind), put(pool, nothing(), True))
+        end = put(pool, nothing(), np.bool_(True))
+        places[n, frame.end] = chain(pool, frame.behind, np.int64(0), len(frame.behind), end)
     p = n
     while p > 0 and size(pool) <= bounds.nodes:
         after = places[p]
@@ -141,11 +142,11 @@ def build_nodes(reading, bounds, frame, tokens, onward, endings, reach):
             _fixed(pool, states[p], after, reading.ids[p], tokens, places[p])
     root = places[0, frame.begin]
     if p == 0 and root != DEAD:
-        root = chain(pool, frame.before, 0, len(frame.before), root)
+        root = chain(pool, frame.before, np.int64(0), len(frame.before), root)
     return flat(pool, root), places, middles, p == 0
 
 
-@njit(cache=True)
+@inner
 def _begins(stops):
     """`[n + 1]`: where a closed gap stops, where it starts; else -1."""
     found = np.full(len(stops) + 1, -1, dtype=np.int64)
@@ -155,7 +156,7 @@ def _begins(stops):
     return found
 
 
-@njit(cache=True)
+@inner
 def _mark(sets, chosen, low, found):
     """What is in any of the chosen sets, from `low` on: into `found`."""
     bits = np.zeros(sets.shape[1], dtype=np.uint64)
@@ -166,7 +167,7 @@ def _mark(sets, chosen, low, found):
     add_to(found, bits)
 
 
-@njit(cache=True)
+@inner
 def _states(reading, exact, begin, tokens, onward, reach):
     """`[n + 1, S]` bool: the scanner states that are possible before each position, and at the end."""
     ids, opened, stops = reading.ids, reading.opened, reading.stops
@@ -178,12 +179,13 @@ def _states(reading, exact, begin, tokens, onward, reach):
     begun = reach.plain.copy()
     for p in range(n):
         if stops[p] >= 0:  # a closed gap
-            found[stops[p]][reach.after] = True
-            _mark(reach.silent, found[p], 0, found[stops[p]])
+            for s in reach.after:
+                found[stops[p], s] = True
+            _mark(reach.silent, found[p], np.int64(0), found[stops[p]])
         elif opened[p]:
             if p == 0 or not opened[p - 1]:  # a lexeme that a given token began goes on in any way
                 begun = reach.plain.copy()
-                _mark(reach.calm, found[p], 1, begun)
+                _mark(reach.calm, found[p], np.int64(1), begun)
             every = exact or p + 1 == n or not opened[p + 1]
             for s in range(count):
                 if found[p, s]:
@@ -197,18 +199,18 @@ def _states(reading, exact, begin, tokens, onward, reach):
     return found
 
 
-@njit(cache=True)
+@inner
 def _ends(pool, inside, endings, found):
     """Where the text ends; added to what is `found` already."""
     final, at, labels = endings
-    end = put(pool, nothing(), True)
+    end = put(pool, nothing(), np.bool_(True))
     for s in range(len(inside)):
         if inside[s] and final[s] >= 0:
-            node = chain(pool, labels, at[final[s]], at[final[s] + 1], end)
+            node = chain(pool, labels, np.int64(at[final[s]]), np.int64(at[final[s] + 1]), end)
             found[s] = union(pool, [np.int64(found[s]), node], nothing(), nothing(), nothing())
 
 
-@njit(cache=True)
+@inner
 def _fixed(pool, inside, after, group, tokens, found):
     """Before a token that is given."""
     class_of, at, emitted, state = tokens.class_of, tokens.at, tokens.emitted, tokens.state
@@ -226,11 +228,12 @@ def _fixed(pool, inside, after, group, tokens, found):
             k += 1
         if k == len(known):
             known.append(key)
-            made.append(chain(pool, tokens.labels, tokens.labels_at[e], tokens.labels_at[e + 1], node))
+            low, high = np.int64(tokens.labels_at[e]), np.int64(tokens.labels_at[e + 1])
+            made.append(chain(pool, tokens.labels, low, high, node))
         found[s] = made[k]
 
 
-@njit(cache=True)
+@inner
 def _open(pool, inside, after, most, tokens, slot_of, found):
     """Before one mask, whose token emits at most so many labels. `slot_of`: scratch, `[emissions]` of -1."""
     for s in range(len(inside)):
@@ -242,7 +245,7 @@ def _open(pool, inside, after, most, tokens, slot_of, found):
                 slot_of[e] = -1
 
 
-@njit(cache=True)
+@inner
 def _branch(pool, s, after, most, tokens, slot_of, branches):
     """The emissions of the tokens that are possible in state s; `slot_of` says where each is among those touched."""
     at, emitted, state = tokens.at, tokens.emitted, tokens.state
@@ -271,7 +274,7 @@ def _branch(pool, s, after, most, tokens, slot_of, branches):
         low[slot_of[e]], high[slot_of[e]] = begin, len(targets)
 
 
-@njit(cache=True)
+@inner
 def _unite(pool, tokens, slot_of, branches, found, s):
     """A node for each branch, the leaves first; that of the trunk is the one before state s."""
     targets, touched, low, high, kid, kid_way, kid_next = branches
@@ -293,7 +296,7 @@ def _unite(pool, tokens, slot_of, branches, found, s):
             kid[k] = len(kid_way) - 1
 
 
-@njit(cache=True)
+@inner
 def _over_steps(reach, row, outs, middle):
     """The ways on over a row of steps: out of the gap, or to its middle."""
     label, landed, at = reach.step_label, reach.step_landed, reach.step_at
@@ -306,7 +309,7 @@ def _over_steps(reach, row, outs, middle):
     return found
 
 
-@njit(cache=True)
+@inner
 def _distinct(after):
     """The nodes of a row, each once, and from which states one comes to them, as bits."""
     nodes, of = nothing(), np.full(len(after), -1, dtype=np.int64)
@@ -325,7 +328,7 @@ def _distinct(after):
     return nodes, bits
 
 
-@njit(cache=True)
+@inner
 def _among(beyond, states, free, inside, outside, found):
     """The nodes that one comes to from a set of states: those inside free text, and those outside; to those found."""
     nodes, bits = beyond
@@ -337,32 +340,32 @@ def _among(beyond, states, free, inside, outside, found):
                 break
 
 
-@njit(cache=True)
+@inner
 def _outs(pool, beyond, calm_only, reach):
     """Where a gap may end: the node that leads on, by the set of states that it may end in."""
     found = np.empty(len(reach.landed), dtype=np.int64)
     for k in range(len(found)):
         quiet, loud = nothing(), nothing()
-        _among(beyond, reach.landed[k], reach.free, False, True, quiet)
-        _among(beyond, reach.landed[k], reach.free, not calm_only, False, loud)
+        _among(beyond, reach.landed[k], reach.free, np.bool_(False), np.bool_(True), quiet)
+        _among(beyond, reach.landed[k], reach.free, not calm_only, np.bool_(False), loud)
         found[k] = union(pool, quiet, nothing(), loud, nothing())
     return found
 
 
-@njit(cache=True)
+@inner
 def _middle(pool, most, outs, reach):
     """The node inside of a gap, behind its first label."""
     found = DEAD
     if most < 0:
         row = _over_steps(reach, reach.later[0], outs, size(pool))
         order(row)
-        found = append(pool, row, False)
+        found = append(pool, row, np.bool_(False))
     for _ in range(most - 1):
-        found = put(pool, _over_steps(reach, reach.later[0], outs, found), False)
+        found = put(pool, _over_steps(reach, reach.later[0], outs, found), np.bool_(False))
     return found
 
 
-@njit(cache=True)
+@inner
 def _closed(pool, inside, after, most, calm_only, reach, found):
     """Before a closed gap; and the node inside of it, behind the first label.
 
@@ -377,9 +380,9 @@ def _closed(pool, inside, after, most, calm_only, reach, found):
         if not inside[s]:
             continue
         if made[first[s]] == -2:
-            made[first[s]] = put(pool, _over_steps(reach, first[s], outs, middle), False)
+            made[first[s]] = put(pool, _over_steps(reach, first[s], outs, middle), np.bool_(False))
         here, loud = nothing(), nothing()
-        _among(beyond, reach.calm[s], free, True, True, here)
-        _among(beyond, reach.silent[s], free, holds(free, s) or not calm_only, True, loud)
+        _among(beyond, reach.calm[s], free, np.bool_(True), np.bool_(True), here)
+        _among(beyond, reach.silent[s], free, holds(free, s) or not calm_only, np.bool_(True), loud)
         found[s] = union(pool, here, [made[first[s]]], loud, nothing())
     return middle

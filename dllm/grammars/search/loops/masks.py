@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import add_to, meets, packed
 from dllm.grammars.search.loops.nodes import SILENT, kind_of, label_of, nothing, target_of
 from dllm.grammars.tables.steps import DEAD
 
 
-@njit(cache=True)
+@entry
 def alive(nodes, live):
     """`[nodes + 1]` bool: nodes from which a sentence goes on over some label, or may end; the last is for DEAD."""
     ways, begins, finals, number = nodes
@@ -26,7 +26,7 @@ def alive(nodes, live):
     return found
 
 
-@njit(cache=True)
+@entry
 def live_labels(nodes, live, starts):
     """`[labels]` bool: what comes first on live ways from these nodes."""
     ways, begins, _, number = nodes
@@ -50,7 +50,20 @@ def live_labels(nodes, live, starts):
     return found
 
 
-@njit(cache=True)
+@inner
+def _copied(one, other, into):
+    """Whether the first two, `[2, S]`, are the same; then it is put into the third as well."""
+    for part in range(2):
+        for s in range(one.shape[1]):
+            if one[part, s] != other[part, s]:
+                return False
+    for part in range(2):
+        for s in range(one.shape[1]):
+            into[part, s] = one[part, s]
+    return True
+
+
+@entry
 def sweep(silent, first, later, begins, stops, ending, width, tail):
     """`[width + 1, 2, S]` bool twice: states before each mask that the left side leads to, and that lead to the right.
 
@@ -59,12 +72,12 @@ def sweep(silent, first, later, begins, stops, ending, width, tail):
     count = len(silent)
     before = np.zeros((width + 1, 2, count), dtype=np.bool_)
     after = np.zeros((width + 1, 2, count), dtype=np.bool_)
-    before[0, 0] = begins
+    for s in range(count):
+        before[0, 0, s], after[width, 0, s], after[width, 1, s] = begins[s], stops[s], stops[s]
     for j in range(width):
-        if j > 1 and (before[j] == before[j - 1]).all():
-            before[j + 1] = before[j]
+        if j > 1 and _copied(before[j], before[j - 1], before[j + 1]):
             continue
-        quiet, loud = np.zeros_like(silent[0]), np.zeros_like(silent[0])
+        quiet, loud = np.zeros(silent.shape[1], dtype=np.uint64), np.zeros(silent.shape[1], dtype=np.uint64)
         for s in range(count):
             for w in range(len(quiet) if before[j, 0, s] else 0):
                 quiet[w] |= silent[s, w]
@@ -73,12 +86,9 @@ def sweep(silent, first, later, begins, stops, ending, width, tail):
                 loud[w] |= silent[s, w] | later[s, w]
         add_to(before[j + 1, 0], quiet)
         add_to(before[j + 1, 1], loud)
-    after[width, 0] = stops
-    after[width, 1] = stops
     for back in range(width):
         j = width - 1 - back
-        if back > 1 and (j < tail) == (j + 1 < tail) and (after[j + 1] == after[j + 2]).all():
-            after[j] = after[j + 1]
+        if back > 1 and (j < tail) == (j + 1 < tail) and _copied(after[j + 1], after[j + 2], after[j]):
             continue
         quiet, loud = packed(after[j + 1, 0]), packed(after[j + 1, 1])
         for s in range(count):
@@ -86,5 +96,7 @@ def sweep(silent, first, later, begins, stops, ending, width, tail):
             after[j, 0, s] = (may_end and ending[0, s]) or meets(silent[s], quiet) or meets(first[s], loud)
             after[j, 1, s] = (may_end and ending[1, s]) or meets(silent[s], loud) or meets(later[s], loud)
     for j in range(width + 1):
-        before[j] &= after[j]
+        for part in range(2):
+            for s in range(count):
+                before[j, part, s] &= after[j, part, s]
     return before, after

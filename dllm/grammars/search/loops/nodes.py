@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dllm.grammars.jit import inner
 from dllm.grammars.tables.flat import Bools, Ints
 from dllm.grammars.tables.steps import DEAD
 
@@ -83,7 +83,7 @@ class Pool(NamedTuple):
     clock: Any
 
 
-@njit(cache=True)
+@inner
 def nothing():
     """An empty list of numbers."""
     found = [np.int64(0)]
@@ -91,7 +91,7 @@ def nothing():
     return found
 
 
-@njit(cache=True)
+@inner
 def empty_pool():
     """No nodes."""
     finals = [False]
@@ -99,32 +99,32 @@ def empty_pool():
     return Pool(nothing(), [np.int64(0)], finals, [np.int64(DEAD)] * 1024, nothing(), [np.int64(0)])
 
 
-@njit(cache=True)
+@inner
 def size(pool):
     return len(pool[2])
 
 
-@njit(cache=True)
+@inner
 def way(kind, target, label):
     return np.int64(kind) << _KIND | np.int64(target) << _TARGET | np.int64(label)
 
 
-@njit(cache=True)
+@inner
 def kind_of(one):
     return one >> _KIND
 
 
-@njit(cache=True)
+@inner
 def target_of(one):
     return one >> _TARGET & ((np.int64(1) << (_KIND - _TARGET)) - 1)
 
 
-@njit(cache=True)
+@inner
 def label_of(one):
     return one & ((np.int64(1) << _TARGET) - 1)
 
 
-@njit(cache=True)
+@inner
 def order(values):
     """Sort a list in place, each value once."""
     count = len(values)
@@ -148,7 +148,7 @@ def order(values):
         values.pop()
 
 
-@njit(cache=True)
+@inner
 def _same(pool, node, row, final):
     ways, begins, finals = pool.ways, pool.begins, pool.finals
     if finals[node] != final or begins[node + 1] - begins[node] != len(row):
@@ -159,7 +159,7 @@ def _same(pool, node, row, final):
     return True
 
 
-@njit(cache=True)
+@inner
 def _hash(ways, low, high, final):
     found = np.uint64(1469598103934665603) + np.uint64(final)
     for i in range(low, high):
@@ -168,7 +168,7 @@ def _hash(ways, low, high, final):
     return found
 
 
-@njit(cache=True)
+@inner
 def _grow(pool):
     ways, begins, finals, slots = pool.ways, pool.begins, pool.finals, pool.slots
     for _ in range(3 * len(slots)):
@@ -183,7 +183,7 @@ def _grow(pool):
         slots[at] = node
 
 
-@njit(cache=True)
+@inner
 def append(pool, row, final):
     """A new node; the only way to have one that leads to itself."""
     for one in row:
@@ -194,14 +194,14 @@ def append(pool, row, final):
     return size(pool) - 1
 
 
-@njit(cache=True)
+@inner
 def put(pool, row, final):
     """The node with these ways on (a list, which is sorted), or DEAD if nothing leads on from it."""
     order(row)
     return _found(pool, row, final)
 
 
-@njit(cache=True)
+@inner
 def _found(pool, row, final):
     """The same, of a list that is in order."""
     if not final:
@@ -212,7 +212,7 @@ def _found(pool, row, final):
     if 2 * size(pool) > len(pool[3]):
         _grow(pool)
     slots, mask = pool.slots, np.uint64(len(pool[3]) - 1)
-    at = _hash(row, 0, len(row), final) & mask
+    at = _hash(row, np.int64(0), len(row), final) & mask
     while slots[at] != DEAD:
         if _same(pool, slots[at], row, final):
             return slots[at]
@@ -221,21 +221,21 @@ def _found(pool, row, final):
     return slots[at]
 
 
-@njit(cache=True)
+@inner
 def chain(pool, labels, low, high, target):
     """The node from which `labels[low:high]` lead to `target`."""
     for i in range(high - 1, low - 1, -1):
-        target = put(pool, [way(GIVEN, target, labels[i])], False)
+        target = put(pool, [way(GIVEN, target, labels[i])], np.bool_(False))
     return target
 
 
-@njit(cache=True)
+@inner
 def tick(pool):
     """Forget which nodes were met."""
     pool.clock[0] += 1
 
 
-@njit(cache=True)
+@inner
 def met(pool, node):
     """Whether the node was met since the last tick; from now on it was."""
     if pool.stamps[node] == pool.clock[0]:
@@ -244,11 +244,11 @@ def met(pool, node):
     return False
 
 
-@njit(cache=True)
+@inner
 def union(pool, here, later, breaking, row):
     """The node that leads on as any of these lists of nodes do, and over the ways in `row`, which is used up."""
     ways, begins, finals = pool.ways, pool.begins, pool.finals
-    final, count, only, own = False, 0, DEAD, len(row)
+    final, count, only, own = np.bool_(False), 0, DEAD, len(row)
     tick(pool)
     for part, edge, silent in ((here, GIVEN, SILENT), (later, INSERTED, LATER), (breaking, INSERTED, BREAKING)):
         for node in part:
@@ -269,7 +269,7 @@ def union(pool, here, later, breaking, row):
     return _found(pool, row, final)
 
 
-@njit(cache=True)
+@inner
 def _once(row):
     """To a node that leads on silently, one way only; of a list that is in order, and stays so."""
     kept, first = 0, 0
@@ -287,7 +287,7 @@ def _once(row):
         row.pop()
 
 
-@njit(cache=True)
+@inner
 def flat(pool, root):
     """What a text can come by from the root on, as a `Lattice`; and all `Nodes`."""
     nodes = _numbered(pool, root)
@@ -317,7 +317,7 @@ def flat(pool, root):
     return Lattice(label, target, at, given, silent, silent_at, calm, final, number[root]), nodes
 
 
-@njit(cache=True)
+@inner
 def _numbered(pool, root):
     """The nodes, and of those that the root leads to, numbers in the same order."""
     ways, begins, finals = np.array(pool.ways), np.array(pool.begins), np.array(pool.finals)
@@ -336,7 +336,7 @@ def _numbered(pool, root):
     return Nodes(ways, begins, finals, number)
 
 
-@njit(cache=True)
+@inner
 def _counted(nodes, root):
     """Of the nodes that have a number: how many there are, and how many edges and silent ways they have."""
     ways, begins, number = nodes.ways, nodes.begins, nodes.number

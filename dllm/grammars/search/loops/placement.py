@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from dllm.grammars.jit import entry, inner
 from dllm.grammars.tables.flat import Bools, Ints
 from dllm.grammars.tables.loops import lower_bound
 
@@ -101,7 +101,7 @@ class _Mask(NamedTuple):
     may_open: bool
 
 
-@njit(cache=True)
+@entry
 def place(stretch, tokens, endings, sentence, followed, ways, room, first):
     """A sentence on a piece of a canvas: configurations before each position, found from the left; which of them lead
     to the goal, from the right; and a way through those.
@@ -121,7 +121,7 @@ def place(stretch, tokens, endings, sentence, followed, ways, room, first):
     return False, np.empty(0, dtype=np.int32), np.empty((0, 2), dtype=np.int32), -1
 
 
-@njit(cache=True)
+@inner
 def same(labels, low, high, sentence, index):
     """Whether `labels[low:high]` stand in the sentence at `index`."""
     if index + high - low > len(sentence):
@@ -132,13 +132,13 @@ def same(labels, low, high, sentence, index):
     return True
 
 
-@njit(cache=True)
+@inner
 def behind(tokens, e, i):
     """How many labels are emitted behind emission e, with i before it."""
     return i + tokens.labels_at[e + 1] - tokens.labels_at[e]
 
 
-@njit(cache=True)
+@inner
 def classes_of(emitted, low, high, emission):
     """The classes in `low:high`, ordered by emission, that emit `emission`."""
     begin = lower_bound(emitted, low, high, emission)
@@ -148,7 +148,7 @@ def classes_of(emitted, low, high, emission):
     return begin, after
 
 
-@njit(cache=True)
+@inner
 def given_class(token, s, i, tokens, labels):
     """The class of a given token from state s, or -1 unless what it emits stands in the sentence at i."""
     c = tokens.class_of[s, token]
@@ -159,7 +159,7 @@ def given_class(token, s, i, tokens, labels):
     return c if same(tokens.labels, tokens.labels_at[e], tokens.labels_at[e + 1], labels, i) else -1
 
 
-@njit(cache=True)
+@inner
 def ends_here(s, i, endings, labels):
     """Whether the text may end in state s, and that gives just the labels of the sentence from i on."""
     e = endings.final[s]
@@ -168,7 +168,7 @@ def ends_here(s, i, endings, labels):
     return same(endings.labels, endings.labels_at[e], endings.labels_at[e + 1], labels, i)
 
 
-@njit(cache=True)
+@inner
 def labels_left(ids, tokens, endings, goal):
     """`[n + 1]`: how many labels come from a position on, at least, whatever stands in the gaps."""
     class_of, at, emitted, state, labels_at = tokens.class_of, tokens.at, tokens.emitted, tokens.state, tokens.labels_at
@@ -185,7 +185,9 @@ def labels_left(ids, tokens, endings, goal):
             found[n] = min(found[n], own[s])
     for p in range(n - 1, -1, -1):
         if ids[p] < 0:
-            own[:] = found[p] = found[p + 1]
+            found[p] = found[p + 1]
+            for s in range(count):
+                own[s] = found[p]
             continue
         own, after = after, own
         for s in range(count):
@@ -197,7 +199,7 @@ def labels_left(ids, tokens, endings, goal):
     return found
 
 
-@njit(cache=True)
+@inner
 def _forward(stretch, tokens, endings, sentence, followed, ways, room):
     """The configurations before each position, from the left."""
     ids, goal, labels = stretch.ids, stretch.goal, sentence.labels
@@ -234,7 +236,7 @@ def _forward(stretch, tokens, endings, sentence, followed, ways, room):
     return front
 
 
-@njit(cache=True)
+@inner
 def _completes(front, p, endings, labels):
     """Whether the text may end at a position, with the whole sentence."""
     for number in range(front.starts[p], front.starts[p + 1]):
@@ -244,7 +246,7 @@ def _completes(front, p, endings, labels):
     return False
 
 
-@njit(cache=True)
+@inner
 def _over_given(front, p, token, tokens, labels):
     """Over a token that is given."""
     reached, begun, seen, starts = front.reached, front.begun, front.seen, front.starts
@@ -259,7 +261,7 @@ def _over_given(front, p, token, tokens, labels):
                 begun.append(t != 0)
 
 
-@njit(cache=True)
+@inner
 def _over_mask(front, mask, tokens, sentence, followed):
     """Over a mask, with any token that emits what comes next in the sentence and leads to a state that is followed."""
     reached, begun, starts, seen, led = front
@@ -301,7 +303,7 @@ def _over_mask(front, mask, tokens, sentence, followed):
                 begun.append(goes_on)
 
 
-@njit(cache=True)
+@inner
 def _backward(stretch, tokens, endings, sentence, front):
     """From the right, what leads to the goal. Of each configuration: the class of the token to go on with, REACHED
     where the goal is, or NOWHERE; and the number of the configuration behind that token."""
@@ -321,7 +323,7 @@ def _backward(stretch, tokens, endings, sentence, front):
     return chosen, after
 
 
-@njit(cache=True)
+@inner
 def _mark_goals(front, p, stretch, endings, labels, chosen):
     """Of the configurations before a position, those that are the goal."""
     goal, at_end = stretch.goal, p == len(stretch.ids)
@@ -333,7 +335,7 @@ def _mark_goals(front, p, stretch, endings, labels, chosen):
             chosen[number] = REACHED
 
 
-@njit(cache=True)
+@inner
 def _back_over_given(front, p, token, good, tokens, labels, chosen, after):
     """Over a token that is given."""
     starts = front.starts
@@ -346,7 +348,7 @@ def _back_over_given(front, p, token, good, tokens, labels, chosen, after):
                 chosen[number], after[number] = c, k
 
 
-@njit(cache=True)
+@inner
 def _back_over_mask(front, p, most, good, tokens, sentence, chosen, after):
     """Over a mask: with what emits nothing first, then with what comes next in the sentence."""
     at, matches = sentence.at, sentence.matches
@@ -368,7 +370,7 @@ def _back_over_mask(front, p, most, good, tokens, sentence, chosen, after):
                 break
 
 
-@njit(cache=True)
+@inner
 def _read_off(stretch, front, chosen, after, first):
     """The way that was chosen; see `place`."""
     ids = stretch.ids

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from dllm.grammars.jit import entry
 
 
-@njit(cache=True)
+@entry
 def alike(class_of, states, group):
     """`[G]` bool: groups that do nothing from these states but what `group` does."""
     found = np.ones(class_of.shape[1], dtype=np.bool_)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import add, common, holds, shared
 from dllm.grammars.search.loops.placement import behind, classes_of, ends_here, given_class, labels_left, same
 from dllm.grammars.tables.flat import Ints
@@ -82,7 +82,7 @@ class _Outcomes(NamedTuple):
     onward: NDArray[np.int64]
 
 
-@njit(cache=True)
+@entry
 def sketch_path(outline, tokens, endings, sentence, effort, reach):
     """The cheapest way to place a sentence over what is given.
 
@@ -99,7 +99,7 @@ def sketch_path(outline, tokens, endings, sentence, effort, reach):
     entries = _Entries([np.int64(0)], [np.int64(0)], [np.int64(0)], [np.int64(-1)], [np.int64(-1)], seen)
     starts = np.zeros(n + 2, dtype=np.int64)
     starts[1] = 1
-    rest = labels_left(ids, tokens, endings, -1)
+    rest = labels_left(ids, tokens, endings, np.int64(-1))
     p = 0
     while p < n:
         low, begin = starts[p], len(entries.states)
@@ -111,7 +111,8 @@ def sketch_path(outline, tokens, endings, sentence, effort, reach):
             token = np.int64(ids[q]) if q < n else np.int64(-1)
             outcomes = _outcomes(token, tokens, endings, labels)
             _over_gap(entries, _Leap(low, begin, q - p, size - 1 - rest[q]), outcomes, tokens, sentence, effort, reach)
-        starts[p + 1 : q + 1] = begin
+        for x in range(p + 1, q + 1):
+            starts[x] = begin
         starts[q + 1] = len(entries.states)
         p = q
     chosen, stop = _cheapest(entries, starts, outline.tail, endings, labels)
@@ -119,13 +120,13 @@ def sketch_path(outline, tokens, endings, sentence, effort, reach):
     return path, followed, stop
 
 
-@njit(cache=True)
+@inner
 def _price(need, width, noise):
     """Of a leap. need: tokens, at a guess."""
     return noise * NOISE + (LEAP + CROWD * max(0, need - width) if need > width or width == 1 else 0)
 
 
-@njit(cache=True)
+@inner
 def _outcomes(token, tokens, endings, labels):
     """Of a token, or of the end of the text for -1."""
     count = len(endings.final)
@@ -156,7 +157,7 @@ def _outcomes(token, tokens, endings, labels):
     return _Outcomes(of, after, bits[: len(emissions)], onward)
 
 
-@njit(cache=True)
+@inner
 def _onward(token, emissions, tokens, endings, labels):
     """`[outcomes, labels + 1]`, see `_Outcomes`."""
     own, at = tokens.labels, tokens.labels_at
@@ -172,14 +173,14 @@ def _onward(token, emissions, tokens, endings, labels):
     return found
 
 
-@njit(cache=True)
+@inner
 def _landing(row, label, reach):
     """Which set of states a label leads to, by a row of steps; -1 if it is not in the row."""
     low = lower_bound(reach.step_label, reach.step_at[row], reach.step_at[row + 1], label)
     return reach.step_landed[low] if low < reach.step_at[row + 1] and reach.step_label[low] == label else -1
 
 
-@njit(cache=True)
+@inner
 def _add(entries, begin, here, beyond, cost, before, c):
     """An entry `here`, unless one is there already that leads on to the configuration `beyond` too, for less."""
     k = entries.seen[beyond]
@@ -195,7 +196,7 @@ def _add(entries, begin, here, beyond, cost, before, c):
         entries.costs[k], entries.before[k], entries.classes[k] = cost, before, c
 
 
-@njit(cache=True)
+@inner
 def _over_given(entries, low, begin, token, tokens, labels):
     """Over a given token."""
     for number in range(low, begin):
@@ -203,10 +204,10 @@ def _over_given(entries, low, begin, token, tokens, labels):
         c = given_class(token, s, i, tokens, labels)
         if c >= 0:
             after = (np.int64(tokens.state[c]), np.int64(behind(tokens, tokens.emitted[c], i)))
-            _add(entries, begin, after, after, cost, number, -1)
+            _add(entries, begin, after, after, cost, number, np.int64(-1))
 
 
-@njit(cache=True)
+@inner
 def _over_gap(entries, leap, outcomes, tokens, sentence, effort, reach):
     """Over a gap, whatever it holds."""
     labels, first, free = sentence.labels, reach.first, reach.free
@@ -235,7 +236,7 @@ def _over_gap(entries, leap, outcomes, tokens, sentence, effort, reach):
                 least[i + 1], which[i + 1] = least[i], number
 
 
-@njit(cache=True)
+@inner
 def _over_mask(entries, leap, number, outcomes, tokens, sentence, free):
     """Over a gap of one mask, token by token: what fits is known."""
     at, matches = sentence.at, sentence.matches
@@ -255,7 +256,7 @@ def _over_mask(entries, leap, number, outcomes, tokens, sentence, free):
                 _add(entries, leap.begin, (t, np.int64(j)), beyond, cost + noise, number, c)
 
 
-@njit(cache=True)
+@inner
 def _stay(entries, leap, number, outcomes, reach):
     """Over a gap without a label."""
     s, i, cost = entries.states[number], entries.indices[number], entries.costs[number]
@@ -270,10 +271,10 @@ def _stay(entries, leap, number, outcomes, reach):
             if t >= 0:
                 more = cost + _price(need, leap.width, need > inside)
                 beyond = (outcomes.behind[o], outcomes.onward[o, i])
-                _add(entries, leap.begin, (np.int64(t), i), beyond, more, number, -1)
+                _add(entries, leap.begin, (np.int64(t), i), beyond, more, number, np.int64(-1))
 
 
-@njit(cache=True)
+@inner
 def _land(entries, leap, number, labelled, outcomes, landed, free):
     """Behind the last label of a gap, in any of the states `landed`. labelled: how many labels that makes in all, the
     cost so far, and the tokens that the gap needs, at a guess."""
@@ -286,10 +287,10 @@ def _land(entries, leap, number, labelled, outcomes, landed, free):
             if t >= 0:
                 more = cost + _price(need + noise, leap.width, noise)
                 beyond = (outcomes.behind[o], outcomes.onward[o, j])
-                _add(entries, leap.begin, (np.int64(t), np.int64(j)), beyond, more, number, -1)
+                _add(entries, leap.begin, (np.int64(t), np.int64(j)), beyond, more, number, np.int64(-1))
 
 
-@njit(cache=True)
+@inner
 def _cheapest(entries, starts, tail, endings, labels):
     """The entry where the text ends for the least, and where that is; -1 twice if it does not."""
     chosen, stop, least = -1, -1, 1 << 60
@@ -301,7 +302,7 @@ def _cheapest(entries, starts, tail, endings, labels):
     return chosen, stop
 
 
-@njit(cache=True)
+@inner
 def _traced(entries, starts, chosen, stop):
     """The way to an entry before `stop`, backwards: `path` and `followed` of `sketch_path`."""
     n = len(starts) - 2

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from dllm.grammars.jit import entry
 from dllm.grammars.search.loops.bits import add, meets, packed
 
 
-@njit(cache=True)
+@entry
 def emissions_allowed(labels, labels_at, first, later):
     """`[emissions]` bool each: may it come first in the gap, and may it come later."""
     count = len(labels_at) - 1
@@ -24,7 +24,7 @@ def emissions_allowed(labels, labels_at, first, later):
     return one, other
 
 
-@njit(cache=True)
+@entry
 def rows_by_state(at, emitted, state, one, other):
     """`[S, words]` thrice: states that a token leads to silently; with labels that come first; that come later."""
     count = len(at) - 1
@@ -44,7 +44,7 @@ def rows_by_state(at, emitted, state, one, other):
     return silent, first, later
 
 
-@njit(cache=True)
+@entry
 def groups_between(classes, allowed, rows, before, after, order, candidates):
     """`[G]` bool: groups of which some state before leads to some state after."""
     class_of, at, emitted, state = classes
