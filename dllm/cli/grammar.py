@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dllm import Grammar
 
 grammar = typer.Typer(help="Check texts against a grammar, or have one described.", invoke_without_command=True)
-_NONE = "name a grammar: --grammar NAME|FILE.lark, --json-schema FILE, --regex PATTERN or --choice TEXT"
+_NONE = "name a grammar: --grammar NAME|FILE.lark|FILE.gbnf, --json-schema FILE, --regex PATTERN or --choice TEXT"
 
 AsJson = Annotated[bool, Option("--json", help="One JSON object on stdout.")]
 
@@ -61,7 +61,9 @@ def check(
 @as_command
 @grouped
 def explain(
-    name: Annotated[str | None, Argument(metavar="NAME|FILE.lark", help="As --grammar.", show_default=False)] = None,
+    name: Annotated[
+        str | None, Argument(metavar="NAME|FILE.lark|FILE.gbnf", help="As --grammar.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
     *,
     options: GrammarOptions,
@@ -98,10 +100,10 @@ def describe(found: Grammar) -> dict[str, Any]:
     }
 
 
-def _about(lark: str | None) -> str:
-    """The comment at the head of a Lark file."""
-    found = re.match(r"(?://.*\n)*", lark or "")
-    return "" if found is None else re.sub(r"^// ?", "", found.group(), flags=re.M).strip()
+def _about(text: str | None) -> str:
+    """The comment at the head of a file."""
+    found = re.match(r"(?:(?://|#).*\n)*", text or "")
+    return "" if found is None else re.sub(r"^(//|#) ?", "", found.group(), flags=re.M).strip()
 
 
 def _list(as_json: bool) -> None:

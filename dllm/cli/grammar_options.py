@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dllm import Grammar
 
 _GRAMMAR = "Grammar (at most one)"
-_SUFFIX = ".lark"
+_SUFFIXES = (".lark", ".gbnf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class GrammarOptions:
         Option(
             "--grammar",
             "-g",
-            metavar="NAME|FILE.lark",
-            help="A built-in grammar (see `dllm grammar explain`), or a file in Lark's notation.",
+            metavar="NAME|FILE.lark|FILE.gbnf",
+            help="A built-in grammar (see `dllm grammar explain`), or a file in Lark's or llama.cpp's notation.",
             rich_help_panel=_GRAMMAR,
         ),
     ] = None
@@ -85,7 +85,7 @@ class GrammarOptions:
         return f"{option} {self.grammar}" if self.grammar is not None and _is_file(self.grammar) else option
 
     def text(self) -> str | None:
-        """What a grammar in Lark's notation is written as; None for the others."""
+        """What a grammar in Lark's or llama.cpp's notation is written as; None for the others."""
         return None if self.grammar is None else _text(self.grammar)
 
     def _made(self, escape: bool) -> Grammar:
@@ -106,7 +106,9 @@ def _named(name: str) -> Grammar:
     """A built-in grammar, or one from a file."""
     from dllm import Grammar
 
-    return Grammar.from_lark(_text(name)) if _is_file(name) else Grammar.builtin(name)
+    if not _is_file(name):
+        return Grammar.builtin(name)
+    return Grammar.from_gbnf(_text(name)) if name.endswith(".gbnf") else Grammar.from_lark(_text(name))
 
 
 def _text(name: str) -> str:
@@ -117,4 +119,4 @@ def _text(name: str) -> str:
 
 def _is_file(name: str) -> bool:
     """What looks like a path is one; the names of built-in grammars do not."""
-    return name.endswith(_SUFFIX) or "/" in name
+    return name.endswith(_SUFFIXES) or "/" in name

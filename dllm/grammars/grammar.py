@@ -47,6 +47,17 @@ class Grammar:
         return cls(rules_from_lark(text, start=start), "lark grammar")
 
     @classmethod
+    def from_gbnf(cls, text: str) -> Grammar:
+        """A grammar in GBNF, the notation of llama.cpp's grammar files; a whole text is its rule `root`.
+
+        Raises:
+            GrammarError: a mistake in the text, with its place.
+        """
+        from dllm.grammars.frontends.gbnf import rules_from_gbnf
+
+        return cls(rules_from_gbnf(text), "gbnf grammar")
+
+    @classmethod
     def from_json_schema(cls, schema: Any, *, property_order: str = "any") -> Grammar:
         """JSON texts whose value is valid.
 

@@ -32,6 +32,7 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "typo.json").write_text('{"type": "strin"}')
     (tmp_path / "text.json").write_text("{type}")
     (tmp_path / "as.lark").write_text('// Many a.\n// And nothing else.\nstart: "a"+\n')
+    (tmp_path / "as.gbnf").write_text('# Many a.\nroot ::= "a"+\n')
     (tmp_path / "typo.lark").write_text('start: "a" b')
     (tmp_path / "cut.cpp").write_text(CUT)
     (tmp_path / "whole.cpp").write_text(WHOLE)
@@ -159,6 +160,7 @@ def test_check_of_every_kind_of_grammar(dllm, files):
         return dllm("grammar", "check", "-", *arguments, input=text, model=None).exit_code
 
     assert check("aaa", "-g", "as.lark") == 0 and check("aaa\n", "-g", "as.lark") == 1
+    assert check("aaa", "-g", "as.gbnf") == 0 and check("aaa\n", "-g", "as.gbnf") == 1
     assert check("a", "--choice", "a", "--choice", "b") == 0 and check("ab", "--choice", "a", "--choice", "b") == 1
     assert check("12", "--regex", "[0-9]+") == 0 and check("", "--regex", "[0-9]+") == 1
     assert check('{"age": 1, "name": ""}', "--json-schema", "schema.json") == 0
@@ -204,6 +206,7 @@ def test_explain(dllm, files):
     assert dllm("grammar", "explain", "-g", "json", model=None).stdout == text
     found = json.loads(dllm("grammar", "explain", "as.lark", "--json", model=None).stdout)
     assert found["about"] == "Many a.\nAnd nothing else." and list(found["terminals"]) == ['"a"']
+    assert json.loads(dllm("grammar", "explain", "as.gbnf", "--json", model=None).stdout)["about"] == "Many a."
     assert found["start"] == "start" and found["ignored"] == [] and found["rules"]["start"]
 
 

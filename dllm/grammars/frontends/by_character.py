@@ -1,4 +1,4 @@
-"""A pattern as rules over characters, for those whose counts would take many states of a scanner.
+"""Rules over characters: of a pattern whose counts would take many states of a scanner, of grammars without lexemes.
 
 Each lexeme is one character; so a text has one split into lexemes, and rules may say of it whatever a pattern does. A
 repetition takes rules logarithmic in its counts, where a scanner takes a state for each count, each inner one and each
@@ -31,8 +31,11 @@ def rules_by_character(tree: Regex) -> Rules | None:
 
     None if it tells more than MOST kinds of characters apart.
     """
-    kinds = _kinds({one.ranges for one in _sets(tree)})
-    return None if len(kinds) > MOST else _CharacterRules(kinds).rules(tree)
+    made = CharacterRules({one.ranges for one in _sets(tree)})
+    if len(made.terminals) > MOST:
+        return None
+    bodies = {_START: ((made.symbol(tree),),), **made.bodies}
+    return Rules(_START, bodies, tuple(made.terminals), counted=made.numbered(tree), outline=outline(tree))
 
 
 def _sets(tree: Regex) -> Iterator[Chars]:
@@ -65,80 +68,85 @@ def _kinds(sets: Iterable[Ranges]) -> list[tuple[Ranges, frozenset[Ranges]]]:
     return [(tuple(spans), own) for own, spans in found.items()]
 
 
-class _CharacterRules:
-    """Collects them. Equal trees have one nonterminal."""
+class CharacterRules:
+    """Collects them. Equal trees have one nonterminal.
 
-    def __init__(self, kinds: list[tuple[Ranges, frozenset[Ranges]]]) -> None:
-        self._terminals: list[Terminal] = []
+    Args:
+        sets: all that the rules will tell apart.
+
+    Attributes:
+        terminals: one for each kind of characters that the sets tell apart.
+        bodies: nonterminal -> its productions, of all that was asked for so far.
+    """
+
+    def __init__(self, sets: Iterable[Ranges]) -> None:
+        self.terminals: list[Terminal] = []
+        self.bodies: dict[str, tuple[Body, ...]] = {}
         self._members: dict[Ranges, list[int]] = {}  # set of characters -> the terminals that it is made of
-        for number, (ranges, sets) in enumerate(kinds):
-            name = _named(ranges)
-            while any(name == terminal.name for terminal in self._terminals):
-                name += "'"
-            self._terminals.append(Terminal(name, Chars(ranges)))
-            for own in sets:
-                self._members.setdefault(own, []).append(number)
-        self._bodies: dict[str, tuple[Body, ...]] = {}
         self._known: dict[object, str] = {}
+        for number, (ranges, own) in enumerate(_kinds(sets)):
+            name = _named(ranges)
+            while any(name == terminal.name for terminal in self.terminals):
+                name += "'"
+            self.terminals.append(Terminal(name, Chars(ranges)))
+            for one in own:
+                self._members.setdefault(one, []).append(number)
 
-    def rules(self, tree: Regex) -> Rules:
-        bodies = {_START: ((self._symbol(tree),),), **self._bodies}
-        return Rules(_START, bodies, tuple(self._terminals), counted=self._numbered(tree), outline=_outline(tree))
-
-    def _numbered(self, tree: Regex) -> Regex:
+    def numbered(self, tree: Regex) -> Regex:
         """The tree with the numbers of terminals for their characters."""
         match tree:
             case Chars(ranges):
                 return Chars(tuple((number, number) for number in self._members.get(ranges, [])))
             case Seq(parts):
-                return Seq(tuple(map(self._numbered, parts)))
+                return Seq(tuple(map(self.numbered, parts)))
             case Alt(options):
-                return Alt(tuple(map(self._numbered, options)))
+                return Alt(tuple(map(self.numbered, options)))
             case Repeat(body, low, high):
-                return Repeat(self._numbered(body), low, high)
+                return Repeat(self.numbered(body), low, high)
         raise AssertionError("a pattern gives no intersection")
 
-    def _rule(self, key: object, bodies: Callable[[], Iterable[Body]]) -> str:
+    def rule(self, key: object, bodies: Callable[[], Iterable[Body]]) -> str:
         """The nonterminal of `key`, with these bodies if it is new."""
         if key not in self._known:
-            self._known[key] = name = f"rule_{len(self._known)}"
-            self._bodies[name] = ()
-            self._bodies[name] = tuple(bodies())
+            self._known[key] = name = f"rule {len(self._known)}"
+            self.bodies[name] = ()
+            self.bodies[name] = tuple(bodies())
         return self._known[key]
 
-    def _symbol(self, tree: Regex) -> str:
+    def symbol(self, tree: Regex) -> str:
         """What stands for the texts of a tree."""
         match tree:
             case Chars(ranges):
-                members = [self._terminals[number].name for number in self._members.get(ranges, [])]
-                return members[0] if len(members) == 1 else self._rule(tree, lambda: ((name,) for name in members))
+                members = [self.terminals[number].name for number in self._members.get(ranges, [])]
+                return members[0] if len(members) == 1 else self.rule(tree, lambda: ((name,) for name in members))
             case Seq(parts):
-                return self._rule(tree, lambda: [tuple(map(self._symbol, parts))])
+                return self.rule(tree, lambda: [tuple(map(self.symbol, parts))])
             case Alt(options):
-                return self._rule(tree, lambda: [(self._symbol(option),) for option in options])
+                return self.rule(tree, lambda: [(self.symbol(option),) for option in options])
             case Repeat():
                 once = flattened(tree)
-                return self._repeated(self._symbol(once.body), once.low, once.high)
+                return self.repeated(self.symbol(once.body), once.low, once.high)
         raise AssertionError("a pattern gives no intersection")
 
-    def _repeated(self, symbol: str, low: int, high: int | None) -> str:
+    def repeated(self, symbol: str, low: int, high: int | None) -> str:
+        """What stands for `low` to `high` of what a symbol stands for."""
         least = self._exactly(symbol, low)
         more = self._any(symbol) if high is None else self._up_to(symbol, high - low)
-        return self._rule((symbol, low, high), lambda: [(least, more)])
+        return self.rule((symbol, low, high), lambda: [(least, more)])
 
     def _any(self, symbol: str) -> str:
         def bodies() -> Iterator[Body]:
             yield ()
             yield self._any(symbol), symbol
 
-        return self._rule(("any", symbol), bodies)
+        return self.rule(("any", symbol), bodies)
 
     def _exactly(self, symbol: str, count: int) -> str:
         def bodies() -> Iterator[Body]:
             yield (self._exactly(symbol, half), self._exactly(symbol, count - half)) if count else ()
 
         half = count // 2
-        return symbol if count == 1 else self._rule(("exactly", symbol, count), bodies)
+        return symbol if count == 1 else self.rule(("exactly", symbol, count), bodies)
 
     def _up_to(self, symbol: str, count: int) -> str:
         """0 to `count` of them; each number is derived in one way."""
@@ -151,10 +159,10 @@ class _CharacterRules:
             yield self._exactly(symbol, half), self._up_to(symbol, count - half)
 
         half = (count + 1) // 2
-        return self._rule(("up to", symbol, count), bodies)
+        return self.rule(("up to", symbol, count), bodies)
 
 
-def _outline(tree: Regex) -> Regex | None:
+def outline(tree: Regex) -> Regex | None:
     """A simpler pattern with more texts, so that a scanner can tell at once what the rules would find out late."""
     for most in KEPT:
         found = _without_counts(tree, most)
