@@ -1,0 +1,122 @@
+"""Run published sampling functions in their authors' own code on the weights of `tiny`, and ours beside them.
+
+python benchmarks/authors.py --checkout klass=DIR wino=DIR --python ENV/bin/python          a table on the screen
+python benchmarks/authors.py --checkout klass=DIR wino=DIR --python ENV/bin/python --out tests/data/authors
+
+The checkouts are yours: `--list` prints repository, commit and file of each method. The other Python needs torch,
+transformers 4.49, safetensors and einops. Float32 on the CPU, temperature 0. With --out, what theirs did is written as
+data, which tests/schedulers/test_authors.py holds ours to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # tools/ is not in the wheel: it lies beside this folder
+
+import torch
+
+from dllm import LLM
+from dllm.eval.tiny import tasks
+from dllm.hub import TINY, resolve_folder
+from tools.authors.compare import Row, count, judge, run_ours
+from tools.authors.methods import METHODS, Method
+
+
+def make_prompts(llm: LLM, number: int, seed: int) -> list[list[int]]:
+    """Ids of questions of every task of `tiny` that has an answer, in turn, of its held-out split."""
+    names = [name for name in tasks.TASKS if not name.startswith("fill_")]
+    rng = random.Random(f"authors/{seed}")
+    examples = [tasks.sample(names[i % len(names)], rng, test=True) for i in range(number)]
+    assert llm.tokenizer is not None
+    return [list(llm.tokenizer.encode(one.prompt + "\n")) for one in examples]
+
+
+def run_theirs(python: str, method: Method, checkouts: dict[str, str], prompts: list[list[int]]) -> list[list[Row]]:
+    """A row a prompt for every case of the method, from a process of the authors' environment."""
+    tiny = str(resolve_folder(TINY))
+    job = {"method": method.name, "checkouts": checkouts, "tiny": tiny, "prompts": prompts}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [python, "-m", "tools.authors.child"]
+    done = subprocess.run(
+        command, input=json.dumps(job), capture_output=True, text=True, cwd=ROOT, env=environment, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{method.name}: the child failed\n{done.stderr[-3000:]}")
+    rows: list[list[Row]] = json.loads(done.stdout)
+    return rows
+
+
+def golden(method: Method, prompts: list[list[int]], rows: list[list[Row]]) -> dict[str, Any]:
+    """What is kept: where it comes from, what it was run with, and what came out."""
+    weights = hashlib.sha256((resolve_folder(TINY) / "model.safetensors").read_bytes()).hexdigest()
+    source = f"https://github.com/{method.repository}/blob/{method.commit}/{method.file}"
+    cases = [{"theirs": dict(case.theirs), "rows": got} for case, got in zip(method.cases, rows, strict=True)]
+    return {"source": source, "function": method.function, "weights": weights, "prompts": prompts, "cases": cases}
+
+
+def write(path: Path, value: dict[str, Any]) -> None:
+    """JSON, packed; the same bytes for the same value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(value, separators=(",", ":"))
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
+def compare(llm: LLM, method: Method, prompts: list[list[int]], rows: list[list[Row]], show: int) -> None:
+    """Print a line a case, and the first `show` differences."""
+    for case, theirs in zip(method.cases, rows, strict=True):
+        try:
+            ours = run_ours(llm, case, prompts)
+        except Exception as error:  # a spec that this tree does not have yet: the other cases go on
+            print(f"{method.name:12} {case.scheduler}: {type(error).__name__}: {error}")
+            continue
+        verdicts = [judge(llm, *three) for three in zip(prompts, theirs, ours, strict=True)]
+        forwards = f"forwards {sum(row[1] for row in theirs)}, ours {sum(row[1] for row in ours)}"
+        print(f"{method.name:12} {case.scheduler} of {case.theirs}: {dict(count(verdicts))}; {forwards}", flush=True)
+        wrong = [(i, one) for i, one in enumerate(verdicts) if one.kind not in ("equal", "tie", "mask")]
+        for i, one in wrong[:show]:
+            print(f"    prompt {i}: {one.kind}: {one.told}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkout", nargs="+", default=[], metavar="NAME=DIR", help="where each repository lies")
+    parser.add_argument("--python", default=sys.executable, help="of an environment with transformers 4.49")
+    parser.add_argument("--only", nargs="+", choices=METHODS, help="methods (default: all whose checkout is named)")
+    parser.add_argument("--prompts", type=int, default=42, help="how many")
+    parser.add_argument("--seed", type=int, default=0, help="of the prompts")
+    parser.add_argument("--out", type=Path, help="folder for the goldens")
+    parser.add_argument("--show", type=int, default=0, help="differences to print in full, a case")
+    parser.add_argument("--list", action="store_true", help="print the methods and where their files are")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for one in METHODS.values():
+            print(f"{one.name:12} {one.checkout:12} {one.repository}@{one.commit} {one.file}: {one.function}")
+        return
+    checkouts = dict(one.split("=", 1) for one in arguments.checkout)
+    torch.set_num_threads(1)
+    llm = LLM("tiny")
+    prompts = make_prompts(llm, arguments.prompts, arguments.seed)
+    for method in METHODS.values():
+        if (arguments.only and method.name not in arguments.only) or not {method.checkout, method.modelling[0]} <= set(
+            checkouts
+        ):
+            continue
+        rows = run_theirs(arguments.python, method, checkouts, prompts)
+        if arguments.out:
+            write(arguments.out / f"{method.name}.json.gz", golden(method, prompts, rows))
+        compare(llm, method, prompts, rows, arguments.show)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Runs one method in its authors' code and environment: a job as JSON on stdin, the rows as JSON on stdout.
+
+python -m tools.authors.child < job.json      with the job {"method", "checkouts": {name: folder}, "tiny": folder, "prompts"}
+
+Needs torch, safetensors, and what the authors' files import; neither dllm nor its dependencies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tools.authors.methods import IDS, MASK, METHODS, Method
+
+
+class Recorder:
+    """A model that keeps the canvas as it stood at every forward.
+
+    A loop with a cache feeds a slice of its canvas; the slice's storage holds the whole.
+    """
+
+    def __init__(self, model: Any, length: int) -> None:
+        self.model, self.length, self.canvases = model, length, list[list[int]]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def __call__(self, input_ids: Tensor, *args: Any, **options: Any) -> Any:
+        whole = torch.empty(0, dtype=input_ids.dtype).set_(input_ids.untyped_storage())
+        if len(whole) < self.length:
+            raise ValueError(f"a forward over storage of {len(whole)} ids, of a canvas of {self.length}: {self.model}")
+        self.canvases.append(whole[: self.length].tolist())
+        return self.model(input_ids, *args, **options)
+
+
+def changes(canvases: list[list[int]], start: int) -> list[list[int]]:
+    """What each forward led to: `i` for a position of the answer that was committed, `-1 - i` for one masked again.
+
+    Forwards that changed nothing are left out.
+    """
+    steps = []
+    for before, after in zip(canvases, canvases[1:], strict=False):
+        places = range(start, len(after))
+        done = [i - start for i in places if before[i] == MASK != after[i]]
+        undone = [start - 1 - i for i in places if before[i] != MASK == after[i]]
+        if done or undone:
+            steps.append(done + undone)
+    return steps
+
+
+def load_sampler(path: Path) -> ModuleType:
+    """The authors' file as a module, with the ids of `tiny` in place of LLaDA's."""
+    text = path.read_text()
+    for old, new in IDS.items():
+        text = text.replace(old, new)
+    module = ModuleType("sampler")
+    module.__file__ = str(path)
+    sys.path.insert(0, str(path.parent))
+    exec(compile(text, str(path), "exec"), vars(module))
+    return module
+
+
+def load_network(folder: Path, module: str, tiny: Path) -> Any:
+    """`tiny` in the modelling code of `folder`, float32, every tensor by its own name."""
+    sys.path.insert(0, str(folder))
+    code = importlib.import_module(module)
+    values = json.loads((tiny / "config.json").read_text())
+    model = code.LLaDAModelLM(code.LLaDAConfig(**values))
+    weights = {name: tensor.float() for name, tensor in load_file(tiny / "model.safetensors").items()}
+    model.load_state_dict(weights, strict=True)
+    return model.float().eval()
+
+
+def run_row(method: Method, module: Any, network: Any, prompt: list[int], theirs: dict[str, Any]) -> list[Any]:
+    """[answer ids, forwards, steps] of one prompt."""
+    recorder = Recorder(network, len(prompt) + theirs["gen_length"])
+    ids = torch.tensor([prompt])
+    if method.call is None:
+        result = getattr(module, method.function)(recorder, ids, **theirs)
+    else:
+        result = method.call(module, recorder, ids, dict(theirs))
+    final = (result[0] if isinstance(result, tuple) else result)[0].tolist()
+    whole = final + recorder.canvases[-1][len(final) :]  # a loop that cuts its canvas leaves the rest as it was
+    return [final[len(prompt) :], len(recorder.canvases), changes([*recorder.canvases, whole], len(prompt))]
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    method = METHODS[job["method"]]
+    roots = {name: Path(folder) for name, folder in job["checkouts"].items()}
+    checkout, folder, module_name = method.modelling
+    with contextlib.redirect_stdout(sys.stderr):  # their files print
+        network = load_network(roots[checkout] / folder, module_name, Path(job["tiny"]))
+        module = load_sampler(roots[method.checkout] / method.file)
+        rows = [
+            [run_row(method, module, network, one, dict(case.theirs)) for one in job["prompts"]]
+            for case in method.cases
+        ]
+    json.dump(rows, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
