@@ -10,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+os.environ["TORCHDYNAMO_DISABLE"] = "1"  # some compile their rules, which changes nothing but the time
 
 import torch
 from safetensors.torch import load_file
@@ -30,6 +33,7 @@ class Recorder:
 
     def __init__(self, model: Any, length: int) -> None:
         self.model, self.length, self.canvases = model, length, list[list[int]]()
+        self.canvas = torch.empty(0, dtype=torch.long)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -38,7 +42,8 @@ class Recorder:
         whole = torch.empty(0, dtype=input_ids.dtype).set_(input_ids.untyped_storage())
         if len(whole) < self.length:
             raise ValueError(f"a forward over storage of {len(whole)} ids, of a canvas of {self.length}: {self.model}")
-        self.canvases.append(whole[: self.length].tolist())
+        self.canvas = whole[: self.length]
+        self.canvases.append(self.canvas.tolist())
         return self.model(input_ids, *args, **options)
 
 
@@ -62,8 +67,10 @@ def load_sampler(path: Path) -> ModuleType:
     text = path.read_text()
     for old, new in IDS.items():
         text = text.replace(old, new)
-    module = ModuleType("sampler")
-    module.__file__ = str(path)
+    package, module = ModuleType("sampler"), ModuleType(f"sampler.{path.stem}")
+    package.__path__ = [str(path.parent)]
+    module.__file__, module.__package__ = str(path), "sampler"
+    sys.modules |= {package.__name__: package, module.__name__: module}
     sys.path.insert(0, str(path.parent))
     exec(compile(text, str(path), "exec"), vars(module))
     return module
@@ -85,7 +92,7 @@ def run_row(method: Method, module: Any, network: Any, prompt: list[int], theirs
     recorder = Recorder(network, len(prompt) + theirs["gen_length"])
     ids = torch.tensor([prompt])
     if method.call is None:
-        result = getattr(module, method.function)(recorder, ids, **theirs)
+        result = getattr(module, theirs.pop("function", method.function))(recorder, ids, **theirs)
     else:
         result = method.call(module, recorder, ids, dict(theirs))
     final = (result[0] if isinstance(result, tuple) else result)[0].tolist()
