@@ -21,16 +21,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # tools/ is not in the wheel: it lies beside this folder
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/ is not in the wheel: it lies beside this folder
 
 import torch
 
 from dllm import LLM
 from dllm.eval.tiny import tasks
 from dllm.hub import TINY, resolve_folder
-from tools.authors.compare import Row, count, judge, run_ours
-from tools.authors.methods import METHODS, Method
+from tools.authors.compare import EXCEPTIONS, ROUNDING, count, judge, row_of_theirs, run_ours
+from tools.authors.methods import EOS, METHODS, Method
+
+ROOT = Path(__file__).resolve().parents[1]
+Kept = list[list[list[Any]]]
+"""A case, a prompt: [answer ids, forwards, steps], as `tools.authors.compare.Row` has them."""
 
 
 def make_prompts(llm: LLM, number: int, seed: int) -> list[list[int]]:
@@ -42,10 +45,10 @@ def make_prompts(llm: LLM, number: int, seed: int) -> list[list[int]]:
     return [list(llm.tokenizer.encode(one.prompt + "\n")) for one in examples]
 
 
-def run_theirs(python: str, method: Method, checkouts: dict[str, str], prompts: list[list[int]]) -> list[list[Row]]:
+def run_theirs(python: str, method: Method, checkouts: dict[str, str], prompts: list[list[int]], as_is: bool) -> Kept:
     """A row a prompt for every case of the method, from a process of the authors' environment."""
     tiny = str(resolve_folder(TINY))
-    job = {"method": method.name, "checkouts": checkouts, "tiny": tiny, "prompts": prompts}
+    job = {"method": method.name, "checkouts": checkouts, "tiny": tiny, "prompts": prompts, "as_is": as_is}
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [python, "-m", "tools.authors.child"]
     done = subprocess.run(
@@ -53,11 +56,11 @@ def run_theirs(python: str, method: Method, checkouts: dict[str, str], prompts: 
     )
     if done.returncode:
         raise SystemExit(f"{method.name}: the child failed\n{done.stderr[-3000:]}")
-    rows: list[list[Row]] = json.loads(done.stdout)
+    rows: Kept = json.loads(done.stdout)
     return rows
 
 
-def golden(method: Method, prompts: list[list[int]], rows: list[list[Row]]) -> dict[str, Any]:
+def golden(method: Method, prompts: list[list[int]], rows: Kept) -> dict[str, Any]:
     """What is kept: where it comes from, what it was run with, and what came out."""
     weights = hashlib.sha256((resolve_folder(TINY) / "model.safetensors").read_bytes()).hexdigest()
     source = f"https://github.com/{method.repository}/blob/{method.commit}/{method.file}"
@@ -72,7 +75,7 @@ def write(path: Path, value: dict[str, Any]) -> None:
     path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
-def compare(llm: LLM, method: Method, prompts: list[list[int]], rows: list[list[Row]], show: int) -> None:
+def compare(llm: LLM, method: Method, prompts: list[list[int]], rows: Kept, show: int, as_is: bool) -> None:
     """Print a line a case, and the first `show` differences."""
     for case, theirs in zip(method.cases, rows, strict=True):
         try:
@@ -80,10 +83,13 @@ def compare(llm: LLM, method: Method, prompts: list[list[int]], rows: list[list[
         except Exception as error:  # a spec that this tree does not have yet: the other cases go on
             print(f"{method.name:12} {case.scheduler}: {type(error).__name__}: {error}")
             continue
-        verdicts = [judge(llm, *three) for three in zip(prompts, theirs, ours, strict=True)]
-        forwards = f"forwards {sum(row[1] for row in theirs)}, ours {sum(row[1] for row in ours)}"
-        print(f"{method.name:12} {case.scheduler} of {case.theirs}: {dict(count(verdicts))}; {forwards}", flush=True)
-        wrong = [(i, one) for i, one in enumerate(verdicts) if one.kind not in ("equal", "tie", "mask")]
+        rounding = ROUNDING if as_is and method.precision == "float32" else 0.0
+        pairs = [(row_of_theirs(one, method, case, [EOS]), our) for one, our in zip(theirs, ours, strict=True)]
+        verdicts = [judge(llm, case, prompt, *pair, rounding) for prompt, pair in zip(prompts, pairs, strict=True)]
+        forwards = f"forwards {sum(one.forwards for one, _ in pairs)}, ours {sum(our.forwards for _, our in pairs)}"
+        tokens = sum(one.ids == our.ids for one, our in pairs)
+        print(f"{method.name} {case.told()}: {dict(count(verdicts))}; tokens equal {tokens}; {forwards}", flush=True)
+        wrong = [(i, one) for i, one in enumerate(verdicts) if one.kind not in ("equal", *EXCEPTIONS)]
         for i, one in wrong[:show]:
             print(f"    prompt {i}: {one.kind}: {one.told}")
 
@@ -96,6 +102,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=42, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="of the prompts")
     parser.add_argument("--out", type=Path, help="folder for the goldens")
+    parser.add_argument("--as-is", action="store_true", help="do not hand float64 logits to rules in float32")
     parser.add_argument("--show", type=int, default=0, help="differences to print in full, a case")
     parser.add_argument("--list", action="store_true", help="print the methods and where their files are")
     arguments = parser.parse_args()
@@ -112,10 +119,10 @@ def main() -> None:
             checkouts
         ):
             continue
-        rows = run_theirs(arguments.python, method, checkouts, prompts)
+        rows = run_theirs(arguments.python, method, checkouts, prompts, arguments.as_is)
         if arguments.out:
             write(arguments.out / f"{method.name}.json.gz", golden(method, prompts, rows))
-        compare(llm, method, prompts, rows, arguments.show)
+        compare(llm, method, prompts, rows, arguments.show, arguments.as_is)
 
 
 if __name__ == "__main__":

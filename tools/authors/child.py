@@ -1,6 +1,7 @@
 """Runs one method in its authors' code and environment: a job as JSON on stdin, the rows as JSON on stdout.
 
-python -m tools.authors.child < job.json      with the job {"method", "checkouts": {name: folder}, "tiny": folder, "prompts"}
+python -m tools.authors.child < job.json      with the job {"method", "checkouts": {name: folder}, "tiny": folder, "prompts",
+"as_is"}
 
 Needs torch, safetensors, and what the authors' files import; neither dllm nor its dependencies.
 """
@@ -22,17 +23,24 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tools.authors.methods import IDS, MASK, METHODS, Method
+from tools.authors.methods import IDS, MASK, METHODS, Case, Method
 
 
 class Recorder:
     """A model that keeps the canvas as it stood at every forward.
 
     A loop with a cache feeds a slice of its canvas; the slice's storage holds the whole.
+
+    Attributes:
+        length: of the canvas.
+        canvases: the canvas before each forward.
+        canvas: the last one, as it is now.
+        double: hand the float32 logits over as float64, for a rule that would round probabilities to float32 and then
+            order near-certain positions by chance.
     """
 
-    def __init__(self, model: Any, length: int) -> None:
-        self.model, self.length, self.canvases = model, length, list[list[int]]()
+    def __init__(self, model: Any, double: bool) -> None:
+        self.model, self.double, self.length, self.canvases = model, double, 0, list[list[int]]()
         self.canvas = torch.empty(0, dtype=torch.long)
 
     def __getattr__(self, name: str) -> Any:
@@ -44,7 +52,10 @@ class Recorder:
             raise ValueError(f"a forward over storage of {len(whole)} ids, of a canvas of {self.length}: {self.model}")
         self.canvas = whole[: self.length]
         self.canvases.append(self.canvas.tolist())
-        return self.model(input_ids, *args, **options)
+        output = self.model(input_ids, *args, **options)
+        if self.double:
+            output.logits = output.logits.double()
+        return output
 
 
 def changes(canvases: list[list[int]], start: int) -> list[list[int]]:
@@ -87,17 +98,21 @@ def load_network(folder: Path, module: str, tiny: Path) -> Any:
     return model.float().eval()
 
 
-def run_row(method: Method, module: Any, network: Any, prompt: list[int], theirs: dict[str, Any]) -> list[Any]:
+def run_row(method: Method, case: Case, module: Any, recorder: Recorder, prompt: list[int]) -> list[Any]:
     """[answer ids, forwards, steps] of one prompt."""
-    recorder = Recorder(network, len(prompt) + theirs["gen_length"])
+    theirs = dict(case.theirs)
+    recorder.length = len(prompt) + theirs["gen_length"]
     ids = torch.tensor([prompt])
     if method.call is None:
         result = getattr(module, theirs.pop("function", method.function))(recorder, ids, **theirs)
     else:
-        result = method.call(module, recorder, ids, dict(theirs))
-    final = (result[0] if isinstance(result, tuple) else result)[0].tolist()
-    whole = final + recorder.canvases[-1][len(final) :]  # a loop that cuts its canvas leaves the rest as it was
-    return [final[len(prompt) :], len(recorder.canvases), changes([*recorder.canvases, whole], len(prompt))]
+        result = method.call(module, recorder, ids, theirs)
+    final = recorder.canvas.tolist()
+    if torch.is_tensor(result) or isinstance(result, tuple):
+        ids = (result[0] if isinstance(result, tuple) else result).flatten().tolist()
+        final = ids[: recorder.length] + final[len(ids) :]  # a loop that cuts its canvas leaves the rest as it was
+    steps = changes([*recorder.canvases, final], len(prompt))
+    return [final[len(prompt) :], len(recorder.canvases), steps]
 
 
 def main() -> None:
@@ -105,13 +120,14 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     method = METHODS[job["method"]]
+    double = method.precision == "float32" and not job["as_is"]
     roots = {name: Path(folder) for name, folder in job["checkouts"].items()}
     checkout, folder, module_name = method.modelling
     with contextlib.redirect_stdout(sys.stderr):  # their files print
         network = load_network(roots[checkout] / folder, module_name, Path(job["tiny"]))
         module = load_sampler(roots[method.checkout] / method.file)
         rows = [
-            [run_row(method, module, network, one, dict(case.theirs)) for one in job["prompts"]]
+            [run_row(method, case, module, Recorder(network, double), one) for one in job["prompts"]]
             for case in method.cases
         ]
     json.dump(rows, sys.stdout)

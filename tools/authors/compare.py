@@ -5,18 +5,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from torch import Tensor
+
 from dllm import LLM, RequestOutput, SamplingParams
-from tools.authors.methods import Case
+from dllm.schedulers.base import State
+from dllm.schedulers.factor import Factor
+from dllm.views import StepView
+from tools.authors.methods import Case, Method
 
-Row = list[Any]
-"""[answer ids, forwards, steps]; a step lists `i` for a position committed and `-1 - i` for one masked again."""
+EXCEPTIONS = ("tie", "near", "mask")
+"""Kinds of difference that are no fault of ours; `judge` says what each is."""
 
-TIED = 1e-9
-"""Float64 probabilities closer than this are a tie: whose logits differ by 2e-5 between two implementations."""
+NEAR = 1e-4
+"""Two implementations of a network agree in their logits to 2e-5 or so, hence in 1 - p to this share of it."""
+
+ROUNDING = 2**-23
+"""What a softmax in float32 loses of a probability near 1: its sum is 1 and a little, rounded to this."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one prompt came to.
+
+    Attributes:
+        ids: of the answer.
+        forwards: calls of the network.
+        steps: those that changed something: `i` for a position of the answer that was committed, `-1 - i` for one that
+            was masked again.
+    """
+
+    ids: list[int]
+    forwards: int
+    steps: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -24,7 +47,7 @@ class Verdict:
     """How a row of ours stands to theirs.
 
     Attributes:
-        kind: equal, tie, mask (theirs commits a mask id), or forwards, steps, tokens: what differs.
+        kind: equal; one of `EXCEPTIONS`; or tokens, steps, forwards: the gravest that differs.
         told: the first difference, for a person.
     """
 
@@ -32,59 +55,104 @@ class Verdict:
     told: str = ""
 
 
+class FactorAsPublished(Factor):
+    """With the quirk of the published code: the last mask of a block is committed, too, when it alone fails."""
+
+    def select(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        chosen, state = super().select(view, state)
+        return view.active if int((view.active & ~chosen).sum()) == 1 else chosen, state
+
+
 def run_ours(llm: LLM, case: Case, prompts: Sequence[list[int]]) -> list[Row]:
     """The same prompts by our scheduler."""
-    outs = llm.generate([list(one) for one in prompts], SamplingParams(**case.params()))
-    return [row_of(out) for out in outs]
+    params = case.params()
+    if "factor" in case.theirs:
+        params["scheduler"] = FactorAsPublished(case.theirs["factor"])
+    outs = llm.generate([list(one) for one in prompts], SamplingParams(**params))
+    return [row_of(out, case) for out in outs]
 
 
-def row_of(out: RequestOutput) -> Row:
+def row_of(out: RequestOutput, case: Case) -> Row:
+    """What was committed and masked again in the same step is left out, as it is in theirs."""
     start = len(out.prompt_token_ids)
     steps = []
     for step in out.trace.steps:
         both = set(step.positions) & set(step.revoked)
         done = sorted(i - start for i in step.positions if i not in both)
         undone = sorted(i - start for i in step.revoked if i not in both)
-        if done or undone:
-            steps.append([*done, *(-1 - i for i in undone)])
-    return [list(out.token_ids), out.stats.forwards, steps]
+        steps.append([*done, *(-1 - i for i in undone)])
+    return _until_the_end(Row(list(out.token_ids), out.stats.forwards, steps), case, ())
 
 
-def judge(llm: LLM, prompt: list[int], theirs: Row, ours: Row) -> Verdict:
-    """What kind of difference there is, if any: the rules of docs/conformance.md."""
-    mask = llm.model.mask_token_id
+def row_of_theirs(kept: list[object], method: Method, case: Case, ends: Sequence[int]) -> Row:
+    """A row as goldens hold it, without what is theirs alone: idle forwards, and what lies behind an answer's end."""
+    ids, forwards, steps = kept
+    row = Row(ids, len(steps) if method.idle else forwards, steps)  # type: ignore[arg-type]
+    return _until_the_end(row, case, ends)
+
+
+def _until_the_end(row: Row, case: Case, ends: Sequence[int]) -> Row:
+    """The row up to its first end of text, if the case stops there."""
+    length = len(row.ids)
+    if not case.params()["ignore_eos"]:
+        length = next((i for i, token in enumerate(row.ids) if token in ends), length)
+    steps = [[i for i in step if (i if i >= 0 else -1 - i) < length] for step in row.steps]
+    return Row(row.ids[:length], row.forwards, [step for step in steps if step])
+
+
+def judge(llm: LLM, case: Case, prompt: list[int], theirs: Row, ours: Row, rounding: float = 0.0) -> Verdict:
+    """What kind of difference there is, if any.
+
+    mask: their answer holds a mask id, or had one to commit at the first step that differs, which ours never does.
+    tie: at that step the two chose positions whose probabilities are the same in float64 (closer than `rounding`).
+    near: they differ by less than the logits of the two networks do.
+    """
     if theirs == ours:
         return Verdict("equal")
-    if mask in theirs[0]:
-        return Verdict("mask", "their answer holds a mask id")
-    at = first_difference(theirs[2], ours[2])
+    at = next((i for i, (a, b) in enumerate(zip(theirs.steps, ours.steps, strict=False)) if a != b), None)
     if at is None:
-        kind = "tokens" if theirs[0] != ours[0] else "forwards"
-        return Verdict(kind, f"forwards {theirs[1]}, ours {ours[1]}")
-    spread = probabilities(llm, prompt, ours, at, set(theirs[2][at : at + 1][0:1] and theirs[2][at]) ^ set(ours[2][at]))
-    told = f"step {at}: theirs {theirs[2][at]}, ours {ours[2][at]}, probabilities {spread}"
-    if spread and max(spread) - min(spread) <= TIED:
-        return Verdict("tie", told)
-    return Verdict("tokens" if theirs[0] != ours[0] else "steps", f"{told}; forwards {theirs[1]}, ours {ours[1]}")
+        kind = "mask" if _mask(llm) in theirs.ids else "tokens" if theirs.ids != ours.ids else "forwards"
+        return Verdict(kind, f"forwards {theirs.forwards}, ours {ours.forwards}")
+    best, tokens = predictions(llm, case, prompt, ours, at)
+    one, other = set(theirs.steps[at]), set(ours.steps[at])
+    told = f"step {at}: theirs alone {_listed(one - other, best)}, ours alone {_listed(other - one, best)}"
+    told += f"; forwards {theirs.forwards}, ours {ours.forwards}"
+    places = [i if i >= 0 else -1 - i for i in one ^ other]
+    if _mask(llm) in theirs.ids or _mask(llm) in tokens:
+        return Verdict("mask", told)
+    if one - other and other - one and min(one ^ other) >= 0:
+        among = [best[i] for i in places]
+        spread = max(among) - min(among)
+        if spread <= rounding:
+            return Verdict("tie", told)
+        if spread <= rounding + NEAR * (1 - min(among)):
+            return Verdict("near", told)
+    return Verdict("tokens" if theirs.ids != ours.ids else "steps", told)
 
 
-def first_difference(one: list[list[int]], other: list[list[int]]) -> int | None:
-    for at, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return at
-    return None if len(one) == len(other) else min(len(one), len(other)) - 1
-
-
-def probabilities(llm: LLM, prompt: list[int], row: Row, step: int, places: set[int]) -> list[float]:
-    """Of the best token at `places` before `step`, in float64 from float32 logits; tokens are those of the end."""
-    mask = llm.model.mask_token_id
-    answer = [mask] * len(row[0])
-    for change in row[2][:step]:
+def predictions(llm: LLM, case: Case, prompt: list[int], row: Row, step: int) -> tuple[list[float], list[int]]:
+    """Before `step`: the probability of the best token at every position of the answer, float64 of float32 logits; and
+    the best tokens of those that are masked, which may be the mask id."""
+    answer = [_mask(llm)] * len(row.ids)
+    for change in row.steps[:step]:
         for i in change:
-            answer[i if i >= 0 else -1 - i] = row[0][i] if i >= 0 else mask
-    logits = llm.model.logits(torch.tensor([prompt + answer]))[0].double()
-    best = logits.softmax(-1).amax(-1)
-    return [float(best[len(prompt) + (i if i >= 0 else -1 - i)]) for i in sorted(places)]
+            answer[i if i >= 0 else -1 - i] = row.ids[i] if i >= 0 else _mask(llm)
+    logits = llm.model.logits(torch.tensor([prompt + answer]))[0, len(prompt) :].double()
+    tokens = logits.argmax(-1, keepdim=True)
+    logits[:, list(case.muted)] = -torch.inf
+    best = logits.softmax(-1).gather(-1, tokens)[:, 0]
+    masked = torch.tensor(answer) == _mask(llm)
+    return best.tolist(), tokens[masked].flatten().tolist()
+
+
+def _mask(llm: LLM) -> int:
+    mask = llm.model.mask_token_id
+    assert mask is not None
+    return mask
+
+
+def _listed(places: set[int], best: list[float]) -> str:
+    return ", ".join(f"{i} ({best[i if i >= 0 else -1 - i]:.10f})" for i in sorted(places)) or "none"
 
 
 def count(verdicts: Sequence[Verdict]) -> Counter[str]:

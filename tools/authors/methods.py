@@ -5,8 +5,9 @@ Nothing here imports dllm, since the child process of another environment reads 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,27 @@ class Case:
     Attributes:
         theirs: keywords of their function; `gen_length` is always among them.
         scheduler: our spec.
-        block: our `block_length`; None where it is theirs.
         ours: further fields of our `SamplingParams`.
+        muted: ids that the rule takes out of the softmax that it orders by.
     """
 
     theirs: Mapping[str, Any]
     scheduler: str
     ours: Mapping[str, Any] = field(default_factory=dict)
+    muted: tuple[int, ...] = ()
 
     def params(self) -> dict[str, Any]:
         """Fields of our `SamplingParams`."""
         fixed = {"max_new_tokens": self.theirs["gen_length"], "scheduler": self.scheduler, "ignore_eos": True}
         block = self.theirs.get("block_length", self.theirs["gen_length"])
         return {**fixed, "block_length": block, "cache": "none", **self.ours}
+
+    def told(self) -> str:
+        """For a table."""
+        params = self.params()
+        scheduler = re.sub("delimiters='[^']*'", "delimiters=...", self.scheduler)
+        more = {name: value for name, value in self.ours.items() if name not in ("block_length",)}
+        return f"{scheduler}, {params['max_new_tokens']} in blocks of {params['block_length']} {more or ''}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -374,7 +383,10 @@ add(
             _llada(64, 32, 10),
             _llada(48, 24, 24, cfg_scale=0.5),
             _llada(32, 16, 16, "llada(logits_eos_inf=true)", logits_eos_inf=True),
-            _llada(32, 16, 16, "llada(confidence_eos_eot_inf=true)", confidence_eos_eot_inf=True),
+            replace(
+                _llada(32, 16, 16, "llada(confidence_eos_eot_inf=true)", confidence_eos_eot_inf=True),
+                muted=(EOS, END_OF_TURN),
+            ),
         ),
     )
 )
