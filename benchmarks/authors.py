@@ -29,7 +29,8 @@ from dllm import LLM
 from dllm.eval.tiny import tasks
 from dllm.hub import TINY, resolve_folder
 from tools.authors.compare import EXCEPTIONS, ROUNDING, count, judge, row_of_theirs, run_ours
-from tools.authors.methods import EOS, METHODS, Method
+from tools.authors.method import EOS, Method
+from tools.authors.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 Kept = list[list[list[Any]]]

@@ -23,7 +23,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tools.authors.methods import IDS, MASK, METHODS, Case, Method
+from tools.authors.method import IDS, MASK, Case, Method
+from tools.authors.methods import METHODS
 
 
 class Recorder:

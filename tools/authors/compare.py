@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-
 from torch import Tensor
 
 from dllm import LLM, RequestOutput, SamplingParams
 from dllm.schedulers.base import State
 from dllm.schedulers.factor import Factor
 from dllm.views import StepView
-from tools.authors.methods import Case, Method
+from tools.authors.method import Case, Method
 
 EXCEPTIONS = ("tie", "near", "mask")
 """Kinds of difference that are no fault of ours; `judge` says what each is."""
