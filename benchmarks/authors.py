@@ -27,8 +27,7 @@ import torch
 
 from dllm import LLM
 from dllm.eval.tiny import tasks
-from dllm.hub import TINY, resolve_folder
-from tools.authors.compare import EXCEPTIONS, ROUNDING, count, judge, row_of_theirs, run_ours
+from tools.authors.compare import EXCEPTIONS, ROUNDING, count, judge, load_ours, row_of_theirs, run_ours
 from tools.authors.method import EOS, Method
 from tools.authors.methods import METHODS
 
@@ -38,18 +37,21 @@ Kept = list[list[list[Any]]]
 
 
 def make_prompts(llm: LLM, number: int, seed: int) -> list[list[int]]:
-    """Ids of questions of every task of `tiny` that has an answer, in turn, of its held-out split."""
+    """Ids of questions of every task of `tiny` that has an answer, in turn, of its held-out split; for a model that
+    has no tokenizer, any ids."""
+    if llm.tokenizer is None:
+        # with answers of 20 tokens and blocks of 8, the last block is a whole one
+        rng = random.Random(f"authors/ids/{seed}")
+        return [rng.choices(range(240), k=4 + 8 * (i % 4)) for i in range(number)]
     names = [name for name in tasks.TASKS if not name.startswith("fill_")]
     rng = random.Random(f"authors/{seed}")
     examples = [tasks.sample(names[i % len(names)], rng, test=True) for i in range(number)]
-    assert llm.tokenizer is not None
     return [list(llm.tokenizer.encode(one.prompt + "\n")) for one in examples]
 
 
 def run_theirs(python: str, method: Method, checkouts: dict[str, str], prompts: list[list[int]], as_is: bool) -> Kept:
     """A row a prompt for every case of the method, from a process of the authors' environment."""
-    tiny = str(resolve_folder(TINY))
-    job = {"method": method.name, "checkouts": checkouts, "tiny": tiny, "prompts": prompts, "as_is": as_is}
+    job = {"method": method.name, "checkouts": checkouts, "prompts": prompts, "as_is": as_is}
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [python, "-m", "tools.authors.child"]
     done = subprocess.run(
@@ -63,10 +65,15 @@ def run_theirs(python: str, method: Method, checkouts: dict[str, str], prompts: 
 
 def golden(method: Method, prompts: list[list[int]], rows: Kept) -> dict[str, Any]:
     """What is kept: where it comes from, what it was run with, and what came out."""
-    weights = hashlib.sha256((resolve_folder(TINY) / "model.safetensors").read_bytes()).hexdigest()
-    source = f"https://github.com/{method.repository}/blob/{method.commit}/{method.file}"
+    weights = hashlib.sha256((ROOT / method.checkpoint.folder / "model.safetensors").read_bytes()).hexdigest()
     cases = [{"theirs": dict(case.theirs), "rows": got} for case, got in zip(method.cases, rows, strict=True)]
-    return {"source": source, "function": method.function, "weights": weights, "prompts": prompts, "cases": cases}
+    return {
+        "source": method.source,
+        "function": method.function,
+        "weights": weights,
+        "prompts": prompts,
+        "cases": cases,
+    }
 
 
 def write(path: Path, value: dict[str, Any]) -> None:
@@ -113,13 +120,13 @@ def main() -> None:
         return
     checkouts = dict(one.split("=", 1) for one in arguments.checkout)
     torch.set_num_threads(1)
-    llm = LLM("tiny")
-    prompts = make_prompts(llm, arguments.prompts, arguments.seed)
     for method in METHODS.values():
         if (arguments.only and method.name not in arguments.only) or not {method.checkout, method.modelling[0]} <= set(
             checkouts
         ):
             continue
+        llm = load_ours(method.checkpoint)
+        prompts = make_prompts(llm, arguments.prompts, arguments.seed)
         rows = run_theirs(arguments.python, method, checkouts, prompts, arguments.as_is)
         if arguments.out:
             write(arguments.out / f"{method.name}.json.gz", golden(method, prompts, rows))

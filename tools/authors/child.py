@@ -1,7 +1,6 @@
 """Runs one method in its authors' code and environment: a job as JSON on stdin, the rows as JSON on stdout.
 
-python -m tools.authors.child < job.json      with the job {"method", "checkouts": {name: folder}, "tiny": folder, "prompts",
-"as_is"}
+python -m tools.authors.child < job.json      a job has the keys method, checkouts {name: folder}, prompts and as_is
 
 Needs torch, safetensors, and what the authors' files import; neither dllm nor its dependencies.
 """
@@ -13,6 +12,7 @@ import importlib
 import json
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,8 +23,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tools.authors.method import IDS, MASK, Case, Method
+from tools.authors.method import IDS, MASK, Case, Checkpoint, Method
 from tools.authors.methods import METHODS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Recorder:
@@ -58,26 +60,28 @@ class Recorder:
             output.logits = output.logits.double()
         return output
 
+    forward = __call__  # a sampler that is a method of its model, called with this in the place of `self`
 
-def changes(canvases: list[list[int]], start: int) -> list[list[int]]:
+
+def changes(canvases: list[list[int]], start: int, mask: int = MASK) -> list[list[int]]:
     """What each forward led to: `i` for a position of the answer that was committed, `-1 - i` for one masked again.
 
     Forwards that changed nothing are left out.
     """
     steps = []
-    for before, after in zip(canvases, canvases[1:], strict=False):
+    for before, after in pairwise(canvases):
         places = range(start, len(after))
-        done = [i - start for i in places if before[i] == MASK != after[i]]
-        undone = [start - 1 - i for i in places if before[i] != MASK == after[i]]
+        done = [i - start for i in places if before[i] == mask != after[i]]
+        undone = [start - 1 - i for i in places if before[i] != mask == after[i]]
         if done or undone:
             steps.append(done + undone)
     return steps
 
 
-def load_sampler(path: Path) -> ModuleType:
-    """The authors' file as a module, with the ids of `tiny` in place of LLaDA's."""
+def load_sampler(path: Path, patches: dict[str, str]) -> ModuleType:
+    """The authors' file as a module, with what `patches` says in place of its own words."""
     text = path.read_text()
-    for old, new in IDS.items():
+    for old, new in patches.items():
         text = text.replace(old, new)
     package, module = ModuleType("sampler"), ModuleType(f"sampler.{path.stem}")
     package.__path__ = [str(path.parent)]
@@ -88,13 +92,14 @@ def load_sampler(path: Path) -> ModuleType:
     return module
 
 
-def load_network(folder: Path, module: str, tiny: Path) -> Any:
-    """`tiny` in the modelling code of `folder`, float32, every tensor by its own name."""
+def load_network(folder: Path, module: str, checkpoint: Checkpoint) -> Any:
+    """The checkpoint in the modelling code of `folder`, float32, every tensor by its own name."""
+    weights_folder = ROOT / checkpoint.folder
     sys.path.insert(0, str(folder))
     code = importlib.import_module(module)
-    values = json.loads((tiny / "config.json").read_text())
-    model = code.LLaDAModelLM(code.LLaDAConfig(**values))
-    weights = {name: tensor.float() for name, tensor in load_file(tiny / "model.safetensors").items()}
+    values = json.loads((weights_folder / "config.json").read_text())
+    model = getattr(code, checkpoint.network)(getattr(code, checkpoint.config)(**values))
+    weights = {name: tensor.float() for name, tensor in load_file(weights_folder / "model.safetensors").items()}
     model.load_state_dict(weights, strict=True)
     return model.float().eval()
 
@@ -112,7 +117,7 @@ def run_row(method: Method, case: Case, module: Any, recorder: Recorder, prompt:
     if torch.is_tensor(result) or isinstance(result, tuple):
         ids = (result[0] if isinstance(result, tuple) else result).flatten().tolist()
         final = ids[: recorder.length] + final[len(ids) :]  # a loop that cuts its canvas leaves the rest as it was
-    steps = changes([*recorder.canvases, final], len(prompt))
+    steps = changes([*recorder.canvases, final], len(prompt), method.checkpoint.mask)
     return [final[len(prompt) :], len(recorder.canvases), steps]
 
 
@@ -125,8 +130,8 @@ def main() -> None:
     roots = {name: Path(folder) for name, folder in job["checkouts"].items()}
     checkout, folder, module_name = method.modelling
     with contextlib.redirect_stdout(sys.stderr):  # their files print
-        network = load_network(roots[checkout] / folder, module_name, Path(job["tiny"]))
-        module = load_sampler(roots[method.checkout] / method.file)
+        network = load_network(roots[checkout] / folder, module_name, method.checkpoint)
+        module = load_sampler(roots[method.checkout] / method.file, IDS | method.patches)
         rows = [
             [run_row(method, case, module, Recorder(network, double), one) for one in job["prompts"]]
             for case in method.cases

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dllm import LLM, RequestOutput, SamplingParams
+from dllm import LLM, RequestOutput, SamplingParams, load_model
 from dllm.schedulers.base import State
 from dllm.schedulers.factor import Factor
 from dllm.views import StepView
-from tools.authors.method import Case, Method
+from tools.authors.method import TINY, Case, Checkpoint, Method
+
+ROOT = Path(__file__).resolve().parents[2]
 
 EXCEPTIONS = ("tie", "near", "mask")
 """Kinds of difference that are no fault of ours; `judge` says what each is."""
@@ -52,6 +56,14 @@ class Verdict:
 
     kind: str
     told: str = ""
+
+
+@cache
+def load_ours(checkpoint: Checkpoint) -> LLM:
+    """The same weights by our modules, in float32."""
+    if checkpoint is TINY:
+        return LLM("tiny")
+    return LLM(load_model(ROOT / checkpoint.folder, dtype="float32", device="cpu", **checkpoint.loading))
 
 
 class FactorAsPublished(Factor):

@@ -17,7 +17,31 @@ LEAVES = ("weight", "bias")
 MASK, EOS, END_OF_TURN = 2, 1, 5
 """Ids of the model `tiny`."""
 
-IDS = {"126336": str(MASK), "126081": str(EOS), "126348": str(END_OF_TURN)}
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model that both sides run.
+
+    Attributes:
+        folder: of its weights, in this repository.
+        mask: its mask id.
+        network, config: names of the classes in the authors' modelling code.
+        loading: how ours loads it.
+    """
+
+    folder: str
+    mask: int
+    network: str
+    config: str
+    loading: Mapping[str, int]
+
+
+TINY = Checkpoint("dllm/models/tiny", MASK, "LLaDAModelLM", "LLaDAConfig", {})
+LLADA2 = Checkpoint(  # random weights
+    "tests/golden/llada2_moe", 246, "LLaDA2MoeModelLM", "LLaDA2MoeConfig", {"block_length": 8, "mask_token_id": 246}
+)
+
+IDS: dict[str, str] = {"126336": str(MASK), "126081": str(EOS), "126348": str(END_OF_TURN)}
 """LLaDA's ids, which the authors' files hold as literals, and what stands in their place."""
 
 Call = Callable[[Any, Any, Any, dict[str, Any]], Any]
@@ -63,11 +87,12 @@ class Method:
         repository, commit, file, function: where it is.
         cases: at least three settings.
         modelling: (checkout, folder in it, module) of the network that it is run on.
+        checkpoint: the weights.
         call: how it is called; None: with the model, the prompt and the keywords of the case.
         idle: whether their loop makes forwards that look at a block in which nothing is masked any more, and change
             nothing; a fault of theirs, these are not counted.
+        patches: words of their file that are replaced, beside the ids.
         precision: of the probabilities that it orders by.
-        note: what else was changed, and faults of theirs that a comparison allows for.
     """
 
     name: str
@@ -78,14 +103,20 @@ class Method:
     cases: tuple[Case, ...]
     modelling: tuple[str, str, str] = ("wino", "LLaDA", "modeling_llada")
     call: Call | None = None
+    patches: dict[str, str] = field(default_factory=dict)
+    checkpoint: Checkpoint = TINY
     precision: str = "float64"
     idle: bool = False
-    note: str = ""
 
     @property
     def checkout(self) -> str:
         """The name under which a user says where the repository lies: `--checkout wino=DIR`."""
         return CHECKOUTS[self.repository]
+
+    @property
+    def source(self) -> str:
+        """Where the file can be read."""
+        return f"https://github.com/{self.repository}/blob/{self.commit}/{self.file}"
 
 
 CHECKOUTS = {
@@ -101,6 +132,7 @@ CHECKOUTS = {
     "NEUIR/PC-Sampler": "pc-sampler",
     "lizhuo-luo/DAWN": "dawn",
     "inclusionAI/dInfer": "dinfer",
+    "ZHZisZZ/dllm": "zhziszz-dllm",
 }
 METHODS: dict[str, Method] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tools.authors.method import END_OF_TURN, EOS, MASK, Case, Method, add
+from tools.authors.method import END_OF_TURN, EOS, LLADA2, MASK, Case, Method, add
 
 
 def _fast(new: int, block: int, cache: str, **rule: float) -> Case:
@@ -219,5 +219,31 @@ add(
             _dinfer_case("credit+threshold(0.9)", "CreditThresholdParallelDecoder", 64, 32, threshold=0.9),
             _dinfer_case("credit+threshold(0.7)", "CreditThresholdParallelDecoder", 48, 16, threshold=0.7),
         ),
+    )
+)
+
+
+def _llada2(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> None:
+    module.LLaDA2MoeModelLM.generate(model, prompt, mask_id=LLADA2.mask, eos_id=-1, **options)
+
+
+def _llada2_case(new: int, steps: int, tau: float) -> Case:
+    theirs = {"gen_length": new, "block_length": 8, "steps": steps, "threshold": tau}
+    return Case(theirs, f"llada2({tau}, least={8 // steps})")
+
+
+add(
+    Method(
+        name="llada2",
+        repository="ZHZisZZ/dllm",
+        commit="ca176752fbceec49c6b4777a2c18ae88e4eb10ed",
+        file="dllm/pipelines/llada2/models/modeling_llada2_moe.py",
+        function="LLaDA2MoeModelLM.generate",
+        modelling=("zhziszz-dllm", "dllm/pipelines/llada2", "models.modeling_llada2_moe"),
+        checkpoint=LLADA2,
+        call=_llada2,
+        patches={".to(torch.bfloat16)": ".to(torch.float32)"},  # of a mask that else only fits bfloat16
+        precision="float32",
+        cases=(_llada2_case(20, 8, 0.95), _llada2_case(36, 4, 0.03), _llada2_case(20, 8, 0.02)),
     )
 )
