@@ -108,14 +108,14 @@ def run_row(method: Method, case: Case, module: Any, recorder: Recorder, prompt:
     """[answer ids, forwards, steps] of one prompt."""
     theirs = dict(case.theirs)
     recorder.length = len(prompt) + theirs["gen_length"]
-    ids = torch.tensor([prompt])
+    given = torch.tensor([prompt])
     if method.call is None:
-        result = getattr(module, theirs.pop("function", method.function))(recorder, ids, **theirs)
+        result = getattr(module, theirs.pop("function", method.function))(recorder, given, **theirs)
     else:
-        result = method.call(module, recorder, ids, theirs)
+        result = method.call(module, recorder, given, theirs)
     final = recorder.canvas.tolist()
     if torch.is_tensor(result) or isinstance(result, tuple):
-        ids = (result[0] if isinstance(result, tuple) else result).flatten().tolist()
+        ids: list[int] = (result[0] if isinstance(result, tuple) else result).flatten().tolist()
         final = ids[: recorder.length] + final[len(ids) :]  # a loop that cuts its canvas leaves the rest as it was
     steps = changes([*recorder.canvases, final], len(prompt), method.checkpoint.mask)
     return [final[len(prompt) :], len(recorder.canvases), steps]

@@ -63,7 +63,9 @@ def load_ours(checkpoint: Checkpoint) -> LLM:
     """The same weights by our modules, in float32."""
     if checkpoint is TINY:
         return LLM("tiny")
-    return LLM(load_model(ROOT / checkpoint.folder, dtype="float32", device="cpu", **checkpoint.loading))
+    block, mask = checkpoint.block_length, checkpoint.mask
+    folder = ROOT / checkpoint.folder
+    return LLM(load_model(folder, dtype="float32", device="cpu", block_length=block, mask_token_id=mask))
 
 
 class FactorAsPublished(Factor):

@@ -26,20 +26,19 @@ class Checkpoint:
         folder: of its weights, in this repository.
         mask: its mask id.
         network, config: names of the classes in the authors' modelling code.
-        loading: how ours loads it.
+        block_length: of its attention, which a block-causal model's config does not tell; None: it sees everything.
     """
 
     folder: str
     mask: int
     network: str
     config: str
-    loading: Mapping[str, int]
+    block_length: int | None = None
 
 
-TINY = Checkpoint("dllm/models/tiny", MASK, "LLaDAModelLM", "LLaDAConfig", {})
-LLADA2 = Checkpoint(  # random weights
-    "tests/golden/llada2_moe", 246, "LLaDA2MoeModelLM", "LLaDA2MoeConfig", {"block_length": 8, "mask_token_id": 246}
-)
+TINY = Checkpoint("dllm/models/tiny", MASK, "LLaDAModelLM", "LLaDAConfig")
+LLADA2 = Checkpoint("tests/golden/llada2_moe", 246, "LLaDA2MoeModelLM", "LLaDA2MoeConfig", block_length=8)
+"""Random weights."""
 
 IDS: dict[str, str] = {"126336": str(MASK), "126081": str(EOS), "126348": str(END_OF_TURN)}
 """LLaDA's ids, which the authors' files hold as literals, and what stands in their place."""

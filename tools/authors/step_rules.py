@@ -170,8 +170,8 @@ add(
 
 
 def _localleap(new: int, block: int, anchor: float, relaxed: float, radius: int) -> Case:
-    theirs = {"gen_length": new, "block_length": block, "steps": new, "local_leap": True}
-    theirs |= {"threshold": anchor, "relaxed_threshold": relaxed, "radius": radius}
+    theirs = {"gen_length": new, "block_length": block, "steps": new, "local_leap": True, "threshold": anchor}
+    theirs |= {"relaxed_threshold": relaxed, "radius": radius}
     return Case(theirs, f"localleap({anchor}, relaxed={relaxed}, radius={radius})")
 
 
