@@ -18,6 +18,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import torch
 
 from dllm import LLM
 from dllm.eval.tiny import tasks
-from tools.authors.compare import EXCEPTIONS, ROUNDING, count, judge, load_ours, row_of_theirs, run_ours
+from tools.authors.compare import EXCEPTIONS, ROUNDING, judge, load_ours, row_of_theirs, run_ours
 from tools.authors.method import EOS, Method
 from tools.authors.methods import METHODS
 
@@ -83,23 +84,36 @@ def write(path: Path, value: dict[str, Any]) -> None:
     path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
-def compare(llm: LLM, method: Method, prompts: list[list[int]], rows: Kept, show: int, as_is: bool) -> None:
-    """Print a line a case, and the first `show` differences."""
-    for case, theirs in zip(method.cases, rows, strict=True):
-        try:
-            ours = run_ours(llm, case, prompts)
-        except Exception as error:  # a spec that this tree does not have yet: the other cases go on
-            print(f"{method.name:12} {case.scheduler}: {type(error).__name__}: {error}")
-            continue
-        rounding = ROUNDING if as_is and method.precision == "float32" else 0.0
-        pairs = [(row_of_theirs(one, method, case, [EOS]), our) for one, our in zip(theirs, ours, strict=True)]
-        verdicts = [judge(llm, case, prompt, *pair, rounding) for prompt, pair in zip(prompts, pairs, strict=True)]
-        forwards = f"forwards {sum(one.forwards for one, _ in pairs)}, ours {sum(our.forwards for _, our in pairs)}"
-        tokens = sum(one.ids == our.ids for one, our in pairs)
-        print(f"{method.name} {case.told()}: {dict(count(verdicts))}; tokens equal {tokens}; {forwards}", flush=True)
+def compare(method: Method, prompts: list[list[int]], rows: Kept, show: int, as_is: bool) -> Counter[str]:
+    """Print a line a case, and the first `show` differences; what all rows came to."""
+    llm, all_cases = load_ours(method.checkpoint), Counter[str]()
+    rounding = ROUNDING if as_is and method.precision == "float32" else 0.0
+    for case, kept in zip(method.cases, rows, strict=True):
+        theirs = [row_of_theirs(one, method, case, [EOS]) for one in kept]
+        ours = run_ours(llm, case, prompts)
+        verdicts = [judge(llm, case, *row, rounding) for row in zip(prompts, theirs, ours, strict=True)]
+        counted = Counter(one.kind for one in verdicts)
+        forwards = f"forwards {sum(one.forwards for one in theirs)}, ours {sum(one.forwards for one in ours)}"
+        tokens = sum(one.ids == our.ids for one, our in zip(theirs, ours, strict=True))
+        print(f"{method.name} {case.told()}: {dict(counted)}; tokens equal {tokens}; {forwards}", flush=True)
         wrong = [(i, one) for i, one in enumerate(verdicts) if one.kind not in ("equal", *EXCEPTIONS)]
         for i, one in wrong[:show]:
             print(f"    prompt {i}: {one.kind}: {one.told}")
+        all_cases += counted
+    return all_cases
+
+
+def table(found: dict[str, Counter[str]]) -> str:
+    """Markdown: a line a method, of all its settings and prompts."""
+    lines = [
+        f"| method | settings | rows | equal | {' | '.join(EXCEPTIONS)} | differ |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, counted in found.items():
+        rows, apart = counted.total(), sum(counted[kind] for kind in ("equal", *EXCEPTIONS))
+        cells = [len(METHODS[name].cases), rows, *(counted[kind] for kind in ("equal", *EXCEPTIONS)), rows - apart]
+        lines.append(f"| {name} | {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -120,17 +134,18 @@ def main() -> None:
         return
     checkouts = dict(one.split("=", 1) for one in arguments.checkout)
     torch.set_num_threads(1)
-    for method in METHODS.values():
-        if (arguments.only and method.name not in arguments.only) or not {method.checkout, method.modelling[0]} <= set(
-            checkouts
-        ):
+    found: dict[str, Counter[str]] = {}
+    for name in arguments.only or METHODS:
+        method = METHODS[name]
+        if missing := {method.checkout, method.modelling[0]} - set(checkouts):
+            print(f"{name}: left out, no --checkout {' '.join(f'{one}=DIR' for one in sorted(missing))}")
             continue
-        llm = load_ours(method.checkpoint)
-        prompts = make_prompts(llm, arguments.prompts, arguments.seed)
+        prompts = make_prompts(load_ours(method.checkpoint), arguments.prompts, arguments.seed)
         rows = run_theirs(arguments.python, method, checkouts, prompts, arguments.as_is)
         if arguments.out:
-            write(arguments.out / f"{method.name}.json.gz", golden(method, prompts, rows))
-        compare(llm, method, prompts, rows, arguments.show, arguments.as_is)
+            write(arguments.out / f"{name}.json.gz", golden(method, prompts, rows))
+        found[name] = compare(method, prompts, rows, arguments.show, arguments.as_is)
+    print(f"\n{table(found)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -166,7 +165,3 @@ def _mask(llm: LLM) -> int:
 
 def _listed(places: set[int], best: list[float]) -> str:
     return ", ".join(f"{i} ({best[i if i >= 0 else -1 - i]:.10f})" for i in sorted(places)) or "none"
-
-
-def count(verdicts: Sequence[Verdict]) -> Counter[str]:
-    return Counter(one.kind for one in verdicts)
