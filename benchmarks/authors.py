@@ -2,6 +2,7 @@
 
 python benchmarks/authors.py --checkout klass=DIR wino=DIR --python ENV/bin/python          a table on the screen
 python benchmarks/authors.py --checkout klass=DIR wino=DIR --python ENV/bin/python --out tests/data/authors
+python benchmarks/authors.py --kept                                      ours beside what was kept of theirs
 
 The checkouts are yours: `--list` prints repository, commit and file of each method. The other Python needs torch,
 transformers 4.49, safetensors and einops. Float32 on the CPU, temperature 0. With --out, what theirs did is written as
@@ -33,6 +34,7 @@ from tools.authors.method import EOS, Method
 from tools.authors.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
+GOLDENS = ROOT / "tests" / "data" / "authors"
 Kept = list[list[list[Any]]]
 """A case, a prompt: [answer ids, forwards, steps], as `tools.authors.compare.Row` has them."""
 
@@ -125,6 +127,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the prompts")
     parser.add_argument("--out", type=Path, help="folder for the goldens")
     parser.add_argument("--as-is", action="store_true", help="do not hand float64 logits to rules in float32")
+    parser.add_argument("--kept", action="store_true", help="run nothing of theirs: read tests/data/authors")
     parser.add_argument("--show", type=int, default=0, help="differences to print in full, a case")
     parser.add_argument("--list", action="store_true", help="print the methods and where their files are")
     arguments = parser.parse_args()
@@ -137,6 +140,11 @@ def main() -> None:
     found: dict[str, Counter[str]] = {}
     for name in arguments.only or METHODS:
         method = METHODS[name]
+        if arguments.kept:
+            kept = json.loads(gzip.decompress((GOLDENS / f"{name}.json.gz").read_bytes()))
+            rows = [case["rows"] for case in kept["cases"]]
+            found[name] = compare(method, kept["prompts"], rows, arguments.show, as_is=False)
+            continue
         if missing := {method.checkout, method.modelling[0]} - set(checkouts):
             print(f"{name}: left out, no --checkout {' '.join(f'{one}=DIR' for one in sorted(missing))}")
             continue
