@@ -49,7 +49,7 @@ def test_rows_of_theirs_lose_what_ours_never_has():
     assert row_of_theirs([[4, 5], 9, [[0], [1]]], idle, CASE, [EOS]) == Row([4, 5], 2, [[0], [1]])
     stops = Case({"gen_length": 4}, "eotp", {"ignore_eos": False})
     row = row_of_theirs([[4, EOS, 5], 9, [[0, 2], [1], [-3]]], METHOD, stops, [EOS])
-    assert row == Row([4], 9, [[0]])
+    assert row == Row([4], 9, [[0, 2], [1], [-3]])
 
 
 def test_differences_are_judged_by_rule():

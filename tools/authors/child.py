@@ -8,6 +8,7 @@ Needs torch, safetensors, and what the authors' files import; neither dllm nor i
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -132,6 +133,7 @@ def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):  # their files print
         network = load_network(roots[checkout] / folder, module_name, method.checkpoint)
         module = load_sampler(roots[method.checkout] / method.file, IDS | method.patches)
+        gc.freeze()  # some collect garbage at every step, which would look through all of torch
         rows = [
             [run_row(method, case, module, Recorder(network, double), one) for one in job["prompts"]]
             for case in method.cases

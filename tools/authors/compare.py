@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,10 +82,10 @@ def run_ours(llm: LLM, case: Case, prompts: Sequence[list[int]]) -> list[Row]:
     if "factor" in case.theirs:
         params["scheduler"] = FactorAsPublished(case.theirs["factor"])
     outs = llm.generate([list(one) for one in prompts], SamplingParams(**params))
-    return [row_of(out, case) for out in outs]
+    return [row_of(out) for out in outs]
 
 
-def row_of(out: RequestOutput, case: Case) -> Row:
+def row_of(out: RequestOutput) -> Row:
     """What was committed and masked again in the same step is left out, as it is in theirs."""
     start = len(out.prompt_token_ids)
     steps = []
@@ -93,23 +94,16 @@ def row_of(out: RequestOutput, case: Case) -> Row:
         done = sorted(i - start for i in step.positions if i not in both)
         undone = sorted(i - start for i in step.revoked if i not in both)
         steps.append([*done, *(-1 - i for i in undone)])
-    return _until_the_end(Row(list(out.token_ids), out.stats.forwards, steps), case, ())
+    return Row(list(out.token_ids), out.stats.forwards, [step for step in steps if step])
 
 
-def row_of_theirs(kept: list[object], method: Method, case: Case, ends: Sequence[int]) -> Row:
+def row_of_theirs(kept: list[Any], method: Method, case: Case, ends: Sequence[int]) -> Row:
     """A row as goldens hold it, without what is theirs alone: idle forwards, and what lies behind an answer's end."""
     ids, forwards, steps = kept
-    row = Row(ids, len(steps) if method.idle else forwards, steps)  # type: ignore[arg-type]
-    return _until_the_end(row, case, ends)
-
-
-def _until_the_end(row: Row, case: Case, ends: Sequence[int]) -> Row:
-    """The row up to its first end of text, if the case stops there."""
-    length = len(row.ids)
+    length = len(ids)
     if not case.params()["ignore_eos"]:
-        length = next((i for i, token in enumerate(row.ids) if token in ends), length)
-    steps = [[i for i in step if (i if i >= 0 else -1 - i) < length] for step in row.steps]
-    return Row(row.ids[:length], row.forwards, [step for step in steps if step])
+        length = next((i for i, token in enumerate(ids) if token in ends), length)
+    return Row(ids[:length], len(steps) if method.idle else forwards, steps)
 
 
 def judge(llm: LLM, case: Case, prompt: list[int], theirs: Row, ours: Row, rounding: float = 0.0) -> Verdict:
