@@ -38,7 +38,8 @@ class Checkpoint:
 
 TINY = Checkpoint("dllm/models/tiny", MASK, "LLaDAModelLM", "LLaDAConfig")
 LLADA2 = Checkpoint("tests/golden/llada2_moe", 246, "LLaDA2MoeModelLM", "LLaDA2MoeConfig", block_length=8)
-"""Random weights."""
+DREAM = Checkpoint("tests/golden/dream", 246, "DreamModel", "DreamConfig")
+"""Random weights, both."""
 
 IDS: dict[str, str] = {"126336": str(MASK), "126081": str(EOS), "126348": str(END_OF_TURN)}
 """LLaDA's ids, which the authors' files hold as literals, and what stands in their place."""

@@ -112,6 +112,7 @@ add(
         function="generate",
         call=_prophet,
         precision="float32",
+        idle=True,
         cases=(
             _prophet_case(64, 32, 2, 20, (7.5, 5.0, 2.5)),
             _prophet_case(64, 64, 1, 12, (20.0, 18.0, 16.0)),

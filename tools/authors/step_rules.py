@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
-from tools.authors.method import END_OF_TURN, EOS, LLADA2, MASK, Case, Method, add
+from tools.authors.method import DREAM, END_OF_TURN, EOS, LLADA2, MASK, Case, Method, add
 
 
 def _fast(new: int, block: int, cache: str, **rule: float) -> Case:
@@ -245,5 +246,41 @@ add(
         patches={".to(torch.bfloat16)": ".to(torch.float32)"},  # of a mask that else only fits bfloat16
         precision="float32",
         cases=(_llada2_case(20, 8, 0.95), _llada2_case(36, 4, 0.03), _llada2_case(20, 8, 0.02)),
+    )
+)
+
+
+def _dream(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
+    new, block, steps = (options.pop(name) for name in ("gen_length", "block_length", "steps"))
+    plain = dict.fromkeys(("output_history", "return_dict_in_generate", "top_p", "top_k", "alg_temp"))
+    settings = SimpleNamespace(
+        **plain, max_length=prompt.shape[1] + new, mask_token_id=DREAM.mask, steps=steps, temperature=0.0, eps=1e-3
+    )
+    settings.alg = "confidence_threshold"
+    sample = module.DreamGenerationMixin._sample
+    return sample(model, prompt, None, settings, block_length=block, **options)
+
+
+def _dream_case(new: int, block: int, cache: str, tau: float) -> Case:
+    theirs = {"gen_length": new, "block_length": block, "steps": new, "threshold": tau, "dual_cache": cache == "dual"}
+    return Case(theirs, f"block_first+threshold({tau})", {"cache": cache})
+
+
+add(
+    Method(
+        name="dream_block",
+        repository="NVlabs/Fast-dLLM",
+        commit="24cc59e75f20a6384bae8c905965bb090b96388e",
+        file="dream/model/generation_utils_block.py",
+        function="DreamGenerationMixin._sample",
+        modelling=("fast-dllm", "dream", "model.modeling_dream"),
+        checkpoint=DREAM,
+        call=_dream,
+        precision="float32",
+        cases=tuple(
+            _dream_case(new, block, cache, tau)
+            for new, block, tau in ((20, 10, 0.04), (36, 6, 0.05))
+            for cache in ("prefix", "dual")
+        ),
     )
 )
