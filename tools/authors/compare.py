@@ -143,12 +143,20 @@ def predictions(llm: LLM, case: Case, prompt: list[int], row: Row, step: int) ->
     for change in row.steps[:step]:
         for i in change:
             answer[i if i >= 0 else -1 - i] = row.ids[i] if i >= 0 else _mask(llm)
-    logits = llm.model.logits(torch.tensor([prompt + answer]))[0, len(prompt) :].double()
+    logits = _logits(llm, prompt, answer)
+    if scale := case.ours.get("cfg_scale"):
+        blind = _logits(llm, [_mask(llm)] * len(prompt), answer)
+        logits = blind + (scale + 1) * (logits - blind)
     tokens = logits.argmax(-1, keepdim=True)
     logits[:, list(case.muted)] = -torch.inf
     best = logits.softmax(-1).gather(-1, tokens)[:, 0]
     masked = torch.tensor(answer) == _mask(llm)
     return best.tolist(), tokens[masked].flatten().tolist()
+
+
+def _logits(llm: LLM, prompt: list[int], answer: list[int]) -> Tensor:
+    """`[L, V]` float64, of the answer's positions."""
+    return llm.model.logits(torch.tensor([prompt + answer]))[0, len(prompt) :].double()
 
 
 def _mask(llm: LLM) -> int:

@@ -257,8 +257,8 @@ def _dream(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any
         **plain, max_length=prompt.shape[1] + new, mask_token_id=DREAM.mask, steps=steps, temperature=0.0, eps=1e-3
     )
     settings.alg = "confidence_threshold"
-    sample = module.DreamGenerationMixin._sample
-    return sample(model, prompt, None, settings, block_length=block, **options)
+    loop = "_sample"  # which the public function calls, with settings of a class of transformers
+    return getattr(module.DreamGenerationMixin, loop)(model, prompt, None, settings, block_length=block, **options)
 
 
 def _dream_case(new: int, block: int, cache: str, tau: float) -> Case:
