@@ -29,14 +29,14 @@ import torch
 
 from dllm import LLM
 from dllm.eval.tiny import tasks
-from tools.authors.compare import EXCEPTIONS, ROUNDING, judge, load_ours, row_of_theirs, run_ours
+from tools.authors.compare import EXCEPTIONS, ROUNDING, judge, load_ours, recording_of_theirs, run_ours
 from tools.authors.method import EOS, Method
 from tools.authors.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDENS = ROOT / "tests" / "data" / "authors"
 Kept = list[list[list[Any]]]
-"""A case, a prompt: [answer ids, forwards, steps], as `tools.authors.compare.Row` has them."""
+"""A case, a prompt: [answer ids, forwards, steps], as `tools.authors.compare.Recording` has them."""
 
 
 def make_prompts(llm: LLM, number: int, seed: int) -> list[list[int]]:
@@ -91,14 +91,14 @@ def compare(method: Method, prompts: list[list[int]], rows: Kept, show: int, as_
     llm, all_cases = load_ours(method.checkpoint), Counter[str]()
     rounding = ROUNDING if as_is and method.precision == "float32" else 0.0
     for case, kept in zip(method.cases, rows, strict=True):
-        theirs = [row_of_theirs(one, method, case, [EOS]) for one in kept]
+        theirs = [recording_of_theirs(one, method, case, [EOS]) for one in kept]
         ours = run_ours(llm, case, prompts)
-        verdicts = [judge(llm, case, *row, rounding) for row in zip(prompts, theirs, ours, strict=True)]
-        counted = Counter(one.kind for one in verdicts)
+        findings = [judge(llm, case, *row, rounding) for row in zip(prompts, theirs, ours, strict=True)]
+        counted = Counter(one.kind for one in findings)
         forwards = f"forwards {sum(one.forwards for one in theirs)}, ours {sum(one.forwards for one in ours)}"
         tokens = sum(one.ids == our.ids for one, our in zip(theirs, ours, strict=True))
         print(f"{method.name} {case.told()}: {dict(counted)}; tokens equal {tokens}; {forwards}", flush=True)
-        wrong = [(i, one) for i, one in enumerate(verdicts) if one.kind not in ("equal", *EXCEPTIONS)]
+        wrong = [(i, one) for i, one in enumerate(findings) if one.kind not in ("equal", *EXCEPTIONS)]
         for i, one in wrong[:show]:
             print(f"    prompt {i}: {one.kind}: {one.told}")
         all_cases += counted

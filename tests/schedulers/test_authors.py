@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.authors.compare import EXCEPTIONS, ROOT, judge, load_ours, row_of_theirs, run_ours
+from tools.authors.compare import EXCEPTIONS, ROOT, judge, load_ours, recording_of_theirs, run_ours
 from tools.authors.method import EOS
 from tools.authors.methods import METHODS
 
@@ -27,12 +27,12 @@ def golden(name):
     return json.loads(gzip.decompress((GOLDENS / f"{name}.json.gz").read_bytes()))
 
 
-def verdicts(name, at, rows):
+def findings(name, at, rows):
     """How ours stands to theirs in the chosen rows of a case."""
     method, kept = METHODS[name], golden(name)
     llm = load_ours(method.checkpoint)
     case, prompts = method.cases[at], kept["prompts"][rows]
-    theirs = [row_of_theirs(row, method, case, [EOS]) for row in kept["cases"][at]["rows"][rows]]
+    theirs = [recording_of_theirs(row, method, case, [EOS]) for row in kept["cases"][at]["rows"][rows]]
     ours = run_ours(llm, case, prompts)
     return [judge(llm, case, *row) for row in zip(prompts, theirs, ours, strict=True)]
 
@@ -52,14 +52,14 @@ def test_the_goldens_are_of_these_weights_and_settings():
 
 @pytest.mark.parametrize(("name", "at"), CASES)
 def test_equals_the_authors_code(name, at):
-    found = verdicts(name, at, slice(at, None, SAMPLED))
+    found = findings(name, at, slice(at, None, SAMPLED))
     assert [one for one in found if one.kind not in ("equal", *EXCEPTIONS)] == []
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(("name", "at"), CASES)
 def test_equals_the_authors_code_on_every_prompt(name, at):
-    found = verdicts(name, at, slice(None))
+    found = findings(name, at, slice(None))
     assert [one for one in found if one.kind not in ("equal", *EXCEPTIONS)] == []
     # an exception hides what follows it, so there may be few; a rule that mutes ids orders by zeros in every row
     counted = Counter(one.kind for one in found)

@@ -3,11 +3,11 @@
 import torch
 
 from dllm import LLM
-from tools.authors.child import Recorder, changes, load_sampler, run_row
-from tools.authors.compare import NEAR, Row, judge, predictions, row_of_theirs
-from tools.authors.method import EOS, IDS, MASK, Case, Method
+from tools.authors.child import Recorder, changes, load_sampler, record
+from tools.authors.compare import NEAR, Recording, judge, predictions, recording_of_theirs
+from tools.authors.method import EOS, IDS, MASK, Method, Pairing
 
-CASE = Case({"gen_length": 4}, "topk")
+CASE = Pairing({"gen_length": 4}, "topk")
 METHOD = Method("toy", "someone/toy", "0" * 40, "toy.py", "fill", (CASE,))
 SAMPLER = """
 import torch
@@ -35,7 +35,7 @@ def network(input_ids):
 def test_a_loop_is_recorded_step_by_step(tmp_path):
     path = tmp_path / "toy.py"
     path.write_text(SAMPLER)
-    ids, forwards, steps = run_row(METHOD, CASE, load_sampler(path, IDS), Recorder(network, double=False), [5, 6])
+    ids, forwards, steps = record(METHOD, CASE, load_sampler(path, IDS), Recorder(network, double=False), [5, 6])
     assert (ids, forwards) == ([8, 9, 9, 9], 4)
     assert steps == [[0], [1, 2, 3, -1], [0]]  # the third forward changed nothing
 
@@ -46,20 +46,20 @@ def test_changes_name_what_was_committed_and_masked_again():
 
 def test_rows_of_theirs_lose_what_ours_never_has():
     idle = Method("toy", "a/b", "0", "f", "g", (CASE,), idle=True)
-    assert row_of_theirs([[4, 5], 9, [[0], [1]]], idle, CASE, [EOS]) == Row([4, 5], 2, [[0], [1]])
-    stops = Case({"gen_length": 4}, "eotp", {"ignore_eos": False})
-    row = row_of_theirs([[4, EOS, 5], 9, [[0, 2], [1], [-3]]], METHOD, stops, [EOS])
-    assert row == Row([4], 9, [[0, 2], [1], [-3]])
+    assert recording_of_theirs([[4, 5], 9, [[0], [1]]], idle, CASE, [EOS]) == Recording([4, 5], 2, [[0], [1]])
+    stops = Pairing({"gen_length": 4}, "eotp", {"ignore_eos": False})
+    row = recording_of_theirs([[4, EOS, 5], 9, [[0, 2], [1], [-3]]], METHOD, stops, [EOS])
+    assert row == Recording([4], 9, [[0, 2], [1], [-3]])
 
 
 def test_differences_are_judged_by_rule():
     """With the probabilities of `tiny` itself at an empty canvas, of which two neighbours are nearly the same."""
     llm, prompt = LLM("tiny"), [10, 11, 12]
-    blank = Row([9, 9, 9, 9], 4, [])
+    blank = Recording([9, 9, 9, 9], 4, [])
     best, _ = predictions(llm, CASE, prompt, blank, 0)
 
     def kind(theirs, ours, rounding=0.0, ids=(9, 9, 9, 9)):
-        one, other = Row(list(ids), 4, theirs), Row([9, 9, 9, 9], 4, ours)
+        one, other = Recording(list(ids), 4, theirs), Recording([9, 9, 9, 9], 4, ours)
         return judge(llm, CASE, prompt, one, other, rounding).kind
 
     assert kind([[0], [1]], [[0], [1]]) == "equal"

@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tools.authors.method import IDS, MASK, Case, Checkpoint, Method
+from tools.authors.method import IDS, MASK, Method, Pairing, SharedModel
 from tools.authors.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +93,7 @@ def load_sampler(path: Path, patches: dict[str, str]) -> ModuleType:
     return module
 
 
-def load_network(folder: Path, module: str, checkpoint: Checkpoint) -> Any:
+def load_network(folder: Path, module: str, checkpoint: SharedModel) -> Any:
     """The checkpoint in the modelling code of `folder`, float32, every tensor by its own name."""
     weights_folder = ROOT / checkpoint.folder
     sys.path.insert(0, str(folder))
@@ -105,7 +105,7 @@ def load_network(folder: Path, module: str, checkpoint: Checkpoint) -> Any:
     return model.float().eval()
 
 
-def run_row(method: Method, case: Case, module: Any, recorder: Recorder, prompt: list[int]) -> list[Any]:
+def record(method: Method, case: Pairing, module: Any, recorder: Recorder, prompt: list[int]) -> list[Any]:
     """[answer ids, forwards, steps] of one prompt."""
     theirs = dict(case.theirs)
     recorder.length = len(prompt) + theirs["gen_length"]
@@ -135,7 +135,7 @@ def main() -> None:
         module = load_sampler(roots[method.checkout] / method.file, IDS | method.patches)
         gc.freeze()  # some collect garbage at every step, which would look through all of torch
         rows = [
-            [run_row(method, case, module, Recorder(network, double), one) for one in job["prompts"]]
+            [record(method, case, module, Recorder(network, double), one) for one in job["prompts"]]
             for case in method.cases
         ]
     json.dump(rows, sys.stdout)

@@ -15,7 +15,7 @@ from dllm import LLM, RequestOutput, SamplingParams, load_model
 from dllm.schedulers.base import State
 from dllm.schedulers.factor import Factor
 from dllm.views import StepView
-from tools.authors.method import TINY, Case, Checkpoint, Method
+from tools.authors.method import TINY, Method, Pairing, SharedModel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ ROUNDING = 2**-23
 
 
 @dataclass(frozen=True)
-class Row:
+class Recording:
     """What one prompt came to.
 
     Attributes:
@@ -46,7 +46,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Finding:
     """How a row of ours stands to theirs.
 
     Attributes:
@@ -59,7 +59,7 @@ class Verdict:
 
 
 @cache
-def load_ours(checkpoint: Checkpoint) -> LLM:
+def load_ours(checkpoint: SharedModel) -> LLM:
     """The same weights by our modules, in float32."""
     if checkpoint is TINY:
         return LLM("tiny")
@@ -76,16 +76,16 @@ class FactorAsPublished(Factor):
         return view.active if int((view.active & ~chosen).sum()) == 1 else chosen, state
 
 
-def run_ours(llm: LLM, case: Case, prompts: Sequence[list[int]]) -> list[Row]:
+def run_ours(llm: LLM, case: Pairing, prompts: Sequence[list[int]]) -> list[Recording]:
     """The same prompts by our scheduler."""
     params = case.params()
     if "factor" in case.theirs:
         params["scheduler"] = FactorAsPublished(case.theirs["factor"])
     outs = llm.generate([list(one) for one in prompts], SamplingParams(**params))
-    return [row_of(out) for out in outs]
+    return [recording_of(out) for out in outs]
 
 
-def row_of(out: RequestOutput) -> Row:
+def recording_of(out: RequestOutput) -> Recording:
     """What was committed and masked again in the same step is left out, as it is in theirs."""
     start = len(out.prompt_token_ids)
     steps = []
@@ -94,19 +94,21 @@ def row_of(out: RequestOutput) -> Row:
         done = sorted(i - start for i in step.positions if i not in both)
         undone = sorted(i - start for i in step.revoked if i not in both)
         steps.append([*done, *(-1 - i for i in undone)])
-    return Row(list(out.token_ids), out.stats.forwards, [step for step in steps if step])
+    return Recording(list(out.token_ids), out.stats.forwards, [step for step in steps if step])
 
 
-def row_of_theirs(kept: list[Any], method: Method, case: Case, ends: Sequence[int]) -> Row:
+def recording_of_theirs(kept: list[Any], method: Method, case: Pairing, ends: Sequence[int]) -> Recording:
     """A row as goldens hold it, without what is theirs alone: idle forwards, and what lies behind an answer's end."""
     ids, forwards, steps = kept
     length = len(ids)
     if not case.params()["ignore_eos"]:
         length = next((i for i, token in enumerate(ids) if token in ends), length)
-    return Row(ids[:length], len(steps) if method.idle else forwards, steps)
+    return Recording(ids[:length], len(steps) if method.idle else forwards, steps)
 
 
-def judge(llm: LLM, case: Case, prompt: list[int], theirs: Row, ours: Row, rounding: float = 0.0) -> Verdict:
+def judge(
+    llm: LLM, case: Pairing, prompt: list[int], theirs: Recording, ours: Recording, rounding: float = 0.0
+) -> Finding:
     """What kind of difference there is, if any.
 
     mask: their answer holds a mask id, or had one to commit at the first step that differs, which ours never does.
@@ -114,29 +116,29 @@ def judge(llm: LLM, case: Case, prompt: list[int], theirs: Row, ours: Row, round
     near: they differ by less than the logits of the two networks do.
     """
     if theirs == ours:
-        return Verdict("equal")
+        return Finding("equal")
     at = next((i for i, (a, b) in enumerate(zip(theirs.steps, ours.steps, strict=False)) if a != b), None)
     if at is None:
         kind = "mask" if _mask(llm) in theirs.ids else "tokens" if theirs.ids != ours.ids else "forwards"
-        return Verdict(kind, f"forwards {theirs.forwards}, ours {ours.forwards}")
+        return Finding(kind, f"forwards {theirs.forwards}, ours {ours.forwards}")
     best, tokens = predictions(llm, case, prompt, ours, at)
     one, other = set(theirs.steps[at]), set(ours.steps[at])
     told = f"step {at}: theirs alone {_listed(one - other, best)}, ours alone {_listed(other - one, best)}"
     told += f"; forwards {theirs.forwards}, ours {ours.forwards}"
     places = [i if i >= 0 else -1 - i for i in one ^ other]
     if _mask(llm) in theirs.ids or _mask(llm) in tokens:
-        return Verdict("mask", told)
+        return Finding("mask", told)
     if one - other and other - one and min(one ^ other) >= 0:
         among = [best[i] for i in places]
         spread = max(among) - min(among)
         if spread <= rounding:
-            return Verdict("tie", told)
+            return Finding("tie", told)
         if spread <= rounding + NEAR * (1 - min(among)):
-            return Verdict("near", told)
-    return Verdict("tokens" if theirs.ids != ours.ids else "steps", told)
+            return Finding("near", told)
+    return Finding("tokens" if theirs.ids != ours.ids else "steps", told)
 
 
-def predictions(llm: LLM, case: Case, prompt: list[int], row: Row, step: int) -> tuple[list[float], list[int]]:
+def predictions(llm: LLM, case: Pairing, prompt: list[int], row: Recording, step: int) -> tuple[list[float], list[int]]:
     """Before `step`: the probability of the best token at every position of the answer, float64 of float32 logits; and
     the best tokens of those that are masked, which may be the mask id."""
     answer = [_mask(llm)] * len(row.ids)

@@ -19,7 +19,7 @@ MASK, EOS, END_OF_TURN = 2, 1, 5
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class SharedModel:
     """A model that both sides run.
 
     Attributes:
@@ -36,9 +36,9 @@ class Checkpoint:
     block_length: int | None = None
 
 
-TINY = Checkpoint("dllm/models/tiny", MASK, "LLaDAModelLM", "LLaDAConfig")
-LLADA2 = Checkpoint("tests/golden/llada2_moe", 246, "LLaDA2MoeModelLM", "LLaDA2MoeConfig", block_length=8)
-DREAM = Checkpoint("tests/golden/dream", 246, "DreamModel", "DreamConfig")
+TINY = SharedModel("dllm/models/tiny", MASK, "LLaDAModelLM", "LLaDAConfig")
+LLADA2 = SharedModel("tests/golden/llada2_moe", 246, "LLaDA2MoeModelLM", "LLaDA2MoeConfig", block_length=8)
+DREAM = SharedModel("tests/golden/dream", 246, "DreamModel", "DreamConfig")
 """Random weights, both."""
 
 IDS: dict[str, str] = {"126336": str(MASK), "126081": str(EOS), "126348": str(END_OF_TURN)}
@@ -49,7 +49,7 @@ Call = Callable[[Any, Any, Any, dict[str, Any]], Any]
 
 
 @dataclass(frozen=True)
-class Case:
+class Pairing:
     """One setting: arguments of theirs beside the spec and the parameters of ours.
 
     Attributes:
@@ -100,11 +100,11 @@ class Method:
     commit: str
     file: str
     function: str
-    cases: tuple[Case, ...]
+    cases: tuple[Pairing, ...]
     modelling: tuple[str, str, str] = ("wino", "LLaDA", "modeling_llada")
     call: Call | None = None
     patches: dict[str, str] = field(default_factory=dict)
-    checkpoint: Checkpoint = TINY
+    checkpoint: SharedModel = TINY
     precision: str = "float64"
     idle: bool = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tools.authors.method import Case, Method, add
+from tools.authors.method import Method, Pairing, add
 
 FILTER = Path(__file__).parents[2] / "dllm" / "schedulers" / "filters" / "tiny.safetensors"
 
@@ -14,10 +14,10 @@ def _klass(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any
     return module.stable_confident_decode(model, None, prompt, steps=options["gen_length"], alg="klass", **options)
 
 
-def _klass_case(new: int, block: int, tau: float, epsilon: float, history: int) -> Case:
+def _klass_case(new: int, block: int, tau: float, epsilon: float, history: int) -> Pairing:
     theirs = {"conf_threshold": tau, "kl_threshold": epsilon, "kl_history_length": history}
     spec = f"klass({tau}, epsilon={epsilon}, history={history})"
-    return Case({"gen_length": new, "block_length": block, **theirs}, spec)
+    return Pairing({"gen_length": new, "block_length": block, **theirs}, spec)
 
 
 add(
@@ -38,9 +38,9 @@ add(
 )
 
 
-def _wino_case(new: int, block: int, accept: float, revoke: float) -> Case:
+def _wino_case(new: int, block: int, accept: float, revoke: float) -> Pairing:
     theirs = {"gen_length": new, "block_length": block, "threshold": accept, "threshold_back": revoke}
-    return Case(theirs, f"wino({accept}, revoke={revoke})")
+    return Pairing(theirs, f"wino({accept}, revoke={revoke})")
 
 
 add(
@@ -60,8 +60,8 @@ add(
 )
 
 
-def _saber_case(new: int, block: int, least: int) -> Case:
-    return Case({"gen_length": new, "block_length": block, "n": least}, f"saber(n={least})")
+def _saber_case(new: int, block: int, least: int) -> Pairing:
+    return Pairing({"gen_length": new, "block_length": block, "n": least}, f"saber(n={least})")
 
 
 add(
@@ -82,25 +82,25 @@ def _prophet(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> A
     return module.generate(model, prompt, analyze_gap=True, answer_start_pos=start, **options)
 
 
-def _prophet_case(new: int, block: int, k: int, start: int, gaps: tuple[float, float, float]) -> Case:
+def _prophet_case(new: int, block: int, k: int, start: int, gaps: tuple[float, float, float]) -> Pairing:
     early, middle, late = gaps
     theirs = {"early_exit_thresholds": {"early": early, "mid": middle, "late": late}, "answer_start": start}
     region = f"'{start}:{start + 5}'"
     spec = f"prophet({early}, middle={middle}, late={late}, region={region})+topk({k})"
-    return Case({"gen_length": new, "block_length": block, "steps": new // k, **theirs}, spec)
+    return Pairing({"gen_length": new, "block_length": block, "steps": new // k, **theirs}, spec)
 
 
 PLANTED = (287, 342, 411)
 """ " the", " name" and " is": each word with a space before it, as published."""
 
 
-def _prophet_planted(new: int, block: int, steps: int, gaps: tuple[float, float, float]) -> Case:
+def _prophet_planted(new: int, block: int, steps: int, gaps: tuple[float, float, float]) -> Pairing:
     early, middle, late = gaps
     place = new * 3 // 4
     theirs = {"early_exit_thresholds": {"early": early, "mid": middle, "late": late}, "answer_start": place + 4}
     theirs["constraints"] = {place + i: token for i, token in enumerate(PLANTED)}
     spec = f"prophet({early}, middle={middle}, late={late}, region='the name is', place=0.75)+llada"
-    return Case({"gen_length": new, "block_length": block, "steps": steps, **theirs}, spec, {"steps": steps})
+    return Pairing({"gen_length": new, "block_length": block, "steps": steps, **theirs}, spec, {"steps": steps})
 
 
 add(
@@ -125,9 +125,9 @@ add(
 )
 
 
-def _dus(new: int, block: int, base: int) -> Case:
+def _dus(new: int, block: int, base: int) -> Pairing:
     theirs = {"gen_length": new, "block_length": block, "base": base, "scheduler": "dilated", "remasking": "none"}
-    return Case(theirs, f"dus({base})")
+    return Pairing(theirs, f"dus({base})")
 
 
 add(
@@ -142,9 +142,9 @@ add(
 )
 
 
-def _eotp(new: int, block: int, steps: int) -> Case:
+def _eotp(new: int, block: int, steps: int) -> Pairing:
     theirs = {"gen_length": new, "block_length": block, "steps": steps}
-    return Case(theirs, "eotp(paper)+llada", {"steps": steps, "ignore_eos": False, "cut_at_eos": "end"})
+    return Pairing(theirs, "eotp(paper)+llada", {"steps": steps, "ignore_eos": False, "cut_at_eos": "end"})
 
 
 add(
@@ -174,9 +174,9 @@ def _learn2pd(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> 
     return module.generate_learn2parallel(model, network, options.pop("accept"), prompt, **options)
 
 
-def _learn2pd_case(new: int, block: int, gamma: float) -> Case:
+def _learn2pd_case(new: int, block: int, gamma: float) -> Pairing:
     theirs = {"gen_length": new, "block_length": block, "steps": new, "accept": gamma}
-    return Case(theirs, f"learn2pd(gamma={gamma})")
+    return Pairing(theirs, f"learn2pd(gamma={gamma})")
 
 
 add(

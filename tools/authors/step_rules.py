@@ -6,14 +6,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from tools.authors.method import DREAM, END_OF_TURN, EOS, LLADA2, MASK, Case, Method, add
+from tools.authors.method import DREAM, END_OF_TURN, EOS, LLADA2, MASK, Method, Pairing, add
 
 
-def _fast(new: int, block: int, cache: str, **rule: float) -> Case:
+def _fast(new: int, block: int, cache: str, **rule: float) -> Pairing:
     functions = {"none": "generate", "prefix": "generate_with_prefix_cache", "dual": "generate_with_dual_cache"}
     theirs = {"function": functions[cache], "gen_length": new, "block_length": block, "steps": new, **rule}
     (name, value) = next(iter(rule.items()))
-    return Case(theirs, f"{name}({value})", {"cache": cache})
+    return Pairing(theirs, f"{name}({value})", {"cache": cache})
 
 
 add(
@@ -68,12 +68,12 @@ NEWLINES = (204, 283, 285, 296, 318, 340, 360, 377, 515, 521, 522, 524, 528, 655
 """Some ids of `tiny` whose text holds a newline."""
 
 
-def _adablock(new: int, block: int, cache: str, tau: float, threshold: float) -> Case:
+def _adablock(new: int, block: int, cache: str, tau: float, threshold: float) -> Pairing:
     functions = {"none": "", "prefix": "_prefix_cache", "dual": "_dual_cache"}
     theirs = {"function": f"generate_adablock{functions[cache]}", "gen_length": new, "init_block_length": block}
     theirs |= {"threshold": threshold, "delimiter_threshold": tau, "delimiter_ids": list(NEWLINES)}
     spec = f"adablock({tau}, delimiters='{' '.join(map(str, NEWLINES))}')+threshold({threshold})"
-    return Case(theirs, spec, {"cache": cache, "block_length": block})
+    return Pairing(theirs, spec, {"cache": cache, "block_length": block})
 
 
 add(
@@ -93,9 +93,9 @@ add(
 )
 
 
-def _llada(new: int, block: int, steps: int, scheduler: str = "llada", **more: Any) -> Case:
+def _llada(new: int, block: int, steps: int, scheduler: str = "llada", **more: Any) -> Pairing:
     ours = {"steps": steps, **({"cfg_scale": more["cfg_scale"]} if "cfg_scale" in more else {})}
-    return Case({"gen_length": new, "block_length": block, "steps": steps, **more}, scheduler, ours)
+    return Pairing({"gen_length": new, "block_length": block, "steps": steps, **more}, scheduler, ours)
 
 
 def _call_llada(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
@@ -127,8 +127,8 @@ add(
 )
 
 
-def _eb(new: int, gamma: float) -> Case:
-    return Case({"gen_length": new, "gamma": gamma}, f"eb({gamma})")
+def _eb(new: int, gamma: float) -> Pairing:
+    return Pairing({"gen_length": new, "gamma": gamma}, f"eb({gamma})")
 
 
 add(
@@ -144,9 +144,9 @@ add(
 )
 
 
-def _order(function: str, new: int, k: int, by: str) -> Case:
+def _order(function: str, new: int, k: int, by: str) -> Pairing:
     theirs = {"function": function, "gen_length": new, "block_length": new, "steps": new // k}
-    return Case(theirs, f"topk({k}, by={by})")
+    return Pairing(theirs, f"topk({k}, by={by})")
 
 
 add(
@@ -170,10 +170,10 @@ add(
 )
 
 
-def _localleap(new: int, block: int, anchor: float, relaxed: float, radius: int) -> Case:
+def _localleap(new: int, block: int, anchor: float, relaxed: float, radius: int) -> Pairing:
     theirs = {"gen_length": new, "block_length": block, "steps": new, "local_leap": True, "threshold": anchor}
     theirs |= {"relaxed_threshold": relaxed, "radius": radius}
-    return Case(theirs, f"localleap({anchor}, relaxed={relaxed}, radius={radius})")
+    return Pairing(theirs, f"localleap({anchor}, relaxed={relaxed}, radius={radius})")
 
 
 add(
@@ -199,8 +199,8 @@ def _dinfer(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> An
     return loop.generate(prompt, new, block)
 
 
-def _dinfer_case(scheduler: str, decoder: str, new: int, block: int, **options: float) -> Case:
-    return Case({"decoder": decoder, "gen_length": new, "block_length": block, **options}, scheduler)
+def _dinfer_case(scheduler: str, decoder: str, new: int, block: int, **options: float) -> Pairing:
+    return Pairing({"decoder": decoder, "gen_length": new, "block_length": block, **options}, scheduler)
 
 
 add(
@@ -228,9 +228,9 @@ def _llada2(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> No
     module.LLaDA2MoeModelLM.generate(model, prompt, mask_id=LLADA2.mask, eos_id=-1, **options)
 
 
-def _llada2_case(new: int, steps: int, tau: float) -> Case:
+def _llada2_case(new: int, steps: int, tau: float) -> Pairing:
     theirs = {"gen_length": new, "block_length": 8, "steps": steps, "threshold": tau}
-    return Case(theirs, f"llada2({tau}, least={8 // steps})")
+    return Pairing(theirs, f"llada2({tau}, least={8 // steps})")
 
 
 add(
@@ -261,9 +261,9 @@ def _dream(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any
     return getattr(module.DreamGenerationMixin, loop)(model, prompt, None, settings, block_length=block, **options)
 
 
-def _dream_case(new: int, block: int, cache: str, tau: float) -> Case:
+def _dream_case(new: int, block: int, cache: str, tau: float) -> Pairing:
     theirs = {"gen_length": new, "block_length": block, "steps": new, "threshold": tau, "dual_cache": cache == "dual"}
-    return Case(theirs, f"block_first+threshold({tau})", {"cache": cache})
+    return Pairing(theirs, f"block_first+threshold({tau})", {"cache": cache})
 
 
 add(
