@@ -53,20 +53,20 @@ def test_rows_of_theirs_lose_what_ours_never_has():
 
 
 def test_differences_are_judged_by_rule():
-    """With the probabilities of `tiny` itself at an empty canvas, of which two neighbours are nearly the same."""
+    """With the probabilities of `tiny` itself at an empty canvas."""
     llm, prompt = LLM("tiny"), [10, 11, 12]
-    blank = Recording([9, 9, 9, 9], 4, [])
+    blank = Recording([9, 9, 9, 9], 4, [[0], [1], [2], [3]])
     best, _ = predictions(llm, CASE, prompt, blank, 0)
 
     def kind(theirs, ours, rounding=0.0, ids=(9, 9, 9, 9)):
-        one, other = Recording(list(ids), 4, theirs), Recording([9, 9, 9, 9], 4, ours)
+        rest = [[2], [3]]
+        one, other = Recording(list(ids), 4, [*theirs, *rest]), Recording([9, 9, 9, 9], 4, [*ours, *rest])
         return judge(llm, CASE, prompt, one, other, rounding).kind
 
     assert kind([[0], [1]], [[0], [1]]) == "equal"
     assert kind([[0], [1]], [[0], [1]], ids=(9, 9, 9, 8)) == "tokens"
-    assert kind([[0]], [[0], [1]]) == "forwards" or kind([[0]], [[0], [1]]) == "steps"
-    assert kind([[0]], [[1]], ids=(9, MASK, 9, 9)) == "mask"
-    assert kind([[0, 1]], [[0]]) == "steps"  # no exchange: one of them chose more
-    assert kind([[0]], [[1]], rounding=1.0) == "tie"
+    assert kind([[0], [1]], [[1], [0]], ids=(9, MASK, 9, 9)) == "mask"
+    assert kind([[0, 1]], [[0], [1]]) == "steps"  # no exchange: one of them chose more
+    assert kind([[0], [1]], [[1], [0]], rounding=1.0) == "tie"
     far = abs(best[0] - best[1]) > NEAR * (1 - min(best[:2]))
-    assert kind([[0]], [[1]]) == ("steps" if far else "near")
+    assert kind([[0], [1]], [[1], [0]]) == ("steps" if far else "near")

@@ -121,8 +121,10 @@ def judge(
     if at is None:
         kind = "mask" if _mask(llm) in theirs.ids else "tokens" if theirs.ids != ours.ids else "forwards"
         return Finding(kind, f"forwards {theirs.forwards}, ours {ours.forwards}")
-    best, tokens = predictions(llm, case, prompt, ours, at)
     one, other = set(theirs.steps[at]), set(ours.steps[at])
+    if not case.params()["ignore_eos"]:  # what the canvas was before it was cut is not known
+        return Finding("tokens" if theirs.ids != ours.ids else "steps", f"step {at}: theirs {one}, ours {other}")
+    best, tokens = predictions(llm, case, prompt, ours, at)
     told = f"step {at}: theirs alone {_listed(one - other, best)}, ours alone {_listed(other - one, best)}"
     told += f"; forwards {theirs.forwards}, ours {ours.forwards}"
     places = [i if i >= 0 else -1 - i for i in one ^ other]
@@ -141,7 +143,8 @@ def judge(
 def predictions(llm: LLM, case: Pairing, prompt: list[int], row: Recording, step: int) -> tuple[list[float], list[int]]:
     """Before `step`: the probability of the best token at every position of the answer, float64 of float32 logits; and
     the best tokens of those that are masked, which may be the mask id."""
-    answer = [_mask(llm)] * len(row.ids)
+    chosen = {i for change in row.steps for i in change}
+    answer = [_mask(llm) if i in chosen else token for i, token in enumerate(row.ids)]  # some were planted
     for change in row.steps[:step]:
         for i in change:
             answer[i if i >= 0 else -1 - i] = row.ids[i] if i >= 0 else _mask(llm)
