@@ -263,7 +263,7 @@ def _dream(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any
 
 def _dream_case(new: int, block: int, cache: str, tau: float) -> Pairing:
     theirs = {"gen_length": new, "block_length": block, "steps": new, "threshold": tau, "dual_cache": cache == "dual"}
-    return Pairing(theirs, f"block_first+threshold({tau})", {"cache": cache})
+    return Pairing(theirs, f"threshold({tau}, opening=first)", {"cache": f"{cache}(neighbour=needed)"})
 
 
 add(
@@ -279,7 +279,7 @@ add(
         precision="float32",
         cases=tuple(
             _dream_case(new, block, cache, tau)
-            for new, block, tau in ((20, 10, 0.04), (36, 6, 0.05))
+            for new, block, tau in ((20, 10, 0.04), (36, 6, 0.06))
             for cache in ("prefix", "dual")
         ),
     )
