@@ -112,8 +112,8 @@ def judge(
     """What kind of difference there is, if any.
 
     mask: their answer holds a mask id, or had one to commit at the first step that differs, which ours never does.
-    tie: at that step the two chose positions whose probabilities are the same in float64 (closer than `rounding`).
-    near: they differ by less than the logits of the two networks do.
+    tie: at that step the two chose positions of which the model is equally sure in float64 (but for `rounding`).
+    near: it is less unequally sure than the logits of the two networks differ.
     """
     if theirs == ours:
         return Finding("equal")
@@ -141,8 +141,8 @@ def judge(
 
 
 def predictions(llm: LLM, case: Pairing, prompt: list[int], row: Recording, step: int) -> tuple[list[float], list[int]]:
-    """Before `step`: the probability of the best token at every position of the answer, float64 of float32 logits; and
-    the best tokens of those that are masked, which may be the mask id."""
+    """Before `step`: how sure the model is at every position of the answer, as `case.by` has it, in float64 of float32
+    logits; and the best tokens of those that are masked, which may be the mask id."""
     chosen = {i for change in row.steps for i in change}
     answer = [_mask(llm) if i in chosen else token for i, token in enumerate(row.ids)]  # some were planted
     for change in row.steps[:step]:
@@ -152,11 +152,21 @@ def predictions(llm: LLM, case: Pairing, prompt: list[int], row: Recording, step
     if scale := case.ours.get("cfg_scale"):
         blind = _logits(llm, [_mask(llm)] * len(prompt), answer)
         logits = blind + (scale + 1) * (logits - blind)
-    tokens = logits.argmax(-1, keepdim=True)
-    logits[:, list(case.muted)] = -torch.inf
-    best = logits.softmax(-1).gather(-1, tokens)[:, 0]
+    tokens = logits.argmax(-1)
     masked = torch.tensor(answer) == _mask(llm)
-    return best.tolist(), tokens[masked].flatten().tolist()
+    logits[:, list(case.muted)] = -torch.inf
+    return _sureness(logits, tokens, case.by).tolist(), tokens[masked].tolist()
+
+
+def _sureness(logits: Tensor, tokens: Tensor, by: str) -> Tensor:
+    """`[L]`: 1 where nothing else is possible."""
+    p = logits.softmax(-1)
+    if by == "entropy":
+        return 1 + (p * logits.log_softmax(-1).clamp_min(torch.finfo(p.dtype).min)).sum(-1)
+    if by == "margin":
+        first, second = p.topk(2).values.unbind(-1)
+        return first - second
+    return p.gather(-1, tokens[:, None])[:, 0]
 
 
 def _logits(llm: LLM, prompt: list[int], answer: list[int]) -> Tensor:

@@ -57,12 +57,14 @@ class Pairing:
         scheduler: our spec.
         ours: further fields of our `SamplingParams`.
         muted: ids that the rule takes out of the softmax that it orders by.
+        by: what it orders by: confidence, margin (the best probability minus the next) or entropy.
     """
 
     theirs: Mapping[str, Any]
     scheduler: str
     ours: Mapping[str, Any] = field(default_factory=dict)
     muted: tuple[int, ...] = ()
+    by: str = "confidence"
 
     def params(self) -> dict[str, Any]:
         """Fields of our `SamplingParams`."""

@@ -146,7 +146,7 @@ add(
 
 def _order(function: str, new: int, k: int, by: str) -> Pairing:
     theirs = {"function": function, "gen_length": new, "block_length": new, "steps": new // k}
-    return Pairing(theirs, f"topk({k}, by={by})")
+    return Pairing(theirs, f"topk({k}, by={by})", by=by)
 
 
 add(
