@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if "from tools." in path.read_text())
+SCRIPTS = sorted(
+    path
+    for folder in ("scripts", "benchmarks")
+    for path in (ROOT / folder).glob("*.py")
+    if "from tools." in path.read_text()
+)
 
 EACH_ON_ITS_OWN = """
 import runpy, sys
@@ -20,7 +25,8 @@ for script in sys.argv[1:]:
 
 
 def test_they_run_from_any_folder(tmp_path):
-    assert {path.name for path in SCRIPTS} == {"bench_engine.py", "eval_tiny.py", "gpu_check.py", "train_tiny.py"}
+    names = {"authors.py", "bench_engine.py", "eval_tiny.py", "gpu_check.py", "train_tiny.py"}
+    assert {path.name for path in SCRIPTS} == names
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-c", EACH_ON_ITS_OWN, *map(str, SCRIPTS)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
