@@ -56,7 +56,7 @@ def test_differences_are_judged_by_rule():
     """With the probabilities of `tiny` itself at an empty canvas."""
     llm, prompt = LLM("tiny"), [10, 11, 12]
     blank = Recording([9, 9, 9, 9], 4, [[0], [1], [2], [3]])
-    best, _ = predictions(llm, CASE, prompt, blank, 0)
+    best, _, _ = predictions(llm, CASE, prompt, blank, 0)
 
     def kind(theirs, ours, rounding=0.0, ids=(9, 9, 9, 9)):
         rest = [[2], [3]]

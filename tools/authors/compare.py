@@ -111,7 +111,8 @@ def judge(
 ) -> Finding:
     """What kind of difference there is, if any.
 
-    mask: their answer holds a mask id, or had one to commit at the first step that differs, which ours never does.
+    mask: their answer holds a mask id, or had one to commit at the first step that differs, which ours never does; or
+        a margin there is one over the mask id, which for ours is no rival.
     tie: at that step the two chose positions of which the model is equally sure in float64 (but for `rounding`).
     near: it is less unequally sure than the logits of the two networks differ.
     """
@@ -124,11 +125,11 @@ def judge(
     one, other = set(theirs.steps[at]), set(ours.steps[at])
     if not case.params()["ignore_eos"]:  # what the canvas was before it was cut is not known
         return Finding("tokens" if theirs.ids != ours.ids else "steps", f"step {at}: theirs {one}, ours {other}")
-    best, tokens = predictions(llm, case, prompt, ours, at)
+    best, proposed, rivals = predictions(llm, case, prompt, ours, at)
     told = f"step {at}: theirs alone {_listed(one - other, best)}, ours alone {_listed(other - one, best)}"
     told += f"; forwards {theirs.forwards}, ours {ours.forwards}"
     places = [i if i >= 0 else -1 - i for i in one ^ other]
-    if _mask(llm) in theirs.ids or _mask(llm) in tokens:
+    if _mask(llm) in (*theirs.ids, *proposed, *(rivals[i] for i in places)):
         return Finding("mask", told)
     if one - other and other - one and min(one ^ other) >= 0:
         among = [best[i] for i in places]
@@ -140,9 +141,12 @@ def judge(
     return Finding("tokens" if theirs.ids != ours.ids else "steps", told)
 
 
-def predictions(llm: LLM, case: Pairing, prompt: list[int], row: Recording, step: int) -> tuple[list[float], list[int]]:
-    """Before `step`: how sure the model is at every position of the answer, as `case.by` has it, in float64 of float32
-    logits; and the best tokens of those that are masked, which may be the mask id."""
+def predictions(
+    llm: LLM, case: Pairing, prompt: list[int], row: Recording, step: int
+) -> tuple[list[float], list[int], list[int]]:
+    """Before `step`, of float32 logits and with the mask id among the others: how sure the model is at every position
+    of the answer, as `case.by` has it, in float64; the best tokens of those that are masked; and the second best token
+    of every position, or the best where that does not count."""
     chosen = {i for change in row.steps for i in change}
     answer = [_mask(llm) if i in chosen else token for i, token in enumerate(row.ids)]  # some were planted
     for change in row.steps[:step]:
@@ -152,10 +156,11 @@ def predictions(llm: LLM, case: Pairing, prompt: list[int], row: Recording, step
     if scale := case.ours.get("cfg_scale"):
         blind = _logits(llm, [_mask(llm)] * len(prompt), answer)
         logits = blind + (scale + 1) * (logits - blind)
-    tokens = logits.argmax(-1)
+    tokens, second = logits.topk(2).indices.unbind(-1)
     masked = torch.tensor(answer) == _mask(llm)
     logits[:, list(case.muted)] = -torch.inf
-    return _sureness(logits, tokens, case.by).tolist(), tokens[masked].tolist()
+    rivals = second if case.by == "margin" else tokens
+    return _sureness(logits, tokens, case.by).tolist(), tokens[masked].tolist(), rivals.tolist()
 
 
 def _sureness(logits: Tensor, tokens: Tensor, by: str) -> Tensor:
