@@ -263,7 +263,7 @@ def _dream(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any
 
 def _dream_case(new: int, block: int, cache: str, tau: float) -> Pairing:
     theirs = {"gen_length": new, "block_length": block, "steps": new, "threshold": tau, "dual_cache": cache == "dual"}
-    return Pairing(theirs, f"threshold({tau}, opening=first)", {"cache": f"{cache}(neighbour=needed)"})
+    return Pairing(theirs, f"block_first+threshold({tau})", {"cache": f"{cache}(neighbour=needed)"})
 
 
 add(
