@@ -23,7 +23,8 @@ def piece(
     columns: tl.constexpr,
     entropy: tl.constexpr,
 ):
-    """One piece of one row. `parts` holds five planes: best and second allowed, highest of all, sum, weighted sum."""
+    """One piece of one row. `parts` holds five planes: best and second allowed, highest of all, the sum of exp without
+    the first that is highest, and the weighted sum."""
     row, at = tl.program_id(0), tl.program_id(1)
     column = at * columns + tl.arange(0, columns)
     inside = column < width
@@ -32,8 +33,9 @@ def piece(
     highest = tl.max(x, axis=0)
     base = tl.where(highest == -float("inf"), 0.0, highest)
     shifted = x - base
-    weight = tl.exp(shifted)
-    total = tl.sum(weight, axis=0)
+    lead = tl.min(tl.where(x == highest, column, width), axis=0)
+    weight = tl.where(column == lead, 0.0, tl.exp(shifted))
+    others = tl.sum(weight, axis=0)
     weighted = 0.0
     if entropy:
         weighted = tl.sum(tl.where(weight > 0, weight * shifted, 0.0), axis=0)
@@ -46,14 +48,14 @@ def piece(
     tl.store(parts + slot, best)
     tl.store(parts + plane + slot, second)
     tl.store(parts + 2 * plane + slot, highest)
-    tl.store(parts + 3 * plane + slot, total)
+    tl.store(parts + 3 * plane + slot, others)
     tl.store(parts + 4 * plane + slot, weighted)
     tl.store(ids + slot, first)
 
 
 @triton.jit
 def join(parts, ids, out, tokens, m, pieces, size: tl.constexpr):
-    """Join the pieces of one row; `out` holds four planes: best, second, normaliser, entropy."""
+    """Join the pieces of one row; `out` holds five planes: best, second, highest, excess, entropy."""
     row = tl.program_id(0)
     plane = m * pieces
     at = tl.arange(0, size)
@@ -63,7 +65,7 @@ def join(parts, ids, out, tokens, m, pieces, size: tl.constexpr):
     best = tl.load(parts + slot, mask=inside, other=none)
     second = tl.load(parts + plane + slot, mask=inside, other=none)
     highest = tl.load(parts + 2 * plane + slot, mask=inside, other=none)
-    total = tl.load(parts + 3 * plane + slot, mask=inside, other=0.0)
+    others = tl.load(parts + 3 * plane + slot, mask=inside, other=0.0)
     weighted = tl.load(parts + 4 * plane + slot, mask=inside, other=0.0)
     first = tl.load(ids + slot, mask=inside, other=2147483647)
     top = tl.max(best, axis=0)
@@ -73,13 +75,20 @@ def join(parts, ids, out, tokens, m, pieces, size: tl.constexpr):
     base = tl.where(peak == none, 0.0, peak)
     moved = tl.where(highest == none, 0.0, highest - base)
     scale = tl.where(highest == none, 0.0, tl.exp(moved))
+    # each piece has left out its highest, which is exp(0); the row leaves out the first that is highest of all
+    lead = tl.min(tl.where((highest == peak) & inside, at, size), axis=0)
+    share = tl.where(at == lead, others, (others + 1.0) * scale)
     # where every score of a piece is NaN its highest may be -inf: keep the NaN of its sum
-    sums = tl.where(total != total, total, total * scale)
-    whole = tl.sum(sums, axis=0)
-    mean = tl.sum(tl.where(scale > 0, scale * (weighted + total * moved), 0.0), axis=0) / whole
-    normaliser = base + tl.log(whole)
+    sums = tl.where(others != others, others, share)
+    rest = tl.sum(sums, axis=0)
+    mean = tl.sum(tl.where(scale > 0, scale * (weighted + (others + 1.0) * moved), 0.0), axis=0) / (1.0 + rest)
+    # Triton has no log1p: what 1 + x has lost by rounding is made good by x / ((1 + x) - 1)
+    one = 1.0 + rest
+    log1p = tl.where(one == 1.0, rest, tl.log(one) * (rest / tl.where(one == 1.0, 1.0, one - 1.0)))
+    excess = log1p + (base - base)  # not a number where the highest score is infinite
     tl.store(out + row, top)
     tl.store(out + m + row, runner)
-    tl.store(out + 2 * m + row, normaliser)
-    tl.store(out + 3 * m + row, tl.log(whole) - mean)
+    tl.store(out + 2 * m + row, peak)
+    tl.store(out + 3 * m + row, excess)
+    tl.store(out + 4 * m + row, excess - mean)
     tl.store(tokens + row, token.to(tl.int64))

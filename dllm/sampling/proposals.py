@@ -2,7 +2,9 @@
 
 The order is fixed (docs/sampling.md has the reasons): CFG, then the softmax, whose normaliser keeps every column,
 then the bans, which take ids out of the proposal but not out of the normaliser, then temperature, top_p and top_k,
-which shape the proposal only. Confidence is the proposed token's probability under that first softmax, in float32.
+which shape the proposal only. Confidence is the proposed token's probability under that first softmax: float64, of
+float32 logits (`Peaks.log_p`), so that 1 - p is told apart down to 1e-16 and positions stand in the order of a softmax
+taken in float64. Every probability that a scheduler sees is made by `_probability`.
 """
 
 from __future__ import annotations
@@ -150,13 +152,13 @@ def _tempered(scores: Tensor, shape: Shape) -> Tensor:
 
 def probability(logits: Tensor, token_ids: Tensor) -> Tensor:
     """`[m]` float64: of each token under the softmax of `[m, V]` logits."""
-    log_p = torch.log_softmax(logits.float(), dim=-1)
-    return log_p.gather(-1, token_ids[:, None]).squeeze(-1).double().exp()
+    nothing = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
+    return _probability(_scores_of(logits, token_ids), peaks(logits, nothing))
 
 
 def _probability(scores: Tensor, found: Peaks) -> Tensor:
     """`[m]` float64: of what has these scores."""
-    return (scores - found.normaliser).double().exp()
+    return found.log_p(scores).exp()
 
 
 def _scores_of(scores: Tensor, token_ids: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class Credit(Scheduler):
         if self.mask_token_id is not None:
             banned[self.mask_token_id] = True
         found = peaks(logits, banned)
-        return found.token_ids, ((found.best - found.normaliser) * self.power).exp()
+        return found.token_ids, (found.log_p(found.best) * self.power).exp().float()
 
     def _earned(self, positions: Tensor, best: Tensor, gain: Tensor, before: Credits | None) -> Credits:
         """The credits of `positions` after this step; those of positions that are no longer masked are dropped."""

@@ -20,7 +20,7 @@ from dllm.models.network.cuda.forward import Extent
 from dllm.models.network.cuda.graphs import Runner, bucket_of
 from dllm.models.network.cuda.layout import lay_out, rounded
 from dllm.sampling import peaks_cuda as confidence_cuda
-from dllm.sampling.peaks import peaks
+from dllm.sampling.peaks import Peaks, peaks
 from tests.support.pairwise import marked
 
 ROOT = Path(__file__).parents[2]
@@ -145,13 +145,14 @@ def test_the_pass_over_logits(width, entropy):
     found = confidence_cuda.peaks(logits, banned, entropy)
     assert torch.equal(found[0], expected.token_ids)
     assert torch.equal(found[1], expected.best) and torch.equal(found[2], expected.second)
-    torch.testing.assert_close(found[3], expected.normaliser, atol=1e-5, rtol=1e-5)
+    assert torch.equal(found[3], expected.highest)
+    torch.testing.assert_close(found[4], expected.excess, atol=1e-5, rtol=1e-5)
     if entropy:
-        torch.testing.assert_close(found[4], expected.entropy, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found[5], expected.entropy, atol=1e-4, rtol=1e-4)
 
 
 def test_nan_in_the_logits_shows():
     logits = torch.randn(2, 5000)
     logits[1, 4500] = torch.nan
     found = confidence_cuda.peaks(logits, torch.zeros(5000, dtype=torch.bool), False)
-    assert (found[1] - found[3]).isfinite().tolist() == [True, False]
+    assert Peaks(*found).log_p(found[1]).isfinite().tolist() == [True, False]

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dllm.engine.forward import together
-from dllm.sampling.peaks import GROUP, SMALL, peaks
+from dllm.sampling import peaks_cuda
+from dllm.sampling.peaks import GROUP, SMALL, Peaks, peaks
 
 WIDTHS = (1, 2, 37, GROUP, GROUP + 1, SMALL, SMALL + 1, 5000, 20 * GROUP, 32_000)
 
@@ -86,6 +87,41 @@ def test_a_row_does_not_mind_the_others(width, threads):
         for name in ("token_ids", "best", "second", "normaliser", "entropy"):
             assert torch.equal(getattr(part, name), getattr(whole, name)[start:stop]), (name, start, stop)
     torch.set_num_threads(before)
+
+
+def sure(width, gaps):
+    """A row a gap: one logit of 20 and one so far below it; the others are further still."""
+    logits = torch.full((len(gaps), width), -200.0)
+    logits[:, width // 2] = 20.0
+    logits[range(len(gaps)), [width // 4 + i % 2 for i in range(len(gaps))]] = 20.0 - torch.tensor(gaps)
+    return logits
+
+
+def by_kernels(logits, banned, *, entropy=False):
+    """The CUDA reader, by Triton's interpreter where there is no card."""
+    pytest.importorskip("triton")
+    if torch.cuda.is_available():
+        pytest.skip("here the kernels are compiled: see scripts/gpu_check.py")
+    return Peaks(*peaks_cuda.peaks(logits, banned, entropy))
+
+
+@pytest.mark.parametrize("read", [peaks, by_kernels])
+@pytest.mark.parametrize("width", [9, 5000, 32_000])
+def test_probabilities_near_one_are_told_apart(width, read):
+    """1 - p as float64 has it, far below what float32 has beside 1; a mask id that is the highest changes nothing."""
+    gaps = [14.0, 15.5, 30.0, 13.0, 16.0, 16.0001, 24.0, 0.5]
+    logits = sure(width, gaps)
+    found = read(logits, torch.zeros(width, dtype=torch.bool), entropy=True)
+    p = torch.softmax(logits.double(), -1)
+    torch.testing.assert_close(found.log_p(found.best).exp(), p.amax(-1), rtol=0, atol=1e-7)
+    torch.testing.assert_close(-found.log_p(found.best).expm1(), 1 - p.amax(-1), rtol=3e-6, atol=1e-15)
+    torch.testing.assert_close(found.log_p(found.second), p.topk(2).values[:, 1].log(), rtol=1e-7, atol=3e-6)
+    assert torch.equal(found.log_p(found.best).argsort(), p.amax(-1).argsort())
+    assert torch.equal(found.entropy.argsort(), (-p * p.clamp_min(1e-300).log()).sum(-1).argsort())
+    banned = torch.zeros(width, dtype=torch.bool)
+    banned[width // 2] = True
+    without = read(logits, banned)
+    torch.testing.assert_close(without.log_p(without.best), found.log_p(found.second), rtol=0, atol=0)
 
 
 def test_half_precision_is_read_as_it_is():

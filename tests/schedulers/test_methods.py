@@ -3,10 +3,11 @@
 import random
 
 import pytest
+import torch
 
 from dllm import LLM, SamplingParams
 from tests.references import methods as ref
-from tests.support.fakes import EOS, VOCAB, MixDenoiser
+from tests.support.fakes import EOS, VOCAB, MixDenoiser, ScriptedDenoiser
 
 DELIMITERS = tuple(range(0, VOCAB - 2, 3))
 ADA = "delimiters='" + " ".join(map(str, DELIMITERS)) + "'"
@@ -86,6 +87,33 @@ def test_the_examples_reach_every_part():
         ada, fixed = (steps(s, ignore_eos=True).trace for s in (f"adablock(tau=0.2, {ADA})+topk", "topk"))
         seen["moved"] += [s.positions for s in ada.steps] != [s.positions for s in fixed.steps]
     assert min(seen.values()) > 0, seen
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        ("threshold(1.0)", [[2], [3], [1], [0], [4], [5]]),
+        ("topk(1)", [[2], [3], [1], [0], [4], [5]]),
+        ("topk(by=margin)", [[2], [3], [1], [0], [4], [5]]),
+        ("topk(by=entropy)", [[2], [3], [1], [0], [4], [5]]),
+        ("llada", [[2], [3], [1], [0], [4], [5]]),
+    ],
+)
+def test_near_certain_positions_keep_their_order(spec, wanted):
+    """All but the last two would be 1.0 if the normaliser were rounded at the size of the logits."""
+    gaps = [14.5, 15.5, 30.0, 17.0, 13.0, 2.0]
+
+    def script(ids):
+        logits = torch.full((len(ids), VOCAB), -90.0)
+        logits[:, 3] = 20.0
+        logits[1:, 4] = 20.0 - torch.tensor(gaps[: len(ids) - 1])
+        return logits
+
+    params = SamplingParams(max_new_tokens=6, scheduler=spec)
+    out = LLM(ScriptedDenoiser(script)).generate([1], params)
+    assert [[at - 1 for at in step.positions] for step in out.trace.steps] == wanted
+    sure = [step.confidences[0] for step in out.trace.steps]
+    assert sure == sorted(sure, reverse=True) and len(set(sure)) == 6
 
 
 def rows(llm, prompts, params):
