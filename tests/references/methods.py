@@ -197,23 +197,31 @@ class Hierarchy(Method):
 
 
 class Dilated(Method):
-    """Rounds by the closed form; a round without a mask is passed over."""
+    """Levels as the published code lists them, or the paper's closed form; a round without a mask is passed over."""
 
-    def __init__(self, base: int) -> None:
-        self.base = base
+    def __init__(self, base: int, powers: bool = False) -> None:
+        self.base, self.powers = base, powers
 
     def new_block(self, now: Now) -> None:
-        self.round = 0
         length = now.end - now.start
-        self.rounds = next(r for r in range(64) if self.base**r >= length)
+        seen: set[int] = set()
+        self.levels: list[set[int]] = []
+        stride = length // self.base
+        if self.powers:
+            stride = next(self.base**r for r in range(64) if self.base ** (r + 1) >= length)
+        while True:
+            level = {i for i in range(now.start, now.end) if stride == 0 or (i - now.start) % stride == 0} - seen
+            self.levels += [level] if level else []
+            seen |= level
+            if stride == 0:
+                break
+            stride //= self.base
+        if not self.powers and len(self.levels) > 1 and len(self.levels[-1]) < len(self.levels[-2]):
+            self.levels[-2:] = [self.levels[-2] | self.levels[-1]]
 
     def select(self, now: Now) -> set[int]:
         while True:
-            self.round = min(self.round + 1, max(1, self.rounds))
-            stride = self.base ** (max(1, self.rounds) - self.round)
-            if self.rounds == 0:
-                stride = 1
-            found = {i for i in now.active if (i - now.start) % stride == 0}
+            found = self.levels.pop(0) & set(now.active)
             if found:
                 return found
 

@@ -21,6 +21,7 @@ METHODS = {
     "hierarchy(high=0.7, low=0.3)": lambda: [ref.Hierarchy(0.7, 0.3)],
     "dus": lambda: [ref.Dilated(2)],
     "dus(3)": lambda: [ref.Dilated(3)],
+    "dus(3, strides=powers)": lambda: [ref.Dilated(3, powers=True)],
     "klass(0.2, epsilon=0.5)": lambda: [ref.Klass(0.2, 0.5, 2)],
     "klass(0.1, epsilon=2, history=1)": lambda: [ref.Klass(0.1, 2, 1)],
     "credit(strength=2)+threshold(0.6)": lambda: [ref.Credit(0.8, 0.2, 2.0), ref.Threshold(0.6)],
@@ -87,6 +88,22 @@ def test_the_examples_reach_every_part():
         ada, fixed = (steps(s, ignore_eos=True).trace for s in (f"adablock(tau=0.2, {ADA})+topk", "topk"))
         seen["moved"] += [s.positions for s in ada.steps] != [s.positions for s in fixed.steps]
     assert min(seen.values()) > 0, seen
+
+
+@pytest.mark.parametrize(
+    ("spec", "block", "sizes"),
+    [
+        ("dus", 24, [2, 2, 4, 16]),
+        ("dus(3)", 32, [4, 9, 19]),
+        ("dus(4)", 32, [4, 12, 16]),
+        ("dus(strides=powers)", 24, [2, 1, 3, 6, 12]),
+        *(("dus(3)", 2, [2]), ("dus", 1, [1]), ("dus", 16, [2, 2, 4, 8])),
+    ],
+)
+def test_rounds_of_dilated_unmasking(spec, block, sizes):
+    params = SamplingParams(max_new_tokens=block, block_length=block, scheduler=spec, ignore_eos=True)
+    steps = LLM(MixDenoiser()).generate([1], params).trace.steps
+    assert [len(step.positions) for step in steps] == sizes
 
 
 @pytest.mark.parametrize(
