@@ -227,16 +227,24 @@ class Dilated(Method):
 
 
 class Klass(Method):
-    def __init__(self, tau: float, epsilon: float, history: int) -> None:
-        self.tau, self.epsilon, self.history = tau, epsilon, history
+    """The history of every position over the whole answer; `scope="block"` begins it anew with each block."""
+
+    def __init__(self, tau: float, epsilon: float, history: int, scope: str = "canvas") -> None:
+        self.tau, self.epsilon, self.history, self.scope = tau, epsilon, history, scope
+
+    def begin(self, now: Now) -> None:
+        self.seen: list[torch.Tensor] = []
 
     def new_block(self, now: Now) -> None:
-        self.seen: list[torch.Tensor] = []
+        self.steps = 0
+        if self.scope == "block":
+            self.seen = []
 
     def select(self, now: Now) -> set[int]:
         self.seen.append(torch.softmax(now.z, -1))
+        self.steps += 1
         chosen = set()
-        for i in now.active:
+        for i in now.active if self.steps >= self.history else []:
             pairs = list(zip(self.seen[1:], self.seen, strict=False))[-self.history :]
             moves = [float((a[i] * (a[i].log() - b[i].log())).sum()) for a, b in pairs]
             if len(moves) == self.history and max(moves) < self.epsilon and now.confidence(i) > self.tau:

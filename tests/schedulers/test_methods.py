@@ -7,7 +7,7 @@ import torch
 
 from dllm import LLM, SamplingParams
 from tests.references import methods as ref
-from tests.support.fakes import EOS, VOCAB, MixDenoiser, ScriptedDenoiser
+from tests.support.fakes import EOS, VOCAB, MixDenoiser, ScriptedDenoiser, wish
 
 DELIMITERS = tuple(range(0, VOCAB - 2, 3))
 ADA = "delimiters='" + " ".join(map(str, DELIMITERS)) + "'"
@@ -24,6 +24,8 @@ METHODS = {
     "dus(3, strides=powers)": lambda: [ref.Dilated(3, powers=True)],
     "klass(0.2, epsilon=0.5)": lambda: [ref.Klass(0.2, 0.5, 2)],
     "klass(0.1, epsilon=2, history=1)": lambda: [ref.Klass(0.1, 2, 1)],
+    "klass(0.1, epsilon=1, history=3)": lambda: [ref.Klass(0.1, 1, 3)],
+    "klass(0.2, epsilon=0.5, scope=block)": lambda: [ref.Klass(0.2, 0.5, 2, "block")],
     "credit(strength=2)+threshold(0.6)": lambda: [ref.Credit(0.8, 0.2, 2.0), ref.Threshold(0.6)],
     "credit(decay=0.3, power=1, strength=1.5)+topk": lambda: [ref.Credit(0.3, 1.0, 1.5)],
     f"adablock(tau=0.2, {ADA})+threshold(0.4)": lambda: [
@@ -88,6 +90,21 @@ def test_the_examples_reach_every_part():
         ada, fixed = (steps(s, ignore_eos=True).trace for s in (f"adablock(tau=0.2, {ADA})+topk", "topk"))
         seen["moved"] += [s.positions for s in ada.steps] != [s.positions for s in fixed.steps]
     assert min(seen.values()) > 0, seen
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        ("klass", [[0], [1], [2, 3], [4], [5, 6, 7]]),
+        ("klass(scope=block)", [[0], [1], [2, 3], [4], [5], [6, 7]]),
+        ("klass(history=1)", [[0], [1, 2, 3], [4, 5, 6, 7]]),
+    ],
+)
+def test_klass_follows_positions_of_later_blocks(spec, wanted):
+    """Nothing moves here: only how long each position has been looked at matters."""
+    model = ScriptedDenoiser(wish([5] * 8, [0.95, 0.94, 0.93, 0.92] * 2, prompt=1))
+    out = LLM(model).generate([1], SamplingParams(max_new_tokens=8, block_length=4, scheduler=spec))
+    assert [[at - 1 for at in step.positions] for step in out.trace.steps] == wanted
 
 
 @pytest.mark.parametrize(
