@@ -108,15 +108,17 @@ def edit(row: Row, view: StepView) -> Tensor:
     return asked & view.replaceable
 
 
-def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor, filled: int) -> Tensor:
-    """Mask again what the scheduler takes back: older tokens of the live block, no EOS, fewer than `filled` masks.
+def revoke(row: Row, view: StepView, chosen: Tensor) -> Tensor:
+    """Mask again what the scheduler takes back: tokens of the answer, no EOS, as many as leave a step its progress.
+
+    On a block-causal model they lie in the live block: what is before it has been seen by tokens that cannot be
+    predicted again.
 
     Args:
         chosen: `[m]` bool over the view, what was committed for a mask.
-        committed: `[k]` long, all positions written at this step.
 
     Returns:
-        `[r]` long, the positions.
+        `[r]` long, the positions; those committed at this very step may be among them.
     """
     scheduler = row.spec.scheduler
     if not scheduler.supplies("remask"):
@@ -124,10 +126,10 @@ def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor, filled: 
     if len(row.canvas) < len(view.canvas):
         chosen, view = chosen[view.positions < len(row.canvas)], view.before(len(row.canvas))
     asked, row.state = scheduler.remask(view, chosen, row.state)
-    asked = asked[(asked >= row.view.start) & (asked < row.view.end)]
+    first = 0 if view.rule is None else row.view.start
+    asked = asked[(asked >= first) & (asked < row.view.end)]
     ended = among(row.canvas[asked], view.eos_token_ids)
-    fixed = row.masked[asked] | row.view.given[asked] | ended | torch.isin(asked, committed)
-    asked = asked[~fixed][: max(0, filled - 1)]
+    asked = asked[~(row.masked[asked] | row.view.given[asked] | ended)][: row.spare]
     row.revoke(asked)
     row.state = scheduler.remasked(asked, row.state)
     return asked

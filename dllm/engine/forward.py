@@ -88,13 +88,18 @@ def ask(row: Row, model: RowDenoiser) -> Question:
     feed = row.spec.cache.feed(view, model.lookback)
     _check(view, feed, row)
     wanted = view.masked[view.start : view.end].nonzero().squeeze(-1) + view.start
-    shadows = wanted[:0]
+    shadows, company = wanted[:0], None
     if scheduler.supplies("wants"):
         wanted = torch.unique(torch.cat([wanted, _fed(scheduler.wants(view, row.state), feed, model, view)]))
     if scheduler.supplies("shadows"):
         shadows = _fed(scheduler.shadows(view, row.state), feed, model, view)
         shadows = shadows[~view.masked[shadows]]
-    return Question(view, feed, wanted, shadows)
+    if len(shadows) and model.lookback == 0 and scheduler.supplies("company"):
+        company = scheduler.company(view, row.state)
+        if company is not None:
+            company = _fed(company, feed, model, view)
+            company = company[~torch.isin(company, shadows)]
+    return Question(view, feed, wanted, shadows, company)
 
 
 def _check(view: CanvasView, feed: Feed, row: Row) -> None:
@@ -220,7 +225,7 @@ def _inputs(row: Row, model: RowDenoiser) -> list[RowInput]:
     feed, shadows = question.feed, question.shadows if len(question.shadows) else None
     positions = feed.positions
     return [
-        RowInput(canvas[feed.part], positions, question.wanted, store, shadows)
+        RowInput(canvas[feed.part], positions, question.wanted, store, shadows, question.company)
         for canvas, store in zip(canvases, stores, strict=True)
     ]
 

@@ -57,12 +57,14 @@ class Question:
         feed: what is fed.
         wanted: `[m]` long, ascending canvas positions to predict.
         shadows: `[s]` long, committed positions to predict once more as if each were masked.
+        company: `[c]` long, positions where more shadows stand, which are not predicted, or None: see `RowInput`.
     """
 
     view: CanvasView
     feed: Feed
     wanted: Tensor
     shadows: Tensor
+    company: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -148,8 +150,18 @@ class Row:
         self.masked[positions] = False
         return filled
 
+    @property
+    def spare(self) -> int:
+        """How many tokens of the live block may be masked again, once a step has committed: after t forwards in a block
+        t of its masks stay filled, so that a row comes to its end whatever the scheduler says."""
+        view = self.view
+        filled = view.block_masked - int(view.masked[view.start : view.end].sum())
+        return max(0, filled - view.block_step - 1)
+
     def revoke(self, positions: Tensor) -> None:
-        """Mask again."""
+        """Mask again; the live block reaches back to what lies before it."""
+        if len(positions):
+            self.view = replace(self.view, start=min(self.view.start, int(positions.min())))
         self.canvas[positions] = self.spec.mask_token_id
         self.masked[positions] = True
         self.spend(slots=-len(positions))

@@ -110,6 +110,9 @@ class RowInput:
         shadows: `[s]` long, fed canvas positions to predict once more as if each alone were masked. A shadow stands in
             the place of its position's source: it sees what that sees, but not the token it predicts, and nothing sees
             the shadow but itself. (The other tokens have seen the token: this is a check, not a second forward.)
+        company: `[c]` long, fed canvas positions where more shadows stand, which are not predicted: then all shadows of
+            the row see each other as well. None: they do not. Needs lookback 0, where a shadow is fed the mask id: the
+            token that a shifted family would feed is what its neighbour has to predict.
         kv: None: the fed ids attend to each other only. Otherwise the fresh keys and values are first written to the
             slots `positions`, then attention reads all slots `[0, kv.length)`.
     """
@@ -119,6 +122,7 @@ class RowInput:
     wanted: Tensor
     kv: RowKV | None = None
     shadows: Tensor | None = None
+    company: Tensor | None = None
 
 
 @runtime_checkable

@@ -50,6 +50,7 @@ HOOKS = (  # a table is read across
     Hook("init", "row begins", "begins what it remembers of the row", ("state",), "each", "saber"),
     Hook("wants", "before forward", "has more predicted than the block's masks", ("positions",), "union", "prophet"),
     Hook("shadows", "before forward", "has committed tokens predicted as if masked", ("positions",), "union", "wino"),
+    Hook("company", "before forward", "lets shadows see one another and more masks", ("positions",), "union", "wino"),
     Hook("transform", "after forward", "changes the logits to propose from", ("logits", "state"), "chain", "credit"),
     Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
     Hook("open_block", "block begins", "begins a block", ("state",), "each", "saber"),
@@ -107,6 +108,15 @@ class Scheduler:
         """
         return None
 
+    def company(self, view: CanvasView, state: State) -> Tensor | None:
+        """Asked where there are shadows: `[k]` long, positions at which masks stand that the shadows see, and none
+        else. The shadows then see each other too; None: each sees the canvas alone.
+
+        A shadow never sees the canvas' token at its own place, and sees those of the others at theirs. On shifted
+        families (lookback 1) this is not asked, and each sees the canvas alone.
+        """
+        return None
+
     def transform(self, view: CanvasView, positions: Tensor, logits: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits to propose from, and the new state.
 
@@ -153,8 +163,10 @@ class Scheduler:
         """Choose what to mask again, after `chosen` (`[m]` bool) has been committed.
 
         Returns:
-            `[r]` long, committed answer positions of the live block, the first ones first. The engine keeps at most one
-            fewer than it committed, so that every step makes progress; and the new state.
+            `[r]` long, committed answer positions up to the live block's end, those of this step included, the first
+            ones first; and the new state. How many is the scheduler's own business: the engine only sees to it that
+            after t forwards in a block t of its masks stay filled, and drops the last ones. Where some lie before the
+            live block, that reaches back to them. On block-causal models only those of the live block count.
         """
         return view.positions[:0], state
 

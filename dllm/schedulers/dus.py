@@ -67,9 +67,9 @@ class Dilated(Scheduler):
         for number in reversed(range(len(strides))):
             of[offsets % strides[number] == 0] = number
         if self.strides == "published":
-            sizes = of.unique(return_counts=True)
-            if len(sizes[0]) > 1 and sizes[1][-1] < sizes[1][-2]:
-                of[of == sizes[0][-1]] = sizes[0][-2]
+            sizes = [(number, count) for number, count in enumerate(torch.bincount(of).tolist()) if count]
+            if len(sizes) > 1 and sizes[-1][1] < sizes[-2][1]:
+                of[of == sizes[-1][0]] = sizes[-2][0]
         return of
 
     def _published(self, length: int) -> list[int]:

@@ -31,7 +31,7 @@ class History:
 @register("klass")
 @dataclass(frozen=True)
 class Klass(Scheduler):
-    """Commit positions above `tau` whose distribution has moved by KL(p_t | p_(t-1)) < epsilon `history` times in a row.
+    """Commit positions above `tau` whose distribution has `history` times moved by KL(p_t | p_(t-1)) < epsilon.
 
     Where no position qualifies, the most confident one is committed; so it is in the first `history - 1` steps of
     every block.

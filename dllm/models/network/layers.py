@@ -114,8 +114,8 @@ def overshadow(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sh
     """Attention of a row's shadows; `[s, H, d]`.
 
     Each sees the row's keys, its own in the place of column `own`, and column `hidden` not at all (unless that is
-    where it stands), nor what its position does not see. Written out: a shadow's keys are the row's but for one or
-    two, and copying them would cost s times the row.
+    where it stands), nor what its position does not see; where they are `together`, the others' keys too. Written out:
+    a shadow's keys are the row's but for one or two, and copying them would cost s times the row.
 
     Args:
         q: `[s, H, d]`.
@@ -133,10 +133,21 @@ def overshadow(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sh
     if shadow.seen is not None:
         scores = scores.masked_fill(~shadow.seen[:, None], -torch.inf)
     scores = scores.scatter(2, hidden, -torch.inf).scatter(2, own, (q * k).sum(-1, keepdim=True) * scale)
+    if shadow.together:
+        mates = torch.einsum("shd,thd->sht", q, k) * scale
+        if shadow.seen is not None:
+            mates = mates.masked_fill(~shadow.seen[:, None, shadow.own], -torch.inf)
+        scores = torch.cat([scores, mates.masked_fill(_diagonal(mates), -torch.inf)], 2)
     p = scores.softmax(-1)
     at = p.gather(2, own)
-    out: Tensor = torch.einsum("shm,hmd->shd", p.scatter(2, own, 0.0), values) + at * v
-    return out
+    row, beside = p.scatter(2, own, 0.0).split([keys.shape[1], p.shape[2] - keys.shape[1]], 2)
+    out: Tensor = torch.einsum("shm,hmd->shd", row, values) + at * v
+    return out + torch.einsum("sht,thd->shd", beside, v) if shadow.together else out
+
+
+def _diagonal(scores: Tensor) -> Tensor:
+    """`[s, 1, s]` bool on the device of `[s, H, s]` scores: what a shadow would see of itself twice."""
+    return torch.eye(len(scores), dtype=torch.bool, device=scores.device)[:, None]
 
 
 class Attention(nn.Module):

@@ -23,7 +23,7 @@ GEMM_ROWS = 16
 """Fewest rows a projection is given; the rest are filled with rows nobody reads."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
     """The shadows of one row, s flat rows of their own behind all fed tokens.
 
@@ -33,6 +33,8 @@ class Shadow:
         own: `[s]` long, the column among the row's keys that each shadow takes the place of.
         hidden: `[s]` long, the column it must not see; the same one unless the family is shifted.
         seen: `[s, m]` bool, the columns that its position sees; None: all.
+        predicted: the first so many are predicted.
+        together: they see each other.
     """
 
     start: int
@@ -41,6 +43,8 @@ class Shadow:
     own: Tensor
     hidden: Tensor
     seen: Tensor | None = None
+    predicted: int
+    together: bool
 
     @property
     def stop(self) -> int:
@@ -150,7 +154,7 @@ def batch_of(
     if shadows:
         pieces = list(torch.split(sources, counts))
         for r, shadow in shadows.items():
-            pieces[r] = torch.cat([pieces[r], torch.arange(shadow.start, shadow.stop)])
+            pieces[r] = torch.cat([pieces[r], torch.arange(shadow.start, shadow.start + shadow.predicted)])
         sources, counts = torch.cat(pieces), [piece.numel() for piece in pieces]
     return RaggedBatch(
         token_ids=_fill(torch.cat([rows[r].token_ids for r in order] + [one.token_ids for one in shadows.values()])),
@@ -198,6 +202,11 @@ def _shadow(
     row: RowInput, wanted: Tensor, start: int, lookback: int, mask_token_id: int | None, block: int | None
 ) -> Shadow:
     assert mask_token_id is not None, "LLM refuses models without a mask id"
+    predicted, together = len(wanted), row.company is not None
+    if row.company is not None:
+        if lookback:
+            raise ModelError(f"shadows that see each other need a model of lookback 0, not {lookback}; give no company")
+        wanted = torch.cat([wanted, row.company])
     source = (wanted - lookback).clamp_min(0)
     own, hidden = torch.searchsorted(row.positions, source), torch.searchsorted(row.positions, wanted)
     last = len(row.positions) - 1
@@ -209,7 +218,16 @@ def _shadow(
     if row.kv is not None:
         own, hidden = source, wanted  # a store has a slot a position
     seen = None if block is None or _sees_all(row, block) else source[:, None] // block >= _keys(row) // block
-    return Shadow(start, token_ids, source, own, hidden, seen)
+    return Shadow(
+        start=start,
+        token_ids=token_ids,
+        positions=source,
+        own=own,
+        hidden=hidden,
+        seen=seen,
+        predicted=predicted,
+        together=together,
+    )
 
 
 def _shape(index: int, row: RowInput, block: int | None) -> tuple[bool, bool, int, int]:
