@@ -53,7 +53,7 @@ HOOKS = (  # a table is read across
     Hook("company", "before forward", "lets shadows see one another and more masks", ("positions",), "union", "wino"),
     Hook("transform", "after forward", "changes the logits to propose from", ("logits", "state"), "chain", "credit"),
     Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
-    Hook("open_block", "block begins", "begins a block", ("state",), "each", "saber"),
+    Hook("open_block", "block begins", "begins a block", ("state",), "each", "dus"),
     Hook("finishes", "choosing", "commits every mask at once and is done", ("bool", "state"), "any", "prophet"),
     Hook("select", "choosing", "chooses which positions to commit", ("mask", "state"), "any", "threshold"),
     Hook("edit", "before commit", "replaces tokens", ("mask", "bool", "state"), "one", "edit"),

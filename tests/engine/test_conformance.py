@@ -29,7 +29,14 @@ SCHEDULERS = (
     "threshold(0.1)+topk(2, by=random)",
 )
 METHODS = (
-    *("localleap(anchor=0.08, relaxed=0.03)", "eb(20)", "hierarchy(high=0.1, low=0.03)", "dus", "saber(2)"),
+    *(
+        "localleap(anchor=0.08, relaxed=0.03)",
+        "eb(20)",
+        "hierarchy(high=0.1, low=0.03)",
+        "dus",
+        "saber(2)",
+        "saber(2, back=fallen)",
+    ),
     *("klass(0.02, epsilon=1)", "credit+threshold(0.05)", "prophet(early=2, middle=1, late=0.5)+topk"),
     *("eotp(paper)+topk", "wino(0.02, revoke=0.1)", "wino(0.02, revoke=0.1, shadow=alone, cap=step)"),
     "adablock(tau=0.01, delimiters='3 14 15 92 65 35 89')+credit+localleap(anchor=0.05)+prophet(early=4)+eotp",

@@ -124,13 +124,14 @@ def run(model: object, prompt: list[int], new: int, block: int, *methods: Method
             canvas[i] = tokens[i]
         if first is not None:
             del canvas[first + 1 :]
-            end = min(end, len(canvas))
+            end = now.end = min(end, len(canvas))
         if not done:
             asked = [i for method in methods for i in method.revoke(now, kept)]
-            asked = [i for i in asked if start <= i < end and i >= len(prompt) and canvas[i] != mask]
-            asked = [i for i in asked if canvas[i] not in eos and i not in kept][: max(0, len(kept) - 1)]
+            asked = [i for i in asked if len(prompt) <= i < end and canvas[i] != mask and canvas[i] not in eos]
             for i in asked:
                 canvas[i] = mask
+            start = min([start, *asked])
+            kept = [i for i in kept if i not in asked]
             for method in methods:
                 method.revoked(asked)
         for method in methods:
@@ -325,29 +326,46 @@ class EndOfText(Method):
 
 
 class Saber(Method):
-    def __init__(self, mu: float) -> None:
-        self.mu, self.confidences = mu, []
+    """What the published code does to one row; `back="fallen"` is the rule that takes back only what has fallen."""
+
+    def __init__(self, mu: float = 8, n: int = 2, back: str = "published") -> None:
+        self.mu, self.n, self.back = mu, n, back
+        self.latest: dict[int, float] = {}
+        self.last: dict[int, float] | None = None
 
     def new_block(self, now: Now) -> None:
         self.worth: dict[int, float] = {}
 
     def select(self, now: Now) -> set[int]:
-        mean = sum(self.confidences) / len(self.confidences) if self.confidences else 2.0
-        chosen = {i for i in now.active if now.confidence(i) > mean} | {now.best()}
-        self.confidences += [now.confidence(i) for i in sorted(chosen)]
-        return chosen
+        known = list(self.latest.values())
+        mean = sum(known) / len(known) if known else 1.0
+        chosen = {i for i in now.active if now.confidence(i) > mean}
+        if len(chosen) >= self.n:
+            return chosen
+        return set(sorted(now.active, key=lambda i: (-now.confidence(i), i))[: self.n])
 
     def revoke(self, now: Now, chosen: list[int]) -> list[int]:
-        drops = []
-        self.worth = {i: p for i, p in self.worth.items() if i < len(now.canvas)}
-        for i, before in list(self.worth.items()):
-            worth = float(now.p[i, now.canvas[i]])
-            drops.append((before - worth, -i))
-            self.worth[i] = worth
+        places = range(now.prompt, now.end)
+        current = {i: now.confidence(i) for i in places}
         for i in chosen:
-            self.worth[i] = now.confidence(i)
-        count = max(1, math.floor(len(chosen) / self.mu))
-        return [-i for drop, i in sorted(drops, reverse=True) if drop > 0][:count]
+            self.latest[i] = current[i]
+        last, self.last = self.last, current
+        lost = []
+        for i in places:
+            if self.back == "published" and not now.masked(i) and (last is None or i in last):
+                lost.append(((0.0 if last is None else last[i]) - current[i], -i))
+            if self.back == "fallen" and i in self.worth:
+                held = float(now.p[i, now.canvas[i]])
+                if self.worth[i] > held:
+                    lost.append((self.worth[i] - held, -i))
+                self.worth[i] = held
+        if self.back == "fallen":
+            self.worth |= {i: current[i] for i in chosen}
+        if not now.active:
+            return []
+        k = len(chosen)
+        count = min(max(self.n // 2, math.ceil(k / self.mu)), k - 1)
+        return [-i for _, i in sorted(lost, reverse=True)[:count]]
 
     def revoked(self, positions: list[int]) -> None:
         for i in positions:

@@ -39,7 +39,10 @@ METHODS = {
     "prophet(early=3, middle=2, late=1, region='2:7')+topk": lambda: [ref.Prophet(3, 2, 1, (2, 7))],
     "eotp(paper)+topk": lambda: [ref.EndOfText()],
     "saber(2)": lambda: [ref.Saber(2)],
-    "saber": lambda: [ref.Saber(4)],
+    "saber": lambda: [ref.Saber()],
+    "saber(n=1)": lambda: [ref.Saber(n=1)],
+    "saber(3, n=4)": lambda: [ref.Saber(3, 4)],
+    "saber(2, back=fallen)": lambda: [ref.Saber(2, back="fallen")],
     f"adablock(tau=0.2, {ADA})+credit+localleap(0.6, relaxed=0.3)+prophet(3, middle=2, late=1)+eotp": lambda: [
         ref.AdaBlock(0.2, 0.25, "length", DELIMITERS),
         ref.Credit(0.8, 0.2, 0.7),
