@@ -139,7 +139,7 @@ def cut(row: Row, view: StepView, chosen: Tensor) -> None:
     """Drop the end of the canvas if the scheduler has seen that nothing will stand there."""
     if row.spec.scheduler.supplies("cut"):
         length = row.spec.scheduler.cut(view, chosen, row.state)
-        if length is not None and row.view.settled < length < len(row.canvas):
+        if length is not None and row.view.prompt_length < length < len(row.canvas):
             after = None if row.constraint is None else row.constraint.cut(length)
             if row.constraint is None or after is not None:
                 row.constraint = after

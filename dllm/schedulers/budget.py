@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from dllm.errors import ConfigError
 from dllm.views import CanvasView, block_end
 
@@ -13,11 +15,13 @@ class BlockBudget:
     """Steps of the live block.
 
     Attributes:
+        own: `[L]` bool, the positions that the row was asked for when it began, whatever has left the canvas since.
         left: steps not yet given to a block.
         masks: masks in this block when it was opened, of those asked for.
         steps: steps this block may take, at least 1.
     """
 
+    own: Tensor
     left: int
     masks: int = 0
     steps: int = 1
@@ -35,21 +39,30 @@ def check_budget(view: CanvasView, name: str) -> BlockBudget:
             f"steps={view.steps} is fewer than the {blocks} blocks of {view.total} tokens; {name} needs a step a "
             f"block: use steps >= {blocks} or a larger block_length"
         )
-    return BlockBudget(view.total if view.steps is None else view.steps)
+    own = view.masked.clone()
+    if view.prompt_length:
+        own[view.prompt_length :] = True  # what a scheduler has planted is part of the answer
+    own[view.asked :] = False
+    return BlockBudget(own, view.total if view.steps is None else view.steps)
 
 
 def open_budget(view: CanvasView, budget: BlockBudget) -> BlockBudget:
-    """The next block's share: steps in proportion to masks, one kept back for every block after it.
+    """The next block's share: steps in proportion to positions asked for, one kept back for every block after it.
 
-    With equal blocks whose number divides `steps` it is steps / blocks, the published rule.
+    With equal blocks whose number divides `steps` it is steps / blocks, the published rule. What an end of the text has
+    cut off, or what was planted, counts as it did in the beginning, as published: a shorter answer takes fewer steps.
     """
-    asked = view.masked[: view.asked]
-    if not asked.any():  # an editor goes on behind the answer
-        asked = view.masked
-    masks = int(asked[view.start : view.end].sum())
-    share = budget.left * masks // int(asked.sum())
+    own, end = budget.own, view.end
+    if end == len(view.canvas) < len(own):  # an end of the text has cut the block
+        end = block_end(view.start, view.block_length, view.rule, len(own))
+    if not own[view.start :].any():  # an editor goes on behind the answer
+        own = view.masked
+    share = budget.left * int(own[view.start : end].sum()) // int(own[view.start :].sum())
     share = max(1, min(share, budget.left - _blocks(view, view.end)))
-    return BlockBudget(budget.left - share, masks, share)
+    asked = view.masked[: view.asked]
+    if not asked.any():
+        asked = view.masked
+    return BlockBudget(budget.own, budget.left - share, int(asked[view.start : view.end].sum()), share)
 
 
 def _blocks(view: CanvasView, start: int) -> int:

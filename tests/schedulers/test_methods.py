@@ -110,6 +110,17 @@ def test_klass_follows_positions_of_later_blocks(spec, wanted):
     assert [[at - 1 for at in step.positions] for step in out.trace.steps] == wanted
 
 
+@pytest.mark.parametrize("late", ["now", "end"])
+@pytest.mark.parametrize(("spec", "forwards"), [("eotp(paper)+llada", 5), ("llada", {"now": 5, "end": 8})])
+def test_an_early_end_leaves_each_block_its_steps(spec, forwards, late):
+    """Steps over blocks, whatever is cut: those of blocks that are gone are not handed to those that stay."""
+    tokens, confidences = [5] * 8 + [EOS] + [5] * 7, [0.5] * 16
+    params = SamplingParams(max_new_tokens=16, block_length=4, steps=8, scheduler=spec, cut_at_eos=late)
+    out = LLM(ScriptedDenoiser(wish(tokens, confidences, prompt=4))).generate([1] * 4, params)
+    assert out.token_ids == [5] * 8 and out.finish_reason == "stop"
+    assert out.stats.forwards == (forwards if isinstance(forwards, int) else forwards[late])
+
+
 @pytest.mark.parametrize(
     ("spec", "block", "sizes"),
     [
