@@ -155,6 +155,7 @@ class StepView(CanvasView):
         scores: `[m, V]` float, what proposals were drawn from: behind the grammar's bans and transforms.
         shadows: `[s]` long, the committed positions that `Scheduler.shadows` asked about, as far as they were fed.
         upheld: `[s]` float64, the probability that the token there has as if it were masked.
+        chosen: `[m]` bool, what `Scheduler.select` has chosen at this step; None before that.
     """
 
     positions: Tensor
@@ -165,6 +166,7 @@ class StepView(CanvasView):
     scores: Tensor
     shadows: Tensor
     upheld: Tensor
+    chosen: Tensor | None = None
 
     @classmethod
     def of(cls, view: CanvasView, **found: Any) -> StepView:
@@ -221,4 +223,5 @@ class StepView(CanvasView):
             scores=self.scores[kept.to(self.scores.device)],
             shadows=self.shadows[self.shadows < length],
             upheld=self.upheld[self.shadows < length],
+            chosen=None if self.chosen is None else self.chosen[kept],
         )

@@ -4,7 +4,7 @@ One round = one forward over a ragged set of rows, each at its own block and ste
 
     ask      `forward.ask_all`: what the cache feeds, what the scheduler wants predicted
     forward  `forward.predict_all`: one call of the network for all rows; predictions and proposals
-    choose   the block's end settled, then the scheduler's stop rule or its selection
+    choose   the block's end settled, then the scheduler's selection and its stop rule
     admit    of what was chosen, what the constraint lets stand
     commit   masks filled and tokens replaced, up to an EOS; then what the scheduler takes back
     cut      the canvas's end dropped where nothing will stand
@@ -74,7 +74,9 @@ def _advance(row: Row, view: StepView) -> TraceStep:
         )
     if view.block_step == 0:
         view = _settle_block(row, view)
-    asked, last = _choice(row, view)
+    view, last = _choice(row, view)
+    asked = view.chosen
+    assert asked is not None, "it has been chosen"
     view, chosen = admit(row, view, asked)
     last = last and bool((chosen == asked).all())
     replaced = edit(row, view)
@@ -112,17 +114,22 @@ def _settle_block(row: Row, view: StepView) -> StepView:
     return view
 
 
-def _choice(row: Row, view: StepView) -> tuple[Tensor, bool]:
-    """`[m]` bool: what to commit, at least one position; and whether the scheduler is done with the row."""
+def _choice(row: Row, view: StepView) -> tuple[StepView, bool]:
+    """The view with what to commit, `chosen`, at least one position; and whether the scheduler is done with the row."""
+    scheduler, left = row.spec.scheduler, view.masked[view.positions]
+    # where the row lingers on a block without masks, there is nothing to choose among
+    chosen = _selected(row, view) if bool(view.active.any()) else view.active
+    view = replace(view, chosen=chosen)
+    if scheduler.supplies("finishes") and int(left.sum()) == int(view.masked.sum()):
+        done, row.state = scheduler.finishes(view, row.state)
+        if done:
+            return replace(view, chosen=left), True
+    return view, False
+
+
+def _selected(row: Row, view: StepView) -> Tensor:
+    """`[m]` bool: what the scheduler selects, or the most confident position if that is none."""
     scheduler = row.spec.scheduler
-    if scheduler.supplies("finishes"):
-        left = view.masked[view.positions]
-        if int(left.sum()) == int(view.masked.sum()):
-            done, row.state = scheduler.finishes(view, row.state)
-            if done:
-                return left, True
-    if not bool(view.active.any()):  # the row lingers on a block without masks: there is nothing to choose among
-        return view.active, False
     answer = scheduler.select(view, row.state)
     mask = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else None
     # a scheduler may come from outside, and a 0/1 mask would index, not choose
@@ -133,7 +140,7 @@ def _choice(row: Row, view: StepView) -> tuple[Tensor, bool]:
         )
     row.state = answer[1]
     chosen = mask & view.active
-    return chosen if chosen.any() else view.best(view.confidence, 1), False
+    return chosen if chosen.any() else view.best(view.confidence, 1)
 
 
 def _until_eos(view: StepView, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:

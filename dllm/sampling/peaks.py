@@ -39,6 +39,7 @@ class Peaks:
         highest: `[m]` float32, the highest score of all, banned ones too.
         excess: `[m]` float32, log of the sum of exp(score - highest) over every column; at least 0.
         entropy: `[m]` float32, in nats over every column; zeros unless asked for.
+        runner_up: `[m]` float32, the second highest score of all, banned ones too; -inf if there is none.
     """
 
     token_ids: Tensor
@@ -47,6 +48,7 @@ class Peaks:
     highest: Tensor
     excess: Tensor
     entropy: Tensor
+    runner_up: Tensor
 
     def log_p(self, scores: Tensor) -> Tensor:
         """`[m]` float64: log-probability of an id of each row that has this score, `[m]` float."""
@@ -71,16 +73,17 @@ def _plainly(logits: Tensor, banned: Tensor, entropy: bool) -> Peaks:
     allowed = logits.masked_fill(banned, -torch.inf)
     best, token_ids = allowed.max(-1, keepdim=True)
     second = allowed.scatter_(1, token_ids, -torch.inf).amax(-1)
-    return Peaks(token_ids[:, 0], best[:, 0], second, highest[:, 0], excess, spread)
+    runner_up = logits.scatter(1, top, -torch.inf).amax(-1)
+    return Peaks(token_ids[:, 0], best[:, 0], second, highest[:, 0], excess, spread, runner_up)
 
 
 def _in_groups(logits: Tensor, banned: Tensor, entropy: bool) -> Peaks:
     maxima = group_maxima(logits)
-    highest, top, _ = _found(logits, maxima, None)
+    highest, top, runner_up = _found(logits, maxima, None)
     excess, spread = _excesses(logits, highest, top, entropy)
     allowed = _allowed_maxima(logits, maxima, banned)
     best, token_ids, second = _found(logits, allowed, banned)
-    return Peaks(token_ids[:, 0], best[:, 0], second, highest[:, 0], excess, spread)
+    return Peaks(token_ids[:, 0], best[:, 0], second, highest[:, 0], excess, spread, runner_up)
 
 
 def _found(logits: Tensor, maxima: Tensor, banned: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -27,9 +27,9 @@ def peaks(logits: Tensor, banned: Tensor, entropy: bool) -> tuple[Tensor, ...]:
     """The fields of `Peaks` for `[m, V]` logits on CUDA, V at most 2^31."""
     (m, width), device = logits.shape, logits.device
     pieces = -(-width // PIECE_COLUMNS)
-    parts = torch.empty(5, m, pieces, dtype=torch.float32, device=device)
+    parts = torch.empty(6, m, pieces, dtype=torch.float32, device=device)
     ids = torch.empty(m, pieces, dtype=torch.int32, device=device)
-    out = torch.empty(5, m, dtype=torch.float32, device=device)
+    out = torch.empty(6, m, dtype=torch.float32, device=device)
     tokens = torch.empty(m, dtype=torch.int64, device=device)
     piece_kernel, join_kernel, next_power = _kernels()
     piece_kernel[(m, pieces)](logits, banned, parts, ids, logits.stride(0), width, m * pieces, PIECE_COLUMNS, entropy)

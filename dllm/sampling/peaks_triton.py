@@ -23,8 +23,8 @@ def piece(
     columns: tl.constexpr,
     entropy: tl.constexpr,
 ):
-    """One piece of one row. `parts` holds five planes: best and second allowed, highest of all, the sum of exp without
-    the first that is highest, and the weighted sum."""
+    """One piece of one row. `parts` holds six planes: best and second allowed, highest of all, the sum of exp without
+    the first that is highest, the weighted sum, and the second highest of all."""
     row, at = tl.program_id(0), tl.program_id(1)
     column = at * columns + tl.arange(0, columns)
     inside = column < width
@@ -50,12 +50,13 @@ def piece(
     tl.store(parts + 2 * plane + slot, highest)
     tl.store(parts + 3 * plane + slot, others)
     tl.store(parts + 4 * plane + slot, weighted)
+    tl.store(parts + 5 * plane + slot, tl.max(tl.where(column == lead, -float("inf"), x), axis=0))
     tl.store(ids + slot, first)
 
 
 @triton.jit
 def join(parts, ids, out, tokens, m, pieces, size: tl.constexpr):
-    """Join the pieces of one row; `out` holds five planes: best, second, highest, excess, entropy."""
+    """Join the pieces of one row; `out` holds six planes: best, second, highest, excess, entropy, runner-up."""
     row = tl.program_id(0)
     plane = m * pieces
     at = tl.arange(0, size)
@@ -67,6 +68,7 @@ def join(parts, ids, out, tokens, m, pieces, size: tl.constexpr):
     highest = tl.load(parts + 2 * plane + slot, mask=inside, other=none)
     others = tl.load(parts + 3 * plane + slot, mask=inside, other=0.0)
     weighted = tl.load(parts + 4 * plane + slot, mask=inside, other=0.0)
+    behind = tl.load(parts + 5 * plane + slot, mask=inside, other=none)
     first = tl.load(ids + slot, mask=inside, other=2147483647)
     top = tl.max(best, axis=0)
     token = tl.min(tl.where((best == top) & inside, first, 2147483647), axis=0)
@@ -91,4 +93,5 @@ def join(parts, ids, out, tokens, m, pieces, size: tl.constexpr):
     tl.store(out + 2 * m + row, peak)
     tl.store(out + 3 * m + row, excess)
     tl.store(out + 4 * m + row, excess - mean)
+    tl.store(out + 5 * m + row, tl.max(tl.where(at == lead, behind, highest), axis=0))
     tl.store(tokens + row, token.to(tl.int64))

@@ -185,7 +185,7 @@ def _raw(readings: Readings) -> Tensor:
 
 
 def _gap(readings: Readings) -> Tensor:
-    return readings.raw_peaks.best.double() - readings.raw_peaks.second.double()
+    return readings.raw_peaks.highest.double() - readings.raw_peaks.runner_up.double()
 
 
 MEASURES = {"margin": _margin, "entropy": _entropy, "held": _held, "raw": _raw, "gap": _gap}
@@ -195,7 +195,7 @@ margin: probability of the best minus that of the second, among ids that may be 
 entropy: Shannon entropy in nats, over every column.
 held: probability of the token that is on the canvas.
 raw: probability of the proposal before a scheduler's transform.
-gap: logit of the best minus that of the second before a transform, among ids that may be proposed.
+gap: highest logit minus the second highest before a transform, over every column.
 """
 RAW = frozenset({"raw", "gap"})
 """Those that are taken before a transform."""

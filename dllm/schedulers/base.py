@@ -54,8 +54,8 @@ HOOKS = (  # a table is read across
     Hook("transform", "after forward", "changes the logits to propose from", ("logits", "state"), "chain", "credit"),
     Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
     Hook("open_block", "block begins", "begins a block", ("state",), "each", "dus"),
-    Hook("finishes", "choosing", "commits every mask at once and is done", ("bool", "state"), "any", "prophet"),
     Hook("select", "choosing", "chooses which positions to commit", ("mask", "state"), "any", "threshold"),
+    Hook("finishes", "choosing", "commits every mask at once and is done", ("bool", "state"), "any", "prophet"),
     Hook("edit", "before commit", "replaces tokens", ("mask", "bool", "state"), "one", "edit"),
     Hook("remask", "after commit", "masks tokens again", ("positions", "state"), "one", "saber"),
     Hook("remasked", "after commit", "is told what was masked again", ("state",), "each", "credit"),
@@ -137,10 +137,6 @@ class Scheduler:
         """Called once a block, after `block_end`, before the first `select` in it."""
         return state
 
-    def finishes(self, view: StepView, state: State) -> tuple[bool, State]:
-        """Whether to commit all masks now, with this step's proposals. Asked only when all of them are in view."""
-        return False, state
-
     def select(self, view: StepView, state: State) -> tuple[Tensor, State]:
         """Choose what to commit.
 
@@ -149,6 +145,13 @@ class Scheduler:
             most confident one, so that every forward makes progress), and the row's new state.
         """
         raise TypeError(f"{type(self).__name__} must override select(view, state) -> (mask, state)")
+
+    def finishes(self, view: StepView, state: State) -> tuple[bool, State]:
+        """Whether to commit all masks now, with this step's proposals. Asked only when all of them are in view.
+
+        `view.chosen` is what `select` would have committed.
+        """
+        return False, state
 
     def edit(self, view: StepView, state: State) -> tuple[Tensor, bool, State]:
         """Choose committed tokens that give way to this step's proposals. Not asked of rows that a grammar holds.

@@ -20,13 +20,16 @@ class Prophet(Scheduler):
     """Commit every remaining mask at once when the answer region is decided: the mean gap between its best and second
     logits has reached a threshold that falls as decoding goes on.
 
-    Gaps are taken from the model's own logits, before a transform. Progress is (committed + 1) / length of the answer
-    as it stands on the canvas, since steps do not tell when their number adapts; it asks `early` below 0.33, `middle`
-    below 0.67, and `late` from there. All masks must be in view: with the cache `dual` that is so at a block's first
-    forward, with `prefix` and `none` always.
+    Gaps are taken over all ids, the mask id too, from the model's own logits before a transform. Progress is that of the
+    published clock, step / steps, this step counted: where no `steps` are asked for, the share of the answer that is
+    behind the live block or committed with this step, which is the same where steps commit equally many. It asks
+    `early` below 0.33, `middle` below 0.67, and `late` from there. All masks must be in view: with the cache `dual` that
+    is so at a block's first forward, with `prefix` and `none` always.
 
     A suffix text such as 'The answer is' is put on the canvas before the first forward, with room to reason before it;
-    the region is then the few positions behind it. An EOS committed before it cuts it off with everything else.
+    the region is then the few positions behind it. An EOS committed before it cuts it off with everything else. (Where
+    a block's planted tokens leave it fewer masks than steps, the published code makes forwards that commit nothing;
+    these are left out, but the clock counts them with the block.)
 
     Args:
         early, middle, late: thresholds, in logits.
@@ -34,6 +37,7 @@ class Prophet(Scheduler):
             the answer's first, committed or not; or a suffix text of at least two words, or one that ends in a colon.
         place: where a suffix stands, as a share of the answer's length; 200/256 in the published code.
         width: positions of the region behind a suffix, which begins one position after it; 5 in the published code.
+        spaced: a suffix is planted with a space before each word, the first too, as published; false: as it is written.
     """
 
     early: float = 7.5
@@ -42,6 +46,7 @@ class Prophet(Scheduler):
     region: str | tuple[int, ...] = "answer"
     place: float = 200 / 256
     width: int = 5
+    spaced: bool = True
     measures = frozenset({"gap"})
 
     def __post_init__(self) -> None:
@@ -57,7 +62,8 @@ class Prophet(Scheduler):
             return self
         if setting.tokenizer is None:
             raise ConfigError(f"prophet: region={self.region!r} is text and needs a tokenizer; give START:END instead")
-        return replace(self, region=tuple(setting.tokenizer.encode(self.region)))
+        words = [" " + word for word in self.region.split()] if self.spaced else [self.region]
+        return replace(self, region=tuple(token for word in words for token in setting.tokenizer.encode(word)))
 
     def plant(self, view: CanvasView) -> tuple[Tensor, Tensor] | None:
         if isinstance(self.region, str):
@@ -79,10 +85,23 @@ class Prophet(Scheduler):
 
     def finishes(self, view: StepView, state: State) -> tuple[bool, State]:
         gaps = view.measures["gap"][self._inside(view)]
-        length = int((~view.given).sum())
-        progress = (length - int(view.masked.sum()) + 1) / length
+        progress = self._progress(view)
         needed = self.early if progress < 0.33 else self.middle if progress < 0.67 else self.late
         return len(gaps) > 0 and float(gaps.mean()) >= needed, state
+
+    def _progress(self, view: StepView) -> float:
+        """The published clock, between 0 and 1."""
+        own = ~view.given
+        if not isinstance(self.region, str):  # what was planted is part of the answer
+            start, _ = self._behind(view.total + len(self.region))
+            planted = slice(view.prompt_length + start - 1 - len(self.region), view.prompt_length + start - 1)
+            own[planted] = True
+        length, before = int(own.sum()), int(own[: view.start].sum())
+        if view.steps is not None:
+            return (before * view.steps / length + view.block_step + 1) / view.steps
+        committed = view.block_masked - int(view.masked[view.start : view.end].sum())
+        now = 0 if view.chosen is None else int(view.chosen.sum())
+        return (before + committed + now) / length
 
     def _inside(self, view: StepView) -> Tensor:
         """`[m]` bool: the answer region."""

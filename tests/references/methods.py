@@ -48,9 +48,7 @@ class Now:
         return -sum(float(x) * math.log(float(x)) for x in self.p[i] if x > 0)
 
     def gap(self, i: int) -> float:
-        row = self.z[i].clone()
-        row[self.mask] = -math.inf
-        best, second = row.topk(2).values.tolist()
+        best, second = self.z[i].topk(2).values.tolist()
         return best - second
 
     def best(self) -> int:
@@ -150,6 +148,16 @@ class Threshold(Method):
 
     def select(self, now: Now) -> set[int]:
         return {i for i in now.active if now.confidence(i) >= self.tau} | {now.best()}
+
+
+class Best(Method):
+    """So many of the most confident."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+
+    def select(self, now: Now) -> set[int]:
+        return set(sorted(now.active, key=lambda i: (-now.confidence(i), i))[: self.k])
 
 
 class LocalLeap(Method):
@@ -298,8 +306,11 @@ class AdaBlock(Method):
 
 
 class Prophet(Method):
-    def __init__(self, early: float, middle: float, late: float, region: tuple[int, int] | None = None) -> None:
-        self.thresholds, self.region = (early, middle, late), region
+    def __init__(
+        self, early: float, middle: float, late: float, region: tuple[int, int] | None = None, quota: int = 1
+    ) -> None:
+        """`quota`: tokens that a step commits, as far as the block has them."""
+        self.thresholds, self.region, self.quota = (early, middle, late), region, quota
 
     def finishes(self, now: Now) -> bool:
         answer = range(now.prompt, len(now.canvas))
@@ -310,7 +321,7 @@ class Prophet(Method):
             ends = [i for i in masks if now.token(i) in now.eos]
             inside = [i for i in masks if not ends or i < ends[0]] or ends[:1]
         committed = sum(not now.masked(i) for i in answer)
-        progress = (committed + 1) / len(answer)
+        progress = (committed + min(self.quota, len(now.active))) / len(answer)
         needed = self.thresholds[0 if progress < 0.33 else 1 if progress < 0.67 else 2]
         return bool(inside) and sum(now.gap(i) for i in inside) / len(inside) >= needed
 

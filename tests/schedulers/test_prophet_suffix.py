@@ -13,6 +13,8 @@ from tests.support.fakes import ScriptedDenoiser
 model_folder = cli_support.model_folder
 
 SUFFIX = "so it is"
+PLANTED = " so it is"
+"""As published: with a space before each word."""
 NEW = 32
 
 
@@ -39,13 +41,14 @@ def run(llm, spec, **more):
     return llm.generate("> ", SamplingParams(max_new_tokens=NEW, scheduler=spec, cache="none", **more))
 
 
-def test_the_suffix_stands_on_the_canvas_from_the_start():
+@pytest.mark.parametrize(("spaced", "planted"), [("", PLANTED), (", spaced=false", SUFFIX)])
+def test_the_suffix_stands_on_the_canvas_from_the_start(spaced, planted):
     llm, seen = scripted(lambda at, left: 1.0)
-    out = run(llm, f"prophet(region='{SUFFIX}', place=0.5, width=3)+topk(4)")
-    ids, start = llm.tokenizer.encode(SUFFIX), 2 + 16
+    out = run(llm, f"prophet(region='{SUFFIX}', place=0.5, width=3{spaced})+topk(4)")
+    ids, start = llm.tokenizer.encode(planted), 2 + 16
     assert all(canvas[start : start + len(ids)] == ids for canvas in seen)
     assert [canvas.count(MASK) for canvas in seen] == list(range(NEW - len(ids), 0, -4))
-    assert out.text == "a" * 16 + SUFFIX + "a" * (16 - len(ids))
+    assert out.text == "a" * 16 + planted + "a" * (16 - len(ids))
     assert (out.stats.tokens, out.stats.slots) == (NEW - len(ids), NEW - len(ids))
     assert all(not set(step.positions) & set(range(start, start + len(ids))) for step in out.trace.steps)
 
@@ -53,16 +56,27 @@ def test_the_suffix_stands_on_the_canvas_from_the_start():
 @pytest.mark.parametrize("committed", [1, 4, 9, 17])
 def test_only_the_region_behind_the_suffix_decides(committed):
     """The gap is wide everywhere else from the first step on, and in the region once so much is committed."""
-    begin = 16 + len(SUFFIX) + 1
+    begin = 16 + len(PLANTED) + 1
     inside = range(begin, begin + 3)
 
     def gap(at, left):
-        return 20.0 if at not in inside or left <= NEW - len(SUFFIX) - committed else 0.5
+        return 20.0 if at not in inside or left <= NEW - len(PLANTED) - committed else 0.5
 
     llm, seen = scripted(gap)
     spec = f"prophet(9, middle=9, late=9, region='{SUFFIX}', place=0.5, width=3)+topk(by=left_to_right)"
     out = run(llm, spec)
-    assert len(seen) == committed + 1 and len(out.trace.steps[-1].positions) == NEW - len(SUFFIX) - committed
+    assert len(seen) == committed + 1 and len(out.trace.steps[-1].positions) == NEW - len(PLANTED) - committed
+
+
+@pytest.mark.parametrize(("rule", "steps"), [("topk(2)", None), ("llada", 16)])
+def test_the_clock_counts_what_is_planted(rule, steps):
+    """32 positions in blocks of 8 by two a step: the clock stands at i / 16 in step i, as without a suffix."""
+    for late, wanted in ((True, 11), (False, 6)):  # the first steps with i / 16 >= 0.67 and >= 0.33
+        llm, seen = scripted(lambda at, left: 5.0)
+        thresholds = "99, middle=99, late=5" if late else "99, middle=5, late=99"
+        spec = f"prophet({thresholds}, region='ab c', place=0.78, width=2, spaced=false)+{rule}"
+        run(llm, spec, block_length=8, steps=steps)
+        assert len(seen) == wanted
 
 
 def test_an_end_before_the_suffix_cuts_it():
@@ -74,7 +88,7 @@ def test_an_end_before_the_suffix_cuts_it():
 def test_guidance_hides_the_suffix_as_it_hides_the_prompt():
     llm, seen = scripted(lambda at, left: 1.0)
     run(llm, f"prophet(region='{SUFFIX}', place=0.5)+topk(8)", cfg_scale=0.5)
-    ids = llm.tokenizer.encode(SUFFIX)
+    ids = llm.tokenizer.encode(PLANTED)
     shown = [canvas[18 : 18 + len(ids)] == ids for canvas in seen]
     assert any(shown) and not all(shown)
     assert all(canvas[:2] == [MASK, MASK] for canvas, there in zip(seen, shown, strict=True) if not there)
