@@ -20,11 +20,11 @@ class Prophet(Scheduler):
     """Commit every remaining mask at once when the answer region is decided: the mean gap between its best and second
     logits has reached a threshold that falls as decoding goes on.
 
-    Gaps are taken over all ids, the mask id too, from the model's own logits before a transform. Progress is that of the
-    published clock, step / steps, this step counted: where no `steps` are asked for, the share of the answer that is
-    behind the live block or committed with this step, which is the same where steps commit equally many. It asks
-    `early` below 0.33, `middle` below 0.67, and `late` from there. All masks must be in view: with the cache `dual` that
-    is so at a block's first forward, with `prefix` and `none` always.
+    Gaps are taken over all ids, the mask id too, from the model's own logits before a transform. Progress is that of
+    the published clock, step / steps, this step counted: where no `steps` are asked for, the share of the answer that
+    is behind the live block or committed with this step, which is the same where steps commit equally many. It asks
+    `early` below 0.33, `middle` below 0.67, and `late` from there. All masks must be in view: with the cache `dual`
+    that is so at a block's first forward, with `prefix` and `none` always.
 
     A suffix text such as 'The answer is' is put on the canvas before the first forward, with room to reason before it;
     the region is then the few positions behind it. An EOS committed before it cuts it off with everything else. (Where
