@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -122,11 +122,26 @@ def refreshed(view: CanvasView, lookback: int, keep_prompt: bool, visible: int |
     return Feed(start, len(view.canvas) if visible is None else visible, refresh=True, visible=visible)
 
 
-def block(view: CanvasView, lookback: int, *, left: int = 0, right: int = 0, lowest: int = 0) -> Feed:
+Neighbour = Literal["always", "needed"]
+"""When a shifted family feeds the position before the block: see `block`."""
+
+
+def block(
+    view: CanvasView,
+    lookback: int,
+    *,
+    left: int = 0,
+    right: int = 0,
+    lowest: int = 0,
+    neighbour: Neighbour = "always",
+) -> Feed:
     """Feed the live block and up to `left` and `right` positions around it, none below `lowest`.
 
-    At least `lookback` positions are fed left of the block, since they predict its first one.
+    At least `lookback` positions are fed left of the block, since they predict its first one; with `neighbour="needed"`
+    only as long as that is a mask.
     """
+    if neighbour == "needed" and not view.masked[view.start]:
+        lookback = 0
     start = max(0, min(view.start - lookback, max(view.start - left, lowest)))
     return Feed(start, min(view.end + right, len(view.canvas)))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dllm.cache.base import Cache, Feed, block, refreshed, register
+from dllm.arguments import one_of
+from dllm.cache.base import Cache, Feed, Neighbour, block, refreshed, register
 from dllm.views import CanvasView
 
 
@@ -18,11 +19,18 @@ class PrefixCache(Cache):
     Args:
         keep_prompt: compute the prompt's K/V once, in the row's first forward; refreshes then feed what stands behind
             it. An approximation more; not in the paper.
+        neighbour: of families that predict a position from the one before it, as Dream. always: the position before
+            the block is fed with it, so its K/V are fresh. needed: only as long as the block's first position is a
+            mask, as in the published loops for Dream, which commit that one at the block's full forward.
     """
 
     keep_prompt: bool = False
+    neighbour: Neighbour = "always"
+
+    def __post_init__(self) -> None:
+        one_of("prefix: neighbour", self.neighbour, ("always", "needed"))
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:
         if view.block_step == 0:
             return refreshed(view, lookback, self.keep_prompt)
-        return block(view, lookback, right=len(view.canvas))
+        return block(view, lookback, right=len(view.canvas), neighbour=self.neighbour)

@@ -13,6 +13,15 @@ from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import CanvasView, Setting, StepView
 
+PUBLISHED = {
+    "llada": (198,),
+    "dream": (
+        *(198, 271, 280, 319, 340, 382, 401, 532, 624, 630, 692, 698, 921, 1248, 1837, 1939, 2219, 2533, 3276, 3876),
+        *(4894, 5267, 14750, 68327),
+    ),
+}
+"""Delimiters of the published code (lgxi24/AdaBlock-dLLM@491b205), by the family whose vocabulary they are ids of."""
+
 
 @register("adablock")
 @dataclass(frozen=True)
@@ -27,7 +36,8 @@ class AdaBlock(Scheduler):
         window: share of the length below.
         basis: length: of the whole answer (the published code); generated: of what is decoded already (the paper's
             Algorithm 1), at least one token.
-        delimiters: newline = every token whose text holds one; or token ids, as "198 271".
+        delimiters: newline = every token whose text holds one; llada, dream = the published lists, ids of these models'
+            vocabularies; or token ids, as "198 271".
     """
 
     tau: float = 0.3
@@ -40,12 +50,20 @@ class AdaBlock(Scheduler):
         in_range("adablock: tau", self.tau, 0.0, 1.0)
         in_range("adablock: window", self.window, 0.0, 1.0)
         one_of("adablock: basis", self.basis, ("length", "generated"))
-        if isinstance(self.delimiters, str) and self.delimiters != "newline":
+        if isinstance(self.delimiters, str) and self.delimiters not in ("newline", *PUBLISHED):
             object.__setattr__(self, "delimiters", _ids(self.delimiters))
 
     def bind(self, setting: Setting) -> Scheduler:
-        if self.delimiters != "newline":
+        if not isinstance(self.delimiters, str):
             return self
+        if self.delimiters in PUBLISHED:
+            size, ids = setting.model.vocab_size, PUBLISHED[self.delimiters]
+            if max(ids) >= size:
+                raise ConfigError(
+                    f"adablock: delimiters={self.delimiters} are ids up to {max(ids)}, and this model has {size}; give "
+                    "delimiters=newline, or ids of its own"
+                )
+            return replace(self, delimiters=ids)
         if setting.tokenizer is None:
             raise ConfigError(
                 "adablock: delimiters='newline' needs a tokenizer; give LLM(..., tokenizer=...) or delimiters as ids"
@@ -78,5 +96,7 @@ class AdaBlock(Scheduler):
 def _ids(text: str) -> tuple[int, ...]:
     words = text.replace(",", " ").split()
     if not words or not all(word.isdecimal() for word in words):
-        raise ConfigError(f"adablock: delimiters={text!r} must be newline, or token ids such as '198 271'")
+        raise ConfigError(
+            f"adablock: delimiters={text!r} must be newline, {', '.join(PUBLISHED)}, or token ids such as '198 271'"
+        )
     return tuple(int(word) for word in words)

@@ -21,7 +21,7 @@ class LocalLeap(Scheduler):
 
     Args:
         anchor: threshold that makes an anchor.
-        relaxed: threshold near an anchor; equal to `anchor` this is `threshold(anchor)`.
+        relaxed: threshold near an anchor. From `anchor` on it has no effect: this is `threshold(anchor)`.
         radius: positions on either side of an anchor.
     """
 

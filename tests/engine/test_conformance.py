@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from dllm import LLM, SamplingParams
 from dllm.cache import caches
 from dllm.schedulers import schedulers
-from tests.references.plain_dream import PlainDream, cached_generate
+from tests.references.plain_dream import PlainDream, cached_generate, published_generate
 from tests.support.fakes import MixDenoiser
 from tests.support.pairwise import marked
 
@@ -64,7 +64,12 @@ def prompts(llm):
 
 MODES = (
     *("window(left=2, right=1, every=3)", "suffix(keep=3)", "delayed(every=4)", "drift(tau=0.97)"),
-    *("prefix(keep_prompt=True)", "suffix(keep=0, keep_prompt=True)", "delayed(keep_prompt=True)"),
+    *(
+        "dual(neighbour=needed)",
+        "prefix(keep_prompt=True)",
+        "suffix(keep=0, keep_prompt=True)",
+        "delayed(keep_prompt=True)",
+    ),
 )
 CACHES = {
     **dict.fromkeys((*NATIVE, *MIXED), ("none", "prefix", "dual", *MODES)),
@@ -172,13 +177,35 @@ def test_two_threads_give_the_same_tokens(llms):
 @pytest.mark.parametrize("cache", ["prefix", "dual"])
 @pytest.mark.parametrize("k", [1, 3])
 def test_dream_caches_equal_the_written_out_loop(llms, cache, k):
-    """No published Dream loop batches a cache, so the reference is our own, without any of the engine's code."""
+    """Ours differs from the one published loop with a cache (below), so the reference is our own, without any of the
+    engine's code."""
     config = json.loads((GOLDEN / "dream" / "config.json").read_text())
     plain = PlainDream(load_file(GOLDEN / "dream" / "model.safetensors"), config)
     params = SamplingParams(max_new_tokens=11, block_length=4, scheduler=f"topk({k})", cache=cache, ignore_eos=True)
     for prompt in prompts(None)[:4]:
         expected = cached_generate(plain, prompt, 11, 4, cache, k)
         assert llms["dream"].generate(prompt, params).token_ids == expected
+
+
+@pytest.mark.parametrize("cache", ["prefix", "dual"])
+@pytest.mark.parametrize("tau", [0.02, 0.05, 1.0])
+def test_dream_as_published_with_a_cache(llms, cache, tau):
+    """Fast-dLLM's rule for Dream, by its two arguments: each alone is another rule."""
+    config = json.loads((GOLDEN / "dream" / "config.json").read_text())
+    plain = PlainDream(load_file(GOLDEN / "dream" / "model.safetensors"), config)
+    spec, differ = f"threshold({tau}, opening=first)", set()
+    for prompt in prompts(None)[:5]:
+        expected = published_generate(plain, prompt, 15, 5, cache, tau)
+        for scheduler, mode in product((spec, f"threshold({tau})"), (f"{cache}(neighbour=needed)", cache)):
+            params = SamplingParams(
+                max_new_tokens=15, block_length=5, scheduler=scheduler, cache=mode, ignore_eos=True
+            )  # fmt: skip
+            found = llms["dream"].generate(prompt, params).token_ids
+            if scheduler == spec and mode != cache:
+                assert found == expected
+            elif found != expected:
+                differ.add((scheduler, mode))
+    assert differ
 
 
 def test_caches_feed_what_they_say(llms):

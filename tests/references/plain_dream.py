@@ -54,6 +54,31 @@ class PlainDream:
         return torch.cat([low * angle.cos() - high * angle.sin(), high * angle.cos() + low * angle.sin()], -1)
 
 
+def published_generate(model: PlainDream, prompt: list[int], new: int, block: int, cache: str, tau: float) -> list[int]:
+    """Fast-dLLM's loop for Dream with a cache: the full forward at a block's opening commits the block's first position
+    alone; from then on the block is fed without the position before it, and threshold `tau` decides.
+    """
+    mask = model.config["mask_token_id"]
+    canvas = prompt + [mask] * new
+    for start in range(len(prompt), len(canvas), block):
+        end = min(start + block, len(canvas))
+        store: list[dict] = [{} for _ in range(model.config["num_hidden_layers"])]
+        fed, opening = list(range(len(canvas))), True
+        while mask in canvas[start:end]:
+            logits = model.run(canvas, fed, store)
+            found = []
+            for position in (p for p in range(start, end) if canvas[p] == mask):
+                p = torch.softmax(logits[fed.index(position - 1)].double(), -1)
+                p[mask] = -1
+                found.append((-float(p.max()), position, int(p.argmax())))
+            ranked = sorted(found)
+            chosen = ranked[:1] + [one for one in ranked[1:] if -one[0] >= tau]
+            for _, position, token in found[:1] if opening else chosen:
+                canvas[position] = token
+            fed, opening = list(range(start, end if cache == "dual" else len(canvas))), False
+    return canvas[len(prompt) :]
+
+
 def cached_generate(model: PlainDream, prompt: list[int], new: int, block: int, cache: str, k: int) -> list[int]:
     """The `k` most confident masks of the live block at every step, under `prefix` or `dual`."""
     mask = model.config["mask_token_id"]

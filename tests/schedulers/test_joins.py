@@ -63,7 +63,13 @@ def test_equal_at_the_edges(one, other):
         ("prophet(region=end)", ["end", "answer"]),
         ("eotp(mode=fast)", ["fast", "safe"]),
         ("adablock(basis=all)", ["all", "generated"]),
-        ("adablock(delimiters=tab)", ["tab", "newline"]),
+        ("adablock(delimiters=tab)", ["tab", "newline", "llada", "dream"]),
+        ("threshold(opening=last)", ["last", "any", "first"]),
+        ("saber(n=0)", ["n", "0"]),
+        ("saber(back=none)", ["back", "fallen"]),
+        ("wino(shadow=none)", ["shadow", "alone"]),
+        ("klass(scope=row)", ["scope", "canvas"]),
+        ("dus(strides=odd)", ["strides", "powers"]),
         ("saber(0)", ["mu"]),
         ("learn2pd(gamma=3)", ["gamma"]),
         ("locaLleap", ["localleap"]),
@@ -156,6 +162,17 @@ def test_adablock_finds_newlines_in_the_tokenizer():
     assert not any("\n" in llm.tokenizer.decode([i]) for i in others)
     with pytest.raises(ConfigError, match="tokenizer"):
         LLM(MixDenoiser()).generate([1], SamplingParams(scheduler="adablock"))
+
+
+def test_adablock_has_the_published_lists():
+    """They are ids of a vocabulary, so a model whose own is smaller has none of them."""
+    llm = LLM("tiny")
+    setting = type("S", (), {"model": llm.model, "tokenizer": None})()
+    assert as_scheduler("adablock(delimiters=llada)+topk").bind(setting).parts[0].delimiters == (198,)
+    with pytest.raises(ConfigError, match="delimiters=dream are ids up to 68327"):
+        as_scheduler("adablock(delimiters=dream)+topk").bind(setting)
+    setting.model = type("M", (), {"vocab_size": 152064})()
+    assert len(as_scheduler("adablock(delimiters=dream)+topk").bind(setting).parts[0].delimiters) == 24
 
 
 def test_credit_is_bounded_by_its_closed_form():
