@@ -18,10 +18,12 @@ class Rounds:
     """Where a block stands.
 
     Attributes:
+        start: its first position.
         of: `[b]` long, the round of each position of the block, counted from 0.
         next: the first round that has not been taken.
     """
 
+    start: int
     of: Tensor
     next: int = 0
 
@@ -50,14 +52,16 @@ class Dilated(Scheduler):
         one_of("dus: strides", self.strides, ("published", "powers"))
 
     def open_block(self, view: CanvasView, state: Rounds | None) -> Rounds:
-        return Rounds(self._rounds(view.end - view.start))
+        return Rounds(view.start, self._rounds(view.end - view.start))
 
     def select(self, view: StepView, state: Rounds) -> tuple[Tensor, Rounds]:
         rounds = torch.full_like(view.positions, len(state.of))
-        rounds[view.active] = state.of[view.positions[view.active] - view.start]
+        inside = view.active & (view.positions >= state.start)  # what is before has been masked again, and is due
+        rounds[inside] = state.of[view.positions[inside] - state.start]
+        rounds[view.active & ~inside] = -1
         left = rounds[view.active & (rounds >= state.next)]  # none where a grammar has turned tokens down to the end
         due = int(left.min()) if len(left) else len(state.of)
-        return view.active & (rounds <= due), Rounds(state.of, due + 1)
+        return view.active & (rounds <= due), Rounds(state.start, state.of, due + 1)
 
     def _rounds(self, length: int) -> Tensor:
         """`[length]` long: the round of each position of a block."""

@@ -208,8 +208,9 @@ class Hierarchy(Method):
 class Dilated(Method):
     """Levels as the published code lists them, or the paper's closed form; a round without a mask is passed over."""
 
-    def __init__(self, base: int, powers: bool = False) -> None:
-        self.base, self.powers = base, powers
+    def __init__(self, base: int, powers: bool = False, backwards: bool = False) -> None:
+        """`backwards`: tokens may be masked again, of rounds that are over, and are taken with the next round."""
+        self.base, self.powers, self.backwards = base, powers, backwards
 
     def new_block(self, now: Now) -> None:
         length = now.end - now.start
@@ -229,10 +230,12 @@ class Dilated(Method):
             self.levels[-2:] = [self.levels[-2] | self.levels[-1]]
 
     def select(self, now: Now) -> set[int]:
-        while True:
+        seen: set[int] = set(now.active) - set().union(*self.levels) if self.backwards else set()
+        while self.levels:
             found = self.levels.pop(0) & set(now.active)
             if found:
-                return found
+                return found | seen
+        return seen
 
 
 class Klass(Method):

@@ -50,6 +50,7 @@ METHODS = {
         ref.LocalLeap(0.6, 0.3, 4),
         ref.Prophet(3, 2, 1),
     ],
+    "saber+dus": lambda: [ref.Saber(), ref.Dilated(2, backwards=True)],
     "saber(2)+credit(strength=1)": lambda: [ref.Saber(2), ref.Credit(0.8, 0.2, 1.0)],
 }
 
