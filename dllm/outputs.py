@@ -135,7 +135,7 @@ class StepEvent(TraceStep):
 
     Attributes:
         text: everything settled left of the first mask, without an unfinished last character. It only grows, but for a
-            stop string, which takes itself back when it is complete, and for a scheduler that edits.
+            stop string, which takes itself back when it is complete, and for a scheduler that edits or masks again.
         canvas: ids of the whole canvas now, the mask id where nothing is committed.
         output: the finished request, in the last event only.
     """

@@ -65,6 +65,7 @@ def _confidence(device: torch.device, width: int, dtype: torch.dtype) -> Check:
     generator = torch.Generator(device).manual_seed(width)
     logits = (torch.randn(48, width, generator=generator, device=device) * 4).to(dtype)
     logits[:8] = logits[:8].round()
+    logits[8:16, width // 2] = 60.0  # sure: what the others have is lost beside 1 in float32
     banned = torch.rand(width, generator=generator, device=device) < 0.01
     found = peaks(logits, banned, entropy=True)
     wide = logits.double()
@@ -72,10 +73,13 @@ def _confidence(device: torch.device, width: int, dtype: torch.dtype) -> Check:
     best = allowed.max(-1, keepdim=True).values
     lowest = torch.where(allowed == best, torch.arange(width, device=device), width).amin(-1)
     normaliser = wide.logsumexp(-1)
+    excess = (wide - wide.amax(-1, keepdim=True)).exp().scatter(1, wide.argmax(-1, keepdim=True), 0.0).sum(-1).log1p()
+    sure = float(((found.excess - excess).abs() / excess.clamp_min(1e-300)).max())
     log_p = wide - normaliser[:, None]
     entropy = -(log_p.exp() * log_p).sum(-1)
     off = max(float((found.normaliser - normaliser).abs().max()), 0.0)
     spread = float((found.entropy - entropy).abs().max())
     ids = torch.equal(found.token_ids, lowest) and torch.equal(found.best.double(), best[:, 0])
     detail = f"ids {'equal' if ids else 'DIFFER'}, normaliser off by {off:.1e}, entropy by {spread:.1e}"
-    return Check(f"confidence {width} {str(dtype)[6:]}", ids and off < 1e-4 and spread < 1e-3, detail)
+    detail += f", 1 - p by {sure:.1e} of itself"
+    return Check(f"confidence {width} {str(dtype)[6:]}", ids and off < 1e-4 and spread < 1e-3 and sure < 1e-4, detail)
