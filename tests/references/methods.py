@@ -13,7 +13,8 @@ import torch
 
 @dataclass
 class Now:
-    """What a method may look at: logits `z[i][v]` of the model and probabilities `p[i][v]` after transforms."""
+    """What a method may look at: logits `z[i][v]` of the model and probabilities `p[i][v]` after transforms; `quota`:
+    how many this step will commit, once that is known."""
 
     canvas: list[int]
     mask: int
@@ -25,6 +26,7 @@ class Now:
     step: int
     z: torch.Tensor
     p: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    quota: int = 0
 
     def masked(self, i: int) -> bool:
         return self.canvas[i] == self.mask
@@ -111,8 +113,9 @@ def run(model: object, prompt: list[int], new: int, block: int, *methods: Method
         if fresh:
             for method in methods:
                 end = now.end = method.block_end(now)
-        done = any([method.finishes(now) for method in methods])
         chosen = sorted(set().union(*(method.select(now) for method in methods)) or {now.best()})
+        now.quota = len(chosen)
+        done = any([method.finishes(now) for method in methods])
         if done:
             chosen = [i for i in range(len(canvas)) if now.masked(i)]
         tokens = {i: now.token(i) for i in chosen}
@@ -309,11 +312,8 @@ class AdaBlock(Method):
 
 
 class Prophet(Method):
-    def __init__(
-        self, early: float, middle: float, late: float, region: tuple[int, int] | None = None, quota: int = 1
-    ) -> None:
-        """`quota`: tokens that a step commits, as far as the block has them."""
-        self.thresholds, self.region, self.quota = (early, middle, late), region, quota
+    def __init__(self, early: float, middle: float, late: float, region: tuple[int, int] | None = None) -> None:
+        self.thresholds, self.region = (early, middle, late), region
 
     def finishes(self, now: Now) -> bool:
         answer = range(now.prompt, len(now.canvas))
@@ -324,7 +324,7 @@ class Prophet(Method):
             ends = [i for i in masks if now.token(i) in now.eos]
             inside = [i for i in masks if not ends or i < ends[0]] or ends[:1]
         committed = sum(not now.masked(i) for i in answer)
-        progress = (committed + min(self.quota, len(now.active))) / len(answer)
+        progress = (committed + now.quota) / len(answer)
         needed = self.thresholds[0 if progress < 0.33 else 1 if progress < 0.67 else 2]
         return bool(inside) and sum(now.gap(i) for i in inside) / len(inside) >= needed
 

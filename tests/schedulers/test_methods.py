@@ -37,7 +37,7 @@ METHODS = {
     ],
     "prophet(early=2, middle=1.8, late=1.5)+topk": lambda: [ref.Prophet(2, 1.8, 1.5)],
     "prophet(early=3, middle=2, late=1, region='2:7')+topk": lambda: [ref.Prophet(3, 2, 1, (2, 7))],
-    "prophet(early=3, middle=2, late=1, region='2:7')+topk(3)": lambda: [ref.Prophet(3, 2, 1, (2, 7), 3), ref.Best(3)],
+    "prophet(early=3, middle=2, late=1, region='2:7')+topk(3)": lambda: [ref.Prophet(3, 2, 1, (2, 7)), ref.Best(3)],
     "eotp(paper)+topk": lambda: [ref.EndOfText()],
     "saber(2)": lambda: [ref.Saber(2)],
     "saber": lambda: [ref.Saber()],
