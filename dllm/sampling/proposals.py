@@ -191,7 +191,8 @@ def _gap(readings: Readings) -> Tensor:
 MEASURES = {"margin": _margin, "entropy": _entropy, "held": _held, "raw": _raw, "gap": _gap}
 """What can be measured beside the confidence, `[m]` float64 each.
 
-margin: probability of the best minus that of the second, among ids that may be proposed.
+margin: probability of the best minus that of the second, among ids that may be proposed (published code counts the
+    mask id among the others).
 entropy: Shannon entropy in nats, over every column.
 held: probability of the token that is on the canvas.
 raw: probability of the proposal before a scheduler's transform.
