@@ -130,6 +130,9 @@ def _choice(row: Row, view: StepView) -> tuple[StepView, bool]:
 def _selected(row: Row, view: StepView) -> Tensor:
     """`[m]` bool: what the scheduler selects, or the most confident position if that is none."""
     scheduler = row.spec.scheduler
+    if scheduler.supplies("limit"):
+        held = view.active & scheduler.limit(view, row.state)
+        view = replace(view, active=held) if held.any() else view
     answer = scheduler.select(view, row.state)
     mask = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else None
     # a scheduler may come from outside, and a 0/1 mask would index, not choose

@@ -10,6 +10,7 @@ from dllm.errors import ConfigError
 from dllm.registry import parse_spec
 from dllm.schedulers.adablock import AdaBlock
 from dllm.schedulers.base import Scheduler, register, schedulers
+from dllm.schedulers.block_first import BlockFirst
 from dllm.schedulers.credit import Credit
 from dllm.schedulers.dream import Dream
 from dllm.schedulers.dus import Dilated
@@ -35,7 +36,7 @@ from dllm.views import CanvasView, StepView
 def as_scheduler(spec: str | Scheduler) -> Scheduler:
     """A spec such as `"topk(2, by=margin)"` or `"a+b"`, or a Scheduler, as one that selects. Raises ConfigError.
 
-    What only transforms, ends blocks, stops or revokes is joined with `threshold(0.9)`.
+    What only transforms, ends blocks, limits, stops or revokes is joined with `threshold(0.9)`.
     """
     if isinstance(spec, Scheduler):
         return _selecting((spec,))
@@ -56,6 +57,7 @@ def _selecting(parts: tuple[Scheduler, ...]) -> Scheduler:
 
 __all__ = [
     "AdaBlock",
+    "BlockFirst",
     "CanvasView",
     "Credit",
     "Dilated",

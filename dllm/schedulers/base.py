@@ -54,6 +54,7 @@ HOOKS = (  # a table is read across
     Hook("transform", "after forward", "changes the logits to propose from", ("logits", "state"), "chain", "credit"),
     Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
     Hook("open_block", "block begins", "begins a block", ("state",), "each", "dus"),
+    Hook("limit", "choosing", "holds the choice to some of the masks", ("mask",), "one", "block_first"),
     Hook("select", "choosing", "chooses which positions to commit", ("mask", "state"), "any", "threshold"),
     Hook("finishes", "choosing", "commits every mask at once and is done", ("bool", "state"), "any", "prophet"),
     Hook("edit", "before commit", "replaces tokens", ("mask", "bool", "state"), "one", "edit"),
@@ -136,6 +137,10 @@ class Scheduler:
     def open_block(self, view: CanvasView, state: State) -> State:
         """Called once a block, after `block_end`, before the first `select` in it."""
         return state
+
+    def limit(self, view: StepView, state: State) -> Tensor:
+        """`[m]` bool: the positions that `select` may choose from; where that leaves no mask, it chooses from all."""
+        return view.active
 
     def select(self, view: StepView, state: State) -> tuple[Tensor, State]:
         """Choose what to commit.

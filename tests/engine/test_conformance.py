@@ -38,7 +38,12 @@ METHODS = (
         "saber(2, back=fallen)",
     ),
     *("klass(0.02, epsilon=1)", "credit+threshold(0.05)", "prophet(early=2, middle=1, late=0.5)+topk"),
-    *("eotp(paper)+topk", "wino(0.02, revoke=0.1)", "wino(0.02, revoke=0.1, shadow=alone, cap=step)"),
+    *(
+        "eotp(paper)+topk",
+        "block_first+threshold(0.05)",
+        "wino(0.02, revoke=0.1)",
+        "wino(0.02, revoke=0.1, shadow=alone, cap=step)",
+    ),
     "adablock(tau=0.01, delimiters='3 14 15 92 65 35 89')+credit+localleap(anchor=0.05)+prophet(early=4)+eotp",
 )
 EXTRAS = {
@@ -193,7 +198,7 @@ def test_dream_as_published_with_a_cache(llms, cache, tau):
     """Fast-dLLM's rule for Dream, by its two arguments: each alone is another rule."""
     config = json.loads((GOLDEN / "dream" / "config.json").read_text())
     plain = PlainDream(load_file(GOLDEN / "dream" / "model.safetensors"), config)
-    spec, differ = f"threshold({tau}, opening=first)", set()
+    spec, differ = f"block_first+threshold({tau})", set()
     for prompt in prompts(None)[:5]:
         expected = published_generate(plain, prompt, 15, 5, cache, tau)
         for scheduler, mode in product((spec, f"threshold({tau})"), (f"{cache}(neighbour=needed)", cache)):

@@ -64,7 +64,6 @@ def test_equal_at_the_edges(one, other):
         ("eotp(mode=fast)", ["fast", "safe"]),
         ("adablock(basis=all)", ["all", "generated"]),
         ("adablock(delimiters=tab)", ["tab", "newline", "llada", "dream"]),
-        ("threshold(opening=last)", ["last", "any", "first"]),
         ("saber(n=0)", ["n", "0"]),
         ("saber(back=none)", ["back", "fallen"]),
         ("wino(shadow=none)", ["shadow", "alone"]),
