@@ -36,7 +36,8 @@ class Prophet(Scheduler):
         region: answer = the masks of the answer before the first predicted EOS; or START:END, positions counted from
             the answer's first, committed or not; or a suffix text of at least two words, or one that ends in a colon.
         place: where a suffix stands, as a share of the answer's length; 200/256 in the published code.
-        width: positions of the region behind a suffix, which begins one position after it; 5 in the published code.
+        width: positions of the region behind a suffix, which begins one position after it and ends with the answer at
+            the latest; 5 in the published code.
         spaced: a suffix is planted with a space before each word, the first too, as published; false: as it is written.
     """
 
@@ -70,11 +71,11 @@ class Prophet(Scheduler):
             return None
         if view.prompt_length == 0:
             raise ConfigError("prophet: a suffix text has no place in a document to infill; use region=answer")
-        start, end = self._behind(view.total)
-        if end > view.total:
+        start, _ = self._behind(view.total)
+        if start >= view.total:
             raise ConfigError(
                 f"prophet: max_new_tokens={view.total} has no room for the suffix of {len(self.region)} tokens at "
-                f"place={self.place:g} and {self.width} positions behind it; make it larger, or place smaller"
+                f"place={self.place:g} and two positions behind it; make it larger, or place smaller"
             )
         positions = torch.arange(start - 1 - len(self.region), start - 1) + view.prompt_length
         return positions, torch.tensor(self.region)

@@ -12,7 +12,7 @@ SAYS = {
     "chat.py": ['> {"age": 31, "name": "Ana"}', "(seed 2)"],
     "infill_json.py": ["without a grammar", "read as JSON        {'name': "],
     "infill_cpp.py": ["return q / 2; }", "return a + b; }", "return evaluate(m, n % m); }", "unexpected"],
-    "own_scheduler.py": ["topk(1)              19 forwards", "halving(sure=1.0)     6 forwards"],
+    "own_scheduler.py": ["topk(1)              28 forwards", "halving(sure=1.0)     6 forwards"],
     "compare_schedulers.py": ["reverse    topk(1)", "all tasks  threshold(0.6)", "report.md", "accuracy.png"],
 }
 
