@@ -42,7 +42,8 @@ class Saber(Scheduler):
         mu: commits a token taken back; 8 in the published code.
         n: tokens a step at least; 2 in the published code.
         back: published: as above. fallen: only tokens of the live block that were committed at an earlier step, and
-            whose own probability has fallen.
+            whose own probability has fallen. Over 160 lists of `tiny` 131 answers are right in 2,645 forwards as
+            published, 129 in 2,546 with fallen; with n=1, mu=4 beside it 151 in 3,660.
     """
 
     mu: float = 8.0

@@ -37,6 +37,8 @@ class Wino(Scheduler):
             the one before it, as Dream, shadows are always alone: no rule is published.
         cap: how many are masked again at most, less one: previous: as many as the step before committed (30 in a
             block's first), the published code. step: as many as this one commits, so that every step makes progress.
+            Over 160 lists of `tiny` the published rule takes 824 forwards, with shadow=alone 792, with cap=step 810,
+            with both 781; 137, 137, 136 and 136 answers are right.
     """
 
     accept: float = 0.6
