@@ -22,8 +22,8 @@ class EndOfText(Scheduler):
         mode: safe: a committed EOS ends the canvas, which the engine does in any case. paper: at every step the most
             confident masked position anywhere that proposes EOS ends it, however unsure, which removes room that the
             answer may still have needed; with `cut_at_eos="end"` this is the published code, in which a committed EOS
-            alone ends nothing; by default that ends the canvas too, which saves an eighth of the forwards. Positions outside what a
-            cache feeds are not looked at.
+            alone ends nothing; by default that ends the canvas too, which saves an eighth of the forwards on `tiny`.
+            Positions outside what a cache feeds are not looked at.
     """
 
     mode: Literal["safe", "paper"] = "safe"
