@@ -108,17 +108,19 @@ def edit(row: Row, view: StepView) -> Tensor:
     return asked & view.replaceable
 
 
-def revoke(row: Row, view: StepView, chosen: Tensor) -> Tensor:
-    """Mask again what the scheduler takes back: tokens of the answer, no EOS, as many as leave a step its progress.
+def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tensor:
+    """Mask again what the scheduler takes back: tokens of the answer, no EOS, as many as leave a step its progress, and
+    not all that this step has committed.
 
     On a block-causal model they lie in the live block: what is before it has been seen by tokens that cannot be
     predicted again.
 
     Args:
         chosen: `[m]` bool over the view, what was committed for a mask.
+        committed: `[k]` long, all positions written at this step.
 
     Returns:
-        `[r]` long, the positions; those committed at this very step may be among them.
+        `[r]` long, the positions; some of `committed` may be among them.
     """
     scheduler = row.spec.scheduler
     if not scheduler.supplies("remask"):
@@ -130,6 +132,9 @@ def revoke(row: Row, view: StepView, chosen: Tensor) -> Tensor:
     asked = asked[(asked >= first) & (asked < row.view.end)]
     ended = among(row.canvas[asked], view.eos_token_ids)
     asked = asked[~(row.masked[asked] | row.view.given[asked] | ended)][: row.spare]
+    fresh = torch.isin(asked, committed).nonzero().squeeze(-1)
+    if len(fresh) == len(committed) > 0:
+        asked = asked[torch.arange(len(asked)) != fresh[-1]]
     row.revoke(asked)
     row.state = scheduler.remasked(asked, row.state)
     return asked

@@ -84,7 +84,7 @@ def _advance(row: Row, view: StepView) -> TraceStep:
     filled = row.commit(positions, token_ids)
     if len(token_ids) and int(token_ids[-1]) in view.eos_token_ids:
         row.cut(int(positions[-1]) + 1)
-    revoked = view.positions[:0] if last else revoke(row, view, chosen)
+    revoked = view.positions[:0] if last else revoke(row, view, chosen, positions)
     stays = ~torch.isin(positions, revoked)  # what is taken back at once is as if it had not been committed
     revoked = revoked[~torch.isin(revoked, positions)]
     positions, token_ids, confidences = positions[stays], token_ids[stays], confidences[stays]

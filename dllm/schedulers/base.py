@@ -173,8 +173,9 @@ class Scheduler:
         Returns:
             `[r]` long, committed answer positions up to the live block's end, those of this step included, the first
             ones first; and the new state. How many is the scheduler's own business: the engine only sees to it that
-            after t forwards in a block t of its masks stay filled, and drops the last ones. Where some lie before the
-            live block, that reaches back to them. On block-causal models only those of the live block count.
+            after t forwards in a block t of its masks stay filled, one of this step's among them, and drops the last
+            ones. Where some lie before the live block, that reaches back to them. On block-causal models only those of
+            the live block count.
         """
         return view.positions[:0], state
 
