@@ -89,11 +89,12 @@ class Setup:
         prompt_length: int = 0,
         asked: int | None = None,
         eos_token_ids: frozenset[int] = frozenset(),
+        fixed: bool = True,
     ) -> Row:
         """A row on a canvas of `[L]` ids, of which those that are `masked` (`[L]` bool) are to be filled.
 
         Args:
-            prompt_length, asked, eos_token_ids: see `CanvasView`; None: all of the canvas was asked for.
+            prompt_length, asked, eos_token_ids, fixed: see `CanvasView`; None: all of the canvas was asked for.
         """
         view = CanvasView(
             canvas=canvas,
@@ -107,6 +108,7 @@ class Setup:
             rule=self.engine.rule,
             seed=seed,
             eos_token_ids=eos_token_ids,
+            fixed=fixed,
             stored=torch.full_like(canvas, -1),
         )
         trace = Trace(
@@ -204,7 +206,16 @@ class Answer:
         stops = stop_check(engine.tokenizer, params.stop) if params.stop and engine.tokenizer is not None else None
         masked = torch.arange(len(canvas)) >= len(prompt)
         spec = setup.spec(banned=engine.banned, first_late=len(prompt) + params.min_new_tokens, stop_check=stops)
-        row = setup.row(spec, canvas, masked, seed, prompt_length=len(prompt), asked=asked, eos_token_ids=eos)
+        row = setup.row(
+            spec,
+            canvas,
+            masked,
+            seed,
+            prompt_length=len(prompt),
+            asked=asked,
+            eos_token_ids=eos,
+            fixed=params.ignore_eos,
+        )
         setup.hold(row, ends=bool(eos))
         return cls(setup, row, prompt)
 

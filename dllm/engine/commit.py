@@ -141,8 +141,8 @@ def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tenso
 
 
 def cut(row: Row, view: StepView, chosen: Tensor) -> None:
-    """Drop the end of the canvas if the scheduler has seen that nothing will stand there."""
-    if row.spec.scheduler.supplies("cut"):
+    """Drop the end of the canvas if the scheduler has seen that nothing will stand there; not where it is fixed."""
+    if not view.fixed and row.spec.scheduler.supplies("cut"):
         length = row.spec.scheduler.cut(view, chosen, row.state)
         if length is not None and row.view.prompt_length < length < len(row.canvas):
             after = None if row.constraint is None else row.constraint.cut(length)

@@ -23,7 +23,7 @@ class EndOfText(Scheduler):
             confident masked position anywhere that proposes EOS ends it, however unsure, which removes room that the
             answer may still have needed; with `cut_at_eos="end"` this is the published code, in which a committed EOS
             alone ends nothing; by default that ends the canvas too, which saves an eighth of the forwards on `tiny`.
-            Positions outside what a cache feeds are not looked at.
+            Positions outside what a cache feeds are not looked at. With `ignore_eos` and in a document nothing is cut.
     """
 
     mode: Literal["safe", "paper"] = "safe"
@@ -38,7 +38,7 @@ class EndOfText(Scheduler):
         return bound
 
     def wants(self, view: CanvasView, state: State) -> Tensor | None:
-        return view.masked.nonzero().squeeze(-1) if self.mode == "paper" else None
+        return view.masked.nonzero().squeeze(-1) if self.mode == "paper" and not view.fixed else None
 
     def cut(self, view: StepView, chosen: Tensor, state: State) -> int | None:
         if self.mode == "safe":

@@ -220,6 +220,15 @@ def test_prophet_does_not_look_behind_the_predicted_end():
     assert out.token_ids == [1, 2] and out.stats.forwards == 1
 
 
+@pytest.mark.parametrize(("options", "length"), [({}, 5), ({"cut_at_eos": "end"}, 5), ({"ignore_eos": True}, 8)])
+def test_a_predicted_end_cuts_nothing_where_ends_are_ignored(options, length):
+    model = ScriptedDenoiser(wish([5] * 5 + [EOS] * 3, [0.5] * 8, prompt=1))
+    params = SamplingParams(max_new_tokens=8, block_length=4, scheduler="eotp(paper)+topk", **options)
+    out = LLM(model).generate([0], params)
+    assert len(out.token_ids) == length and out.finish_reason == ("length" if length == 8 else "stop")
+    assert (len(out.trace.steps) == 8) == (length == 8)
+
+
 def test_eotp_cuts_at_a_chosen_end_before_a_predicted_one():
     """Paper's (a) before (b): a committed EOS ends the canvas; else the surest masked EOS does, however unsure."""
     c = [0.9, 0.5, 0.5, 0.3, 0.5, 0.4, 0.5, 0.5]
