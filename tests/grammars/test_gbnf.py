@@ -65,6 +65,7 @@ def test_what_is_no_json_is_not(text):
         ('root ::= ("a" | "b" c)* \nc ::= "c"{1,2}', "(a|bc{1,2})*", "abc"),
         ('root ::= "ab"* "c"{2} | d{1,} | ""\nd ::= [^a-c]', "(ab)*cc|[^a-c]+|", "abcd"),
         ('root ::= "ab"*?', "(ab)*", "ab"),
+        ('root ::= "ab" * [c-d] {1 , 2} ("e"\n# f\n+) ?', "(ab)*[cd]{1,2}(e+)?", "abce"),
         ("root ::= . [\\x61\\u0062]", "(?s:.)[ab]", "ab\n"),
         ('root ::= (\n "a" # one\n "b"\n)\n\n# end', "ab", "ab"),
         ('root ::= [a-] "\\\\"? "\\""', '[a-]\\\\?"', 'a-\\"'),

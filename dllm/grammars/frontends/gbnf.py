@@ -201,8 +201,7 @@ class _Reader:
     def _sequence(self, nested: bool) -> tuple[_Part, ...]:
         found: list[_Part] = []
         while self._at < len(self._text) and self._text[self._at] not in "|)\r\n":
-            found.append(self._repeated(self._part()))
-            self._skip(_SPACES if nested else _SPACE)
+            found.append(self._repeated(self._part(), _SPACES if nested else _SPACE))
         return tuple(found)
 
     def _part(self) -> _Part:
@@ -225,9 +224,10 @@ class _Reader:
         self._called.append((name, begin))
         return _Name(name)
 
-    def _repeated(self, part: _Part) -> _Part:
-        """The part with the signs behind it."""
+    def _repeated(self, part: _Part, space: re.Pattern[str]) -> _Part:
+        """The part with the signs behind it, and the space before each sign and behind the last."""
         while True:
+            self._skip(space)
             begin = self._at
             counts = _COUNTS.match(self._text, begin)
             if counts is not None:
