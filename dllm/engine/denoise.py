@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,9 +88,9 @@ def _advance(row: Row, view: StepView) -> TraceStep:
     revoked = view.positions[:0] if last else revoke(row, view, chosen, positions)
     stays = ~torch.isin(positions, revoked)  # what is taken back at once is as if it had not been committed
     revoked = revoked[~torch.isin(revoked, positions)]
-    positions, token_ids, confidences = positions[stays], token_ids[stays], confidences[stays]
     if filled < len(positions):  # a replaced token is taken back and committed in one step
         revoked = torch.cat([positions[torch.isin(positions, view.positions[replaced])], revoked])
+    positions, token_ids, confidences = positions[stays], token_ids[stays], confidences[stays]
     cut(row, view, chosen)
     _close(row)
     return TraceStep(
@@ -131,19 +132,25 @@ def _selected(row: Row, view: StepView) -> Tensor:
     """`[m]` bool: what the scheduler selects, or the most confident position if that is none."""
     scheduler = row.spec.scheduler
     if scheduler.supplies("limit"):
-        held = view.active & scheduler.limit(view, row.state)
+        answer = scheduler.limit(view, row.state)
+        held = view.active & _mask(answer, view, f"scheduler {scheduler}: limit must return", answer)
         view = replace(view, active=held) if held.any() else view
     answer = scheduler.select(view, row.state)
     mask = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else None
-    # a scheduler may come from outside, and a 0/1 mask would index, not choose
+    chosen = (
+        _mask(mask, view, f"scheduler {scheduler}: select must return (mask, state), the mask", answer) & view.active
+    )
+    row.state = answer[1]
+    return chosen if chosen.any() else view.best(view.confidence, 1)
+
+
+def _mask(mask: Any, view: StepView, what: str, answer: Any) -> Tensor:
+    """`[m]` bool, `mask`: a scheduler may come from outside, and a 0/1 mask would index, not choose."""
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != view.active.shape:
         raise ConfigError(
-            f"scheduler {scheduler}: select must return (mask, state), the mask a bool tensor of shape "
-            f"{list(view.active.shape)} on the CPU; it returned {str(answer)[:80]}"
+            f"{what} a bool tensor of shape {list(view.active.shape)} on the CPU; it returned {str(answer)[:80]}"
         )
-    row.state = answer[1]
-    chosen = mask & view.active
-    return chosen if chosen.any() else view.best(view.confidence, 1)
+    return mask
 
 
 def _until_eos(view: StepView, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:

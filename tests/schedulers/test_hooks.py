@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from dllm import LLM, ConfigError, SamplingParams
 from dllm.schedulers import Joined, Scheduler, Threshold
 from dllm.schedulers.base import HOOKS
+from tests.support.fakes import MASK, MixDenoiser
 
 DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
 
@@ -93,3 +95,36 @@ def test_joined_knows_who_supplies_what(hook):
     part = spoken(hook.name, ())
     assert part.supplies(hook.name) and Joined((Threshold(), part)).supplies(hook.name)
     assert Joined((Threshold(), Threshold())).supplies(hook.name) == (hook.name == "select")
+
+
+@pytest.mark.parametrize("answer", [1, torch.ones(4, dtype=torch.long), torch.ones(3, dtype=torch.bool), None])
+def test_what_limit_returns_is_a_mask(answer):
+    class Odd(Scheduler):
+        def limit(self, view, state):
+            return answer
+
+    with pytest.raises(ConfigError, match="limit must return a bool tensor of shape"):
+        LLM(MixDenoiser()).generate([1], SamplingParams(max_new_tokens=4, scheduler=Odd()))
+
+
+def test_a_trace_tells_of_what_is_replaced_and_masked_again_in_one_step():
+    class Restless(Scheduler):
+        """Replaces all tokens that it can, then masks the same ones again."""
+
+        def select(self, view, state):
+            return view.best(view.confidence, 2), state
+
+        def wants(self, view, state):
+            return torch.arange(view.start, view.end)
+
+        def edit(self, view, state):
+            return view.replaceable, False, state
+
+        def remask(self, view, chosen, state):
+            return view.positions[~chosen & ~view.masked[view.positions]], state
+
+    params = SamplingParams(max_new_tokens=8, block_length=8, scheduler=Restless(), ignore_eos=True)
+    events = list(LLM(MixDenoiser()).stream([1, 2], params))
+    replayed = list(events[-1].output.trace.replay())
+    assert replayed == [event.canvas for event in events]
+    assert any(event.revoked for event in events) and any(MASK in canvas for canvas in replayed[1:-1])
