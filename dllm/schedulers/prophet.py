@@ -100,7 +100,8 @@ class Prophet(Scheduler):
         length, before = int(own.sum()), int(own[: view.start].sum())
         if view.steps is not None:
             return (before * view.steps / length + view.block_step + 1) / view.steps
-        committed = view.block_masked - int(view.masked[view.start : view.end].sum())
+        # not by `block_masked`: an end of the text may have cut masks off the block since
+        committed = int((~view.given & ~view.masked)[view.start : view.end].sum())
         now = 0 if view.chosen is None else int(view.chosen.sum())
         return (before + committed + now) / length
 

@@ -8,7 +8,7 @@ import torch
 from dllm import LLM, ConfigError, SamplingParams
 from dllm.schedulers import AdaBlock, Credit, Joined, Saber, Scheduler, as_scheduler
 from tests.schedulers.test_methods import model_of
-from tests.support.fakes import EOS, VOCAB, MixDenoiser, ScriptedDenoiser, wish
+from tests.support.fakes import EOS, MASK, VOCAB, MixDenoiser, ScriptedDenoiser, wish
 
 PROMPTS = ([3], [1, 2, 3, 4, 5], [9, 8, 7])
 
@@ -206,6 +206,14 @@ def test_prophet_asks_less_as_it_goes_on(progress):
     steps = positions(spec, ScriptedDenoiser(script, eos=()), new=6)
     first = next(i for i in sorted(thresholds) if thresholds[i] == thresholds[progress])
     assert [len(p) for p in steps] == [1] * (first - 1) + [6 - first + 1]
+
+
+def test_the_clock_of_prophet_does_not_count_what_an_end_has_cut_off():
+    model = ScriptedDenoiser(wish([5] * 3 + [EOS] + [5] * 12, [0.3] * 3 + [0.9] + [0.3] * 12, prompt=1))
+    gap = float(model.logits(torch.tensor([[1] + [MASK] * 16]))[0, 1].topk(2).values.diff().abs())
+    spec = f"prophet(early=100, middle={2 * gap}, late={gap / 2})+topk"
+    # of an answer of four tokens, two are half and three are late
+    assert positions(spec, model, (1,), 16, 16) == [[4], [1], [2, 3]]
 
 
 def test_prophet_does_not_look_behind_the_predicted_end():
