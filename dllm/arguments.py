@@ -12,15 +12,30 @@ from typing import Any
 
 from dllm.errors import ArgumentError, ConfigError, nearest
 
+LARGEST = 2**63 - 1
+"""The largest whole number that torch takes."""
+MOST_TOKENS = 1_000_000
+"""Beyond any context: more new tokens, or a wider hole, is a slip, which a model that knows no limit would allocate."""
 
-def whole(field: str, value: Any, low: int, high: int | None = None, *, optional: bool = False) -> Any:
+
+def quoted(value: Any, most: int = 100) -> str:
+    """A value for a message: the first characters of what Python writes for it."""
+    try:
+        text = repr(value)
+    except Exception:  # somebody else's code; or an int of thousands of digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def whole(field: str, value: Any, low: int, high: int = LARGEST, *, optional: bool = False) -> Any:
     """`value` as an int (or None where that is legal). Raises ConfigError unless low <= value <= high."""
     if optional and value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
-        raise ConfigError(f"{field}={value!r} must be a whole number of at least {low}{' or None' if optional else ''}")
-    if high is not None and int(value) > high:
-        raise ConfigError(f"{field}={value!r} must be at most {high}")
+        legal = f"a whole number of at least {low}{' or None' if optional else ''}"
+        raise ConfigError(f"{field}={quoted(value)} must be {legal}")
+    if int(value) > high:
+        raise ConfigError(f"{field}={quoted(value)} must be at most {high}")
     return int(value)
 
 
@@ -35,16 +50,29 @@ def in_range(
     if optional and value is None:
         return None
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and abs(value) < math.inf and low <= value <= high) or (above and value == low):
+    if not (number and _finite(value) and low <= value <= high) or (above and value == low):
         bounds = f"{'above' if above else 'at least'} {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
-        raise ConfigError(f"{field}={value!r} must be a number {bounds}{', or None' if optional else ''}")
+        raise ConfigError(f"{field}={quoted(value)} must be a number {bounds}{', or None' if optional else ''}")
     return value if isinstance(value, int) else float(value)
 
 
-def one_of(field: str, value: str, legal: tuple[str, ...]) -> None:
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
+
+
+def one_of(field: str, value: Any, legal: tuple[str, ...]) -> None:
     """Raise ConfigError unless `value` is one of `legal`."""
-    if value not in legal:
-        raise ConfigError(f"{field}={value!r} must be one of: {', '.join(legal)}")
+    if not isinstance(value, str) or value not in legal:  # an array's comparison is no bool
+        raise ConfigError(f"{field}={quoted(value)} must be one of: {', '.join(legal)}")
+
+
+def switch(field: str, value: Any, *, optional: bool = False) -> None:
+    """Raise ConfigError unless `value` is True or False (or None where that is legal)."""
+    if not isinstance(value, bool) and not (optional and value is None):
+        raise ConfigError(f"{field}={quoted(value)} must be {'True, False or None' if optional else 'True or False'}")
 
 
 _GRAMMAR = "grammar=Grammar.from_json_schema(...), from_regex(...), from_choices(...) or from_lark(...)"

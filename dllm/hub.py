@@ -48,7 +48,9 @@ def resolve_folder(
         raise ModelError(f"no such folder: {os.fspath(model)!r:.200} ({said(error)})") from error
     if local is not None:
         if revision is not None:
-            raise ConfigError(f"revision={revision!r} applies to Hub ids, and {str(model)!r} is a folder; drop it")
+            raise ConfigError(
+                f"revision={revision!r:.100} applies to Hub ids, and {str(model)!r:.200} is a folder; drop it"
+            )
         return local
     if there:
         raise ModelError(f"{path} is a file; give the folder that holds config.json and the weights")

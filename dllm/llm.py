@@ -81,7 +81,8 @@ class LLM:
             if tokenizer is None:
                 tokenizer = tokenizer_of(folder, native.family.chat_template)
         else:
-            if (dtype, device, device_map, revision, quantize) != ("auto", "auto", None, None, None):
+            unset = (one is None or (isinstance(one, str) and one == "auto") for one in (dtype, device))
+            if not all(unset) or any(one is not None for one in (device_map, revision, quantize)):
                 raise ConfigError(
                     "dtype, device, device_map, revision and quantize apply to folders and Hub ids; move the object"
                 )

@@ -10,7 +10,7 @@ from functools import cached_property, wraps
 from numbers import Real
 from typing import Any, Literal, TypeVar
 
-from dllm.arguments import in_range, one_of, refuse_unknown, whole
+from dllm.arguments import MOST_TOKENS, in_range, one_of, quoted, refuse_unknown, switch, whole
 from dllm.cache import Cache, as_cache
 from dllm.errors import ConfigError
 from dllm.grammars.grammar import Grammar
@@ -104,7 +104,7 @@ class SamplingParams:
     def __post_init__(self) -> None:
         # bounds far beyond use: a slip of the keyboard is an error and not a hang
         checked = {
-            "max_new_tokens": whole("max_new_tokens", self.max_new_tokens, 1),
+            "max_new_tokens": whole("max_new_tokens", self.max_new_tokens, 1, MOST_TOKENS),
             "steps": whole("steps", self.steps, 1, 1_000_000, optional=True),
             "temperature": in_range("temperature", self.temperature, 0.0, 1e6),
             "top_p": in_range("top_p", self.top_p, 0.0, 1.0, optional=True, above=True),
@@ -123,22 +123,22 @@ class SamplingParams:
             raise ConfigError(f"temperature={self.temperature!r} must be 0 (greedy) or at least 1e-6")
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
-        if not isinstance(self.stop, Sequence):
-            raise ConfigError(f"stop={self.stop!r} must be a string or a list of strings")
+        if not isinstance(self.stop, Sequence) or isinstance(self.stop, bytes):
+            raise ConfigError(f"stop={quoted(self.stop)} must be a string or a list of strings")
         object.__setattr__(self, "stop", tuple(self.stop))
-        if not isinstance(self.ignore_eos, bool):
-            raise ConfigError(f"ignore_eos={self.ignore_eos!r} must be True or False")
+        switch("ignore_eos", self.ignore_eos)
         if not all(isinstance(text, str) and text for text in self.stop):
-            raise ConfigError(f"stop={self.stop!r} must be non-empty strings")
+            raise ConfigError(f"stop={quoted(self.stop)} must be non-empty strings")
         if self.grammar is not None and not isinstance(self.grammar, Grammar):
             raise ConfigError(
-                f"grammar={self.grammar!r:.60} must be a Grammar, such as Grammar.builtin('json') or "
+                f"grammar={quoted(self.grammar, 60)} must be a Grammar, such as Grammar.builtin('json') or "
                 "Grammar.from_json_schema(schema), or None"
             )
         if self.grammar is not None and self.stop:
+            given = f"stop={quoted(self.stop)} does not go with grammar={self.grammar!r}"
             raise ConfigError(
-                f"stop={self.stop!r} does not go with grammar={self.grammar!r}: what it cuts off is part of a text of "
-                "the grammar, and what is left need not be one; leave stop out, the grammar says where the text ends"
+                f"{given}: what it cuts off is part of a text of the grammar, and what is left need not be one; leave "
+                "stop out, the grammar says where the text ends"
             )
         one_of("cut_at_eos", self.cut_at_eos, ("now", "end"))
         if self.min_new_tokens > self.max_new_tokens:
@@ -202,7 +202,7 @@ class SamplingParams:
     @cached_property
     def caching(self) -> Cache | None:
         """The cache that `cache` names, or None for "auto", which the model decides."""
-        return None if self.cache == "auto" else as_cache(self.cache)
+        return None if isinstance(self.cache, str) and self.cache == "auto" else as_cache(self.cache)
 
 
 def _shown(value: Any) -> Any:
@@ -222,16 +222,20 @@ def _biases(given: Any) -> tuple[tuple[int, float], ...] | None:
         return None
     try:
         pairs = sorted(dict(given).items())
+        if isinstance(given, str | bytes):
+            raise TypeError
     except (TypeError, ValueError):
-        raise ConfigError(f"logit_bias={given!r:.60} must map token ids to numbers, as in {{1234: -5.0}}") from None
+        raise ConfigError(
+            f"logit_bias={quoted(given, 60)} must map token ids to numbers, as in {{1234: -5.0}}"
+        ) from None
     bias: Any
     for token, bias in pairs:
         whole("logit_bias: token id", token, 0)
         number = isinstance(bias, Real) and not isinstance(bias, bool)
         if not number or not (-MOST_BIAS <= bias <= MOST_BIAS or bias == -math.inf):
             raise ConfigError(
-                f"logit_bias: {bias!r:.40} of id {token} must be a number from -{MOST_BIAS:g} to {MOST_BIAS:g}, or "
-                "-inf for never"
+                f"logit_bias: {quoted(bias, 40)} of id {token} must be a number from -{MOST_BIAS:g} to {MOST_BIAS:g}, "
+                "or -inf for never"
             )
     return tuple((int(token), float(bias)) for token, bias in pairs) or None
 
@@ -242,7 +246,7 @@ def params_of(params: Any, count: int) -> list[SamplingParams]:
     if isinstance(shared, SamplingParams):
         return [shared] * count
     if not isinstance(shared, Sequence) or not all(isinstance(one, SamplingParams) for one in shared):
-        raise ConfigError(f"params={shared!r:.80} must be a SamplingParams or a list of them")
+        raise ConfigError(f"params={quoted(shared, 80)} must be a SamplingParams or a list of them")
     if len(shared) != count:
         raise ConfigError(f"params has {len(shared)} entries for {count} prompts; give one for all, or one a prompt")
     return list(shared)

@@ -18,6 +18,7 @@ from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
+from dllm.arguments import quoted
 from dllm.errors import ConfigError, nearest
 
 T = TypeVar("T")
@@ -46,10 +47,12 @@ def parse_spec(text: str, kind: str, example: str, *, joined: bool = True) -> li
     for part in _split(text, "+", kind, text):
         match = _NAME.match(part)
         if match is None:
-            raise ConfigError(f"{kind}={text!r}: expected a name such as {example!r}, found {part.strip()!r}")
+            raise ConfigError(
+                f"{kind}={quoted(text)}: expected a name such as {example!r}, found {quoted(part.strip())}"
+            )
         name, rest = match.group(1), part[match.end() :].strip()
         if rest and not (rest.startswith("(") and rest.endswith(")")):
-            raise ConfigError(f"{kind}={text!r}: after {name!r} expected {more}, found {rest!r}")
+            raise ConfigError(f"{kind}={quoted(text)}: after {quoted(name)} expected {more}, found {quoted(rest)}")
         calls.append(_arguments(name, rest[1:-1], kind, text))
     return calls
 
@@ -63,15 +66,16 @@ def _arguments(name: str, inside: str, kind: str, spec: str) -> Call:
         key, equals, value = item.partition("=")
         if equals and key.strip().isidentifier():
             if key.strip() in keywords:
-                raise ConfigError(f"{kind}={spec!r}: {name} gets {key.strip()!r} twice; give it once")
+                raise ConfigError(f"{kind}={quoted(spec)}: {name:.100} gets {quoted(key.strip())} twice; give it once")
             keywords[key.strip()] = value.strip()
         elif index == 0 and item.strip():
             positional = item.strip()
         elif not item.strip():
-            raise ConfigError(f"{kind}={spec!r}: {name} has an empty argument; remove the comma")
+            raise ConfigError(f"{kind}={quoted(spec)}: {name:.100} has an empty argument; remove the comma")
         else:
             raise ConfigError(
-                f"{kind}={spec!r}: only the first argument may be positional; write {item.strip()!r} as key=value"
+                f"{kind}={quoted(spec)}: only the first argument may be positional; write {quoted(item.strip())} as "
+                "key=value"
             )
     return Call(name, positional, keywords)
 
@@ -87,13 +91,13 @@ def _split(text: str, separator: str, kind: str, spec: str) -> Iterator[str]:
         elif char in "()":
             depth += 1 if char == "(" else -1
             if depth < 0:
-                raise ConfigError(f"{kind}={spec!r}: ')' without '(' at column {index + 1}")
+                raise ConfigError(f"{kind}={quoted(spec)}: ')' without '(' at column {index + 1}")
         # `1e+5` holds a plus that joins nothing; at depth 0 no number can stand, so depth settles it
         elif char == separator and depth == 0:
             yield text[start:index]
             start = index + 1
     if quote or depth:
-        raise ConfigError(f"{kind}={spec!r}: {'a quote' if quote else 'a parenthesis'} is not closed")
+        raise ConfigError(f"{kind}={quoted(spec)}: {'a quote' if quote else 'a parenthesis'} is not closed")
     yield text[start:]
 
 
@@ -125,7 +129,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         if name not in self._classes:
             legal = ", ".join(self.names())
-            raise ConfigError(f"{self.kind}={name!r} is unknown.{nearest(name, self._classes)} Known: {legal}")
+            raise ConfigError(f"{self.kind}={quoted(name)} is unknown.{nearest(name, self._classes)} Known: {legal}")
         return self._classes[name]
 
     def name_of(self, cls: type[T]) -> str:
@@ -140,7 +144,7 @@ class Registry(Generic[T]):
         if call.positional is not None:
             if not legal:
                 raise ConfigError(
-                    f"{self.kind} {call.name} takes no arguments, got {call.positional!r}; write {call.name!r}"
+                    f"{self.kind} {call.name} takes no arguments, got {quoted(call.positional)}; write {call.name!r}"
                 )
             first = next(iter(legal))
             if first in values:
@@ -151,7 +155,7 @@ class Registry(Generic[T]):
             if key not in legal:
                 known = ", ".join(legal) or "none"
                 raise ConfigError(
-                    f"{self.kind} {call.name}: unknown argument {key!r}.{nearest(key, legal)} Known: {known}"
+                    f"{self.kind} {call.name}: unknown argument {quoted(key)}.{nearest(key, legal)} Known: {known}"
                 )
             arguments[key] = _convert(text, legal[key], f"{self.kind} {call.name}: {key}")
         missing = [k for k, p in parameters_of(cls).items() if p.default is p.empty and k not in arguments]
@@ -232,34 +236,36 @@ def _convert(text: str, declared: Any, where: str) -> Any:
     if origin is Literal:
         if text in options:
             return text
-        raise ConfigError(f"{where}={text!r} is not legal.{nearest(text, options)} Use one of: {', '.join(options)}")
+        raise ConfigError(
+            f"{where}={quoted(text)} is not legal.{nearest(text, options)} Use one of: {', '.join(options)}"
+        )
     if origin in (UnionType, typing.Union):
         for option in options:
             try:
                 return _convert(text, option, where)
             except ConfigError:
                 continue
-        raise ConfigError(f"{where}={text!r} fits none of its types {declared}")
+        raise ConfigError(f"{where}={quoted(text)} fits none of its types {declared}")
     if declared is NoneType and text.lower() == "none":
         return None
     if declared is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if declared is bool:
-        raise ConfigError(f"{where}={text!r} must be true or false")
+        raise ConfigError(f"{where}={quoted(text)} must be true or false")
     if declared in (int, float):
         try:
             number = declared(text)
         except ValueError:
             raise ConfigError(
-                f"{where}={text!r} is not {'a whole number' if declared is int else 'a number'}"
+                f"{where}={quoted(text)} is not {'a whole number' if declared is int else 'a number'}"
             ) from None
         if not math.isfinite(number):
-            raise ConfigError(f"{where}={text!r} must be finite")
+            raise ConfigError(f"{where}={quoted(text)} must be finite")
         return number
     if declared is str:
         return text
     raise ConfigError(
-        f"{where}={text!r} cannot be written in a spec (its type is {declared}); build the object in Python"
+        f"{where}={quoted(text)} cannot be written in a spec (its type is {declared}); build the object in Python"
     )
 
 

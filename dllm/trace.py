@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dllm.arguments import quoted, whole
 from dllm.errors import ConfigError
 
 VERSION = 2
@@ -61,22 +62,31 @@ class Trace:
             canvas, mask_token_id: what it began from, for a recording of version 1, which does not hold it.
 
         Raises:
-            ConfigError: neither the recording nor the arguments say what it began from.
+            ConfigError: neither the recording nor the arguments say what it began from, or not what these steps did.
         """
-        now = list(self.canvas if canvas is None else canvas)
-        mask = self.mask_token_id if mask_token_id is None else mask_token_id
-        if mask is None or not now:
+        try:
+            began = list(self.canvas if canvas is None else canvas)
+        except TypeError:
+            raise ConfigError(f"canvas={quoted(canvas)} must be a list of ids") from None
+        mask = whole("mask_token_id", self.mask_token_id if mask_token_id is None else mask_token_id, 0, optional=True)
+        if mask is None or not began:
             raise ConfigError("this trace does not say what it began from; give replay(canvas, mask_token_id)")
-        for step in self.steps:
-            for position in step.revoked:
-                now[position] = mask
-            for position, token in zip(step.positions, step.token_ids, strict=True):
-                now[position] = token
-            now = now[: step.length]
+        now = [whole("canvas: id", token, 0) for token in began]
+        for number, step in enumerate(self.steps):
+            try:
+                for position in step.revoked:
+                    now[position] = mask
+                for position, token in zip(step.positions, step.token_ids, strict=True):
+                    now[position] = token
+                now = now[: step.length]
+            except (IndexError, TypeError, ValueError) as error:
+                raise ConfigError(f"step {number} of the trace does not fit a canvas of {len(now)} ids") from error
             yield list(now)
 
     def render(self, mask: str = "\N{LIGHT SHADE}") -> Iterator[str]:
         """The canvas after each step as text, `mask` for each mask. Bytes that are no character alone are U+FFFD."""
+        if not isinstance(mask, str):
+            raise ConfigError(f"mask={quoted(mask)} must be a string, which stands for each mask")
         for ids in self.replay():
             yield "".join(mask if token == self.mask_token_id else self.texts.get(token, "") for token in ids)
 

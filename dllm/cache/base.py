@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from dllm.arguments import quoted
 from dllm.errors import CapabilityError, ConfigError
 from dllm.models.base import KV, RowDenoiser, RowKV, block_rule, name_of
 from dllm.registry import Registry, parse_spec, spec_of
@@ -175,7 +176,7 @@ def as_cache(spec: str | Cache) -> Cache:
     if isinstance(spec, Cache):
         return spec
     if not isinstance(spec, str):
-        raise ConfigError(f"cache={spec!r} must be 'auto', one of {caches.names()}, or a Cache object")
+        raise ConfigError(f"cache={quoted(spec)} must be 'auto', one of {caches.names()}, or a Cache object")
     calls = parse_spec(spec, "cache", "dual", joined=False)
     if len(calls) != 1:
         raise ConfigError(f"cache={spec!r}: caches cannot be joined; name one of {', '.join(caches.names())}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dllm.arguments import whole
+from dllm.arguments import switch, whole
 from dllm.cache.base import Cache, Feed, refreshed, register
 from dllm.views import CanvasView
 
@@ -29,6 +29,7 @@ class DelayedCache(Cache):
 
     def __post_init__(self) -> None:
         whole("delayed: every", self.every, 1)
+        switch("delayed: keep_prompt", self.keep_prompt)
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:
         if view.block_step % self.every == 0:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.arguments import in_range
+from dllm.arguments import LARGEST, in_range, switch, whole
 from dllm.cache.base import Cache, Feed, block, refreshed, register
 from dllm.errors import ConfigError
 from dllm.models.base import RowKV
@@ -51,6 +51,8 @@ class DriftCache(Cache):
 
     def __post_init__(self) -> None:
         in_range("drift: tau", self.tau, -1.0, 1.0)
+        whole("drift: layer", self.layer, -LARGEST)
+        switch("drift: keep_prompt", self.keep_prompt)
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:
         memo: Drift | None = view.memo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dllm.arguments import one_of
+from dllm.arguments import one_of, switch
 from dllm.cache.base import Cache, Feed, Neighbour, block, refreshed, register
 from dllm.views import CanvasView
 
@@ -28,6 +28,7 @@ class PrefixCache(Cache):
     neighbour: Neighbour = "always"
 
     def __post_init__(self) -> None:
+        switch("prefix: keep_prompt", self.keep_prompt)
         one_of("prefix: neighbour", self.neighbour, ("always", "needed"))
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dllm.arguments import whole
+from dllm.arguments import switch, whole
 from dllm.cache.base import Cache, Feed, block, refreshed, register
 from dllm.views import CanvasView
 
@@ -32,6 +32,7 @@ class SuffixCache(Cache):
 
     def __post_init__(self) -> None:
         whole("suffix: keep", self.keep, 0)
+        switch("suffix: keep_prompt", self.keep_prompt)
         whole("suffix: every", self.every, 1, optional=True)
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:

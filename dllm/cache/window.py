@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dllm.arguments import whole
+from dllm.arguments import switch, whole
 from dllm.cache.base import Cache, Feed, block, lowest, refreshed, register
 from dllm.views import CanvasView
 
@@ -33,6 +33,7 @@ class WindowCache(Cache):
         whole("window: left", self.left, 0)
         whole("window: right", self.right, 0)
         whole("window: every", self.every, 1)
+        switch("window: keep_prompt", self.keep_prompt)
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:
         if view.block_step % self.every == 0:

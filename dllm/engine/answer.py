@@ -178,9 +178,13 @@ class AnswerDraft:
         return cls.of(engine, engine.templated(messages), params)
 
     @property
-    def alike(self) -> SamplingParams | None:
-        """Equal for drafts that all can be put on a canvas if one can, None where each must be tried."""
-        return self.setup.params
+    def alike(self) -> tuple[SamplingParams, int]:
+        """Equal for drafts that all can be put on a canvas if one can.
+
+        Where blocks of attention lie depends on the length of the prompt, and budgets of steps on that.
+        """
+        rule = self.setup.engine.rule
+        return self.setup.params, 0 if rule is None else len(self.prompt) % rule.length
 
     def sample(self, seed: int) -> Answer:
         """The request on a canvas. Raises GrammarError where no text of the grammar fits."""

@@ -51,7 +51,7 @@ class _Pending:
         return self.entered < len(self.ticket.samples)
 
     @property
-    def alike(self) -> SamplingParams | None:
+    def alike(self) -> tuple[object, ...] | None:
         """As `Draft.alike`; None also where the parameters hold a component that cannot be hashed."""
         try:
             hash(self.draft.alike)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, TypeGuard
 
-from dllm.arguments import whole
+from dllm.arguments import MOST_TOKENS, quoted, whole
 from dllm.errors import ConfigError, PromptError
 
 
@@ -46,16 +46,17 @@ def _range(width: Any, least: Any, most: Any) -> tuple[int, int]:
     if width is not None:
         if (least, most) != (None, None):
             raise ConfigError(
-                f"Hole width={width!r} with min={least!r}, max={most!r}: give a width, as in Hole(12), or a range, as "
-                "in Hole(min=3, max=12)"
+                f"Hole width={quoted(width)} with min={quoted(least)}, max={quoted(most)}: give a width, as in "
+                "Hole(12), or a range, as in Hole(min=3, max=12)"
             )
-        width = whole("Hole width", width, 1)
+        width = whole("Hole width", width, 1, MOST_TOKENS)
         return width, width
     if least is None or most is None:
         raise ConfigError(
-            f"Hole min={least!r}, max={most!r}: give both, as in Hole(min=3, max=12), or a width, as in Hole(12)"
+            f"Hole min={quoted(least)}, max={quoted(most)}: give both, as in Hole(min=3, max=12), "
+            "or a width, as in Hole(12)"
         )
-    least, most = whole("Hole min", least, 1), whole("Hole max", most, 1)
+    least, most = whole("Hole min", least, 1), whole("Hole max", most, 1, MOST_TOKENS)
     if most < least:
         raise ConfigError(f"Hole max={most} must be at least min={least}; swap them, or raise max")
     return least, most
@@ -79,13 +80,12 @@ def parse_template(text: str) -> list[Piece]:
         PromptError: a `<mask:` that is not followed by a width, or two with a `-` between them, and `>`.
         ConfigError: widths that no hole can have.
     """
-    pieces: list[Piece] = [""]
-    at = 0
+    pieces, plain, at = list[Piece](), list[str](), 0
     for match in _MARK.finditer(text):
-        pieces[-1] = str(pieces[-1]) + text[at : match.start()]
+        plain.append(text[at : match.start()])
         at = match.end()
         if match.group() == "<<mask:":
-            pieces[-1] = str(pieces[-1]) + "<mask:"
+            plain.append("<mask:")
             continue
         inside, closed = match.groups()
         widths = _WIDTH.fullmatch(inside)
@@ -96,17 +96,22 @@ def parse_template(text: str) -> list[Piece]:
                 "or <<mask: for plain text"
             )
         low, high = widths.groups()
-        pieces += [Hole(int(low)) if high is None else Hole(min=int(low), max=int(high)), ""]
-    pieces[-1] = str(pieces[-1]) + text[at:]
+        pieces += ["".join(plain), Hole(int(low)) if high is None else Hole(min=int(low), max=int(high))]
+        plain = []
+    pieces.append("".join(plain) + text[at:])
     return [piece for piece in pieces if piece != ""]
 
 
 def parse_parts(parts: Iterable[Part]) -> list[Piece]:
     """A document given as parts: strings (verbatim), ids or lists of ids, and Holes."""
     pieces: list[Piece] = []
-    if not isinstance(parts, Iterable):
-        raise PromptError(f"document {parts!r} must be a string with <mask:N> holes, or a list of parts with a Hole")
-    for part in parts:
+    try:
+        listed = list(parts)
+    except TypeError:  # arrays without dimensions have an __iter__, too
+        raise PromptError(
+            f"document {quoted(parts)} must be a string with <mask:N> holes, or a list of parts with a Hole"
+        ) from None
+    for part in listed:
         if isinstance(part, Hole | str):
             pieces.append(part)
         elif is_ids(part):
@@ -114,7 +119,7 @@ def parse_parts(parts: Iterable[Part]) -> list[Piece]:
         elif isinstance(part, Integral) and not isinstance(part, bool):
             pieces.append([int(part)])
         else:
-            raise PromptError(f"document part {part!r}: use a string, a list of token ids, or a Hole")
+            raise PromptError(f"document part {quoted(part)}: use a string, a list of token ids, or a Hole")
     return [piece for piece in pieces if piece not in ("", [])]
 
 

@@ -76,9 +76,17 @@ class DocumentDraft:
         return cls(Setup.of(engine, params), pieces, fixed)
 
     @property
-    def alike(self) -> SamplingParams | None:
-        """Equal for drafts that all can be put on a canvas if one can, None where each must be tried."""
-        return self.setup.params if self.setup.params.grammar is None else None
+    def alike(self) -> tuple[SamplingParams, tuple[Hole | int, ...]] | None:
+        """Equal for drafts that all can be put on a canvas if one can, None where each must be tried.
+
+        Without a grammar that is a matter of where the holes lie.
+        """
+        if self.setup.params.grammar is not None:
+            return None
+        shape = (
+            piece if isinstance(piece, Hole) else len(ids) for piece, ids in zip(self.pieces, self.fixed, strict=True)
+        )
+        return self.setup.params, tuple(shape)
 
     def sample(self, seed: int) -> Document | Candidates:
         """The document on its canvases; widths on which no text of the grammar is found to fit drop out.

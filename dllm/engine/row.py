@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dllm.cache import Cache, Feed
 from dllm.engine.constraint import Constraint
+from dllm.errors import ConfigError
 from dllm.models.base import RowKV
 from dllm.outputs import FinishReason, Stats
 from dllm.sampling.proposals import Shape
@@ -100,6 +101,8 @@ class Row:
         planted = scheduler.plant(view)
         if planted is not None:
             positions, token_ids = planted
+            if not bool((token_ids >= 0).all()) or not bool((token_ids < len(self.spec.banned)).all()):
+                raise ConfigError(f"scheduler {scheduler}: plant gave ids outside of 0...{len(self.spec.banned) - 1}")
             view.canvas[positions] = token_ids
             view.masked[positions], view.given[positions] = False, True
             self.view = replace(view, total=int(view.masked[: view.asked].sum()))

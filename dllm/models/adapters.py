@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dllm.arguments import quoted
 from dllm.errors import CapabilityError, ConfigError, ModelError
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 
@@ -145,10 +146,15 @@ def _ends(name: str, value: Any) -> tuple[int, ...]:
 
 
 def _checked_mask(mask_token_id: int | None, vocab_size: int) -> int | None:
-    legal = hasattr(mask_token_id, "__index__") and not isinstance(mask_token_id, bool)
-    if mask_token_id is None or (legal and 0 <= mask_token_id < vocab_size):
-        return None if mask_token_id is None else index(mask_token_id)
-    raise ConfigError(f"mask_token_id={mask_token_id!r} must be an integer in 0..{vocab_size - 1}")
+    if mask_token_id is None:
+        return None
+    try:
+        found = -1 if isinstance(mask_token_id, bool) else index(mask_token_id)
+    except TypeError:
+        found = -1
+    if 0 <= found < vocab_size:
+        return found
+    raise ConfigError(f"mask_token_id={quoted(mask_token_id)} must be an integer in 0..{vocab_size - 1}")
 
 
 class LogitsAdapter:

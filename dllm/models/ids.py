@@ -64,7 +64,7 @@ def _mask(
     """The mask id and where it comes from: the first of argument, config, tokenizer, publication that says."""
     if given is not None:
         if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < columns:
-            raise ConfigError(f"mask_token_id={given!r} must be an integer in 0..{columns - 1}")
+            raise ConfigError(f"mask_token_id={given!r:.60} must be an integer in 0..{columns - 1}")
         return given, "argument"
     configured = _id_list(config.optional("mask_token_id"), f"{config.source}: 'mask_token_id'", columns)
     if len(configured) > 1:

@@ -221,14 +221,16 @@ def _placement(
 ) -> Mapping[str, Device]:
     if device_map is None:
         return {"": target}
-    if device_map == "auto":
+    if isinstance(device_map, str) and device_map == "auto":
         placement: Mapping[str, Device] = infer_auto_device_map(
             network, no_split_module_classes=list(network.no_split), dtype=dtype
         )
     elif isinstance(device_map, Mapping):
         placement = device_map
     else:
-        raise ConfigError(f"device_map={device_map!r} must be 'auto', None, or a mapping of module names to devices")
+        raise ConfigError(
+            f"device_map={device_map!r:.100} must be 'auto', None, or a mapping of module names to devices"
+        )
     for module, device in placement.items():
         if device == "disk":
             raise ConfigError(f"device_map puts {module!r} on disk, which is not supported; use 'cpu' or a small dtype")
@@ -240,7 +242,7 @@ def _placement(
 
 
 def _device(device: str | torch.device, device_map: object) -> torch.device:
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device_map is not None:
         raise ConfigError(f"device={str(device)!r} and device_map were both given; choose one")
@@ -251,21 +253,21 @@ def _available(device: str | torch.device) -> torch.device:
     """A device that can hold weights here (meta tensors hold none)."""
     try:
         found = torch.empty(0, device=torch.device(device)).device
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError):
+    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError):
         found = torch.device("meta")
     if found.type == "meta":
         legal = "'auto', 'cpu', and as far as present 'cuda', 'cuda:N', 'mps'"
-        raise ConfigError(f"device={device!r} is not available here; legal: {legal}")
+        raise ConfigError(f"device={device!r:.100} is not available here; legal: {legal}")
     return found
 
 
 def _dtype(dtype: str | torch.dtype, config: ConfigReader, checkpoint: Checkpoint, target: torch.device) -> torch.dtype:
     legal = f"'auto', {', '.join(repr(name) for name in DTYPES)}, or the torch dtype"
-    if dtype == "auto":
+    if isinstance(dtype, str) and dtype == "auto":
         return _auto_dtype(config, checkpoint, target)
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found is None or found not in DTYPES.values():
-        raise ConfigError(f"dtype={dtype!r} is not supported; legal: {legal}")
+    if not isinstance(found, torch.dtype) or found not in DTYPES.values():
+        raise ConfigError(f"dtype={dtype!r:.100} is not supported; legal: {legal}")
     return found
 
 

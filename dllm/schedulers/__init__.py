@@ -6,6 +6,9 @@ To add one, copy `threshold.py`, change `select`, and import it below. One writt
 
 from __future__ import annotations
 
+from collections import Counter
+
+from dllm.arguments import quoted
 from dllm.errors import ConfigError
 from dllm.registry import parse_spec
 from dllm.schedulers.adablock import AdaBlock
@@ -41,11 +44,11 @@ def as_scheduler(spec: str | Scheduler) -> Scheduler:
     if isinstance(spec, Scheduler):
         return _selecting((spec,))
     if not isinstance(spec, str):
-        raise ConfigError(f"scheduler={spec!r} must be a spec such as 'threshold(0.9)' or a Scheduler object")
+        raise ConfigError(f"scheduler={quoted(spec)} must be a spec such as 'threshold(0.9)' or a Scheduler object")
     calls = parse_spec(spec, "scheduler", "threshold(0.9)")
-    twice = {call.name for call in calls if sum(other.name == call.name for other in calls) > 1}
+    twice = sorted(name for name, count in Counter(call.name for call in calls).items() if count > 1)
     if twice:
-        raise ConfigError(f"scheduler={spec!r} names {', '.join(sorted(twice))} twice; name each part once")
+        raise ConfigError(f"scheduler={quoted(spec)} names {', '.join(twice)} twice; name each part once")
     return _selecting(tuple(schedulers.build(call) for call in calls))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from dllm.arguments import in_range, one_of
+from dllm.arguments import in_range, one_of, quoted, whole
 from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import CanvasView, Setting, StepView
@@ -52,6 +53,8 @@ class AdaBlock(Scheduler):
         one_of("adablock: basis", self.basis, ("length", "generated"))
         if isinstance(self.delimiters, str) and self.delimiters not in ("newline", *PUBLISHED):
             object.__setattr__(self, "delimiters", _ids(self.delimiters))
+        elif not isinstance(self.delimiters, str):
+            object.__setattr__(self, "delimiters", _whole_ids(self.delimiters))
 
     def bind(self, setting: Setting) -> Scheduler:
         if not isinstance(self.delimiters, str):
@@ -95,8 +98,16 @@ class AdaBlock(Scheduler):
 
 def _ids(text: str) -> tuple[int, ...]:
     words = text.replace(",", " ").split()
-    if not words or not all(word.isdecimal() for word in words):
+    if not words or not all(word.isdecimal() and len(word) < 20 for word in words):
         raise ConfigError(
-            f"adablock: delimiters={text!r} must be newline, {', '.join(PUBLISHED)}, or token ids such as '198 271'"
+            f"adablock: delimiters={quoted(text)} must be newline, {', '.join(PUBLISHED)}, or token ids such as '198 271'"
         )
-    return tuple(int(word) for word in words)
+    return _whole_ids([int(word) for word in words])
+
+
+def _whole_ids(given: Any) -> tuple[int, ...]:
+    if not isinstance(given, Sequence):
+        raise ConfigError(
+            f"adablock: delimiters={quoted(given)} must be newline, {', '.join(PUBLISHED)}, or a tuple of token ids"
+        )
+    return tuple(whole("adablock: delimiters: id", token, 0) for token in given)

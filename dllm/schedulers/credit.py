@@ -54,8 +54,8 @@ class Credit(Scheduler):
 
     def __post_init__(self) -> None:
         in_range("credit: decay", self.decay, 0.0, 1.0)
-        in_range("credit: power", self.power, 0.0)
-        in_range("credit: strength", self.strength, 0.0)
+        in_range("credit: power", self.power, 0.0, 1e6)
+        in_range("credit: strength", self.strength, 0.0, 1e6)
 
     def bind(self, setting: Setting) -> Scheduler:
         bound = replace(self)

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dllm.arguments import quoted
 from dllm.errors import ConfigError
+from dllm.hub import said
 
 TENSORS = ("hidden.weight", "hidden.bias", "out.weight", "out.bias")
 SHIPPED = Path(__file__).parent / "filters"
@@ -65,7 +67,7 @@ def load_filter(path: Path) -> Filter:
         about = json.loads(path.with_suffix(".json").read_text())
     except Exception as error:  # safetensors raises its own kind
         raise ConfigError(
-            f"learn2pd: filter={str(path)!r} cannot be read: {error}; train one with `dllm train-filter`"
+            f"learn2pd: filter={quoted(str(path))} cannot be read: {said(error)}; train one with `dllm train-filter`"
         ) from error
     shapes = {name: list(value.shape) for name, value in weights.items()}
     b = shapes.get("out.bias", [0])[0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dllm.arguments import in_range
+from dllm.arguments import in_range, quoted
 from dllm.errors import ConfigError
 from dllm.models.base import folder_of
 from dllm.schedulers.base import Scheduler, State, register
@@ -37,6 +38,10 @@ class Learn2PD(Scheduler):
 
     def __post_init__(self) -> None:
         in_range("learn2pd: gamma", self.gamma, 0.0, 1.0)
+        if not isinstance(self.filter, str | os.PathLike):
+            raise ConfigError(
+                f"learn2pd: filter={quoted(self.filter)} must be auto, or the path of a .safetensors file"
+            )
 
     def bind(self, setting: Setting) -> Scheduler:
         bound = replace(self)

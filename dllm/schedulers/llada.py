@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dllm.arguments import one_of
+from dllm.arguments import one_of, switch
 from dllm.errors import ConfigError
 from dllm.sampling.proposals import probability
 from dllm.schedulers.base import Scheduler, State, register
@@ -45,6 +45,8 @@ class LLaDA(Scheduler):
 
     def __post_init__(self) -> None:
         one_of("llada: remasking", self.remasking, ("low_confidence", "random"))
+        switch("llada: logits_eos_inf", self.logits_eos_inf)
+        switch("llada: confidence_eos_eot_inf", self.confidence_eos_eot_inf)
         if self.confidence_eos_eot_inf and self.remasking == "random":
             raise ConfigError(
                 "llada: confidence_eos_eot_inf orders by confidence, which remasking=random does not; drop one"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from dllm.arguments import in_range, whole
+from dllm.arguments import in_range, quoted, whole
 from dllm.errors import ConfigError
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import CanvasView, Setting, StepView
@@ -55,6 +56,11 @@ class Prophet(Scheduler):
             in_range(f"prophet: {name}", getattr(self, name), 0.0)
         in_range("prophet: place", self.place, 0.0, 1.0)
         whole("prophet: width", self.width, 1)
+        if not isinstance(self.region, str):
+            if not isinstance(self.region, Sequence) or isinstance(self.region, bytes):
+                self._span()
+            ids = tuple(whole("prophet: region: id", token, 0) for token in self.region)
+            object.__setattr__(self, "region", ids)
         if isinstance(self.region, str) and self.region != "answer" and not _is_suffix(self.region):
             self._span()
 
@@ -62,7 +68,9 @@ class Prophet(Scheduler):
         if not isinstance(self.region, str) or not _is_suffix(self.region):
             return self
         if setting.tokenizer is None:
-            raise ConfigError(f"prophet: region={self.region!r} is text and needs a tokenizer; give START:END instead")
+            raise ConfigError(
+                f"prophet: region={quoted(self.region)} is text and needs a tokenizer; give START:END instead"
+            )
         words = [" " + word for word in self.region.split()] if self.spaced else [self.region]
         return replace(self, region=tuple(token for word in words for token in setting.tokenizer.encode(word)))
 
@@ -134,11 +142,11 @@ class Prophet(Scheduler):
 
     def _span(self) -> tuple[int, int]:
         """The region that START:END names."""
-        match = re.fullmatch(r"(\d+):(\d+)", str(self.region))
+        match = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", str(self.region))
         if match is None or int(match[1]) >= int(match[2]):
             raise ConfigError(
-                f"prophet: region={self.region!r} must be answer, START:END with START < END, or a suffix text such as "
-                "'The answer is' (two words or more, or a colon at its end)"
+                f"prophet: region={quoted(self.region)} must be answer, START:END with START < END, or a suffix text "
+                "such as 'The answer is' (two words or more, or a colon at its end)"
             )
         return int(match[1]), int(match[2])
 

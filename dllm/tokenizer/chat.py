@@ -160,7 +160,7 @@ def _part(part: Any, where: str) -> str:
     form = "{'type': 'text', 'text': '...'}"
     if not isinstance(part, Mapping) or "type" not in part:
         raise PromptError(f"{where}={part!r:.80}, which must be {form}")
-    if part["type"] != "text":
+    if not isinstance(part["type"], str) or part["type"] != "text":
         raise PromptError(f"{where} of type {part['type']!r:.40}; only parts of type 'text' can be read: {form}")
     unknown = [key for key, value in part.items() if key not in ("type", "text") and value is not None]
     if unknown:

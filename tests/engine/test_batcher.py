@@ -394,6 +394,18 @@ def test_with_raise_mistakes_show_before_the_first_forward(tiny, monkeypatch):
             tiny.generate(["a"] * 3, SamplingParams(scheduler=breaks("init", 0, ZeroDivisionError())))
     with pytest.raises(GrammarError, match=r"^(?!item)"):
         tiny.generate("a", narrow)
+    documents = [["a", Hole(4)], ["a", Hole(4), "b", Hole(4), "c", Hole(4)]]
+    with pytest.raises(ConfigError, match="fewer than the 3 blocks of 12"):  # the budget is the document's own
+        tiny.infill(documents, SamplingParams(steps=2, scheduler="llada"), max_batch_size=1)
+    assert not calls
+
+
+def test_budgets_of_steps_are_each_prompts_own_on_block_causal_models(monkeypatch):
+    llm = LLM(GOLDEN / "sdar", dtype="float32", device="cpu", mask_token_id=1)
+    calls = spy(monkeypatch, llm.model)
+    params = SamplingParams(steps=2, scheduler="llada", max_new_tokens=8, block_length=8, ignore_eos=True)
+    with pytest.raises(ConfigError, match="fewer than the 3 blocks of 8"):
+        llm.generate([[5, 6, 7, 8], [5, 6, 7]], params, max_batch_size=1)
     assert not calls
 
 

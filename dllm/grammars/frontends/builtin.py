@@ -24,7 +24,7 @@ def builtin_text(name: str) -> str:
         GrammarError: there is none of that name.
     """
     names = builtin_names()
-    if name not in names:
+    if not isinstance(name, str) or name not in names:
         hint = nearest(name, names) if isinstance(name, str) else ""
         raise GrammarError(f"no built-in grammar is called {name!r:.60}; there are {', '.join(names)}.{hint}")
     return (files("dllm.grammars") / "data" / (name + _SUFFIX)).read_text(encoding="utf-8")

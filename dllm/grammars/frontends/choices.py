@@ -58,9 +58,11 @@ def rules_from_choices(choices: Iterable[str]) -> Rules:
         raise GrammarError(
             f"choices must be several texts, but they are the one text {choices!r:.60}: write [{choices!r:.60}]"
         )
-    if not isinstance(choices, Iterable):
-        raise GrammarError(f"choices must be a list of texts, but it is {type(choices).__name__} {choices!r:.60}")
-    texts = list(choices)
+    try:
+        texts = list(choices)
+    except TypeError:  # arrays without dimensions have an __iter__, too
+        kind = type(choices).__name__
+        raise GrammarError(f"choices must be a list of texts, but it is {kind} {choices!r:.60}") from None
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise GrammarError(f"choices[{index}] must be a str, but it is {type(text).__name__} {text!r:.60}")

@@ -37,10 +37,10 @@ def rules_from_schema(schema: Any, *, property_order: str = "any") -> Rules:
     Raises:
         GrammarError: the schema is not JSON, not a schema, not supported, or no value is valid under it.
     """
-    if property_order not in _ORDERS:
+    if not isinstance(property_order, str) or property_order not in _ORDERS:
         raise GrammarError(
-            f"property_order={property_order!r} is unknown; legal: {', '.join(map(repr, _ORDERS))}."
-            + nearest(str(property_order), _ORDERS)
+            f"property_order={property_order!r:.60} is unknown; legal: {', '.join(map(repr, _ORDERS))}."
+            + nearest(str(property_order)[:60], _ORDERS)
         )
     document = _document(schema)
     demands = Demands(document)
