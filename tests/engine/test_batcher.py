@@ -396,7 +396,7 @@ def test_with_raise_mistakes_show_before_the_first_forward(tiny, monkeypatch):
         tiny.generate("a", narrow)
     documents = [["a", Hole(4)], ["a", Hole(4), "b", Hole(4), "c", Hole(4)]]
     with pytest.raises(ConfigError, match="fewer than the 3 blocks of 12"):  # the budget is the document's own
-        tiny.infill(documents, SamplingParams(steps=2, scheduler="llada"), max_batch_size=1)
+        tiny.infill(documents, SamplingParams(steps=2, scheduler="llada", block_length=4), max_batch_size=1)
     assert not calls
 
 

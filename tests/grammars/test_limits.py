@@ -260,3 +260,23 @@ def test_states_alike_are_walked_once(grammar, monkeypatch):
         for token in range(len(words)):
             assert found.step(state, token) == wanted.step(state, token)
     assert (found.group_of == wanted.group_of).all() and (found.first == wanted.first).all()
+
+
+def rules_in_a_row(count):
+    return "\n".join(["start: r0", *(f'r{at}: "a" r{at + 1} | "b"' for at in range(count)), f'r{count}: "z"'])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Grammar.from_regex("a?" * 6000), lambda: Grammar.from_lark(rules_in_a_row(2000))]
+)
+def test_long_grammars_take_time_that_grows_with_them(make):
+    """Ten seconds and more where which symbols derive a text is found out by going through all rules again."""
+    grammar = in_time(make)
+    in_time(lambda: grammar.compile(BYTES))
+
+
+@pytest.mark.parametrize("length", [3, 501, 1203])
+def test_halves_of_long_rules_are_the_rule(length):
+    grammar = Grammar.from_lark("start: " + " ".join(f'"{"abc"[at % 3]}"' for at in range(length)))
+    row = attach(grammar, BYTES, [MASK] * length, 0, ends=False, eos=(), advise=False)
+    assert bytes(row.witness(at) for at in range(length)).decode() == ("abc" * length)[:length]

@@ -16,6 +16,7 @@ from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.pattern import parse_pattern
 from dllm.grammars.regex import nullable
 from dllm.grammars.rules import Rules, Terminal
+from dllm.grammars.tables.useful import derived
 
 # the inside of lark's `common.ESCAPED_STRING`, the one look-behind everybody uses, and the same without it
 _LOOK_BEHIND = r".*?(?<!\\)(\\\\)*?"
@@ -162,14 +163,8 @@ def _place(text: str, name: str) -> str:
 
 def _check_productive(rules: Rules, text: str) -> None:
     """Refuse a grammar without sentences."""
-    ended: set[str] = {terminal.name for terminal in rules.terminals}
-    size = -1
-    while size != len(ended):
-        size = len(ended)
-        for origin, alternatives in rules.productions.items():
-            if any(all(part in ended for part in parts) for parts in alternatives):
-                ended.add(origin)
-    if rules.start not in ended:
+    each = ((origin, parts) for origin, alternatives in rules.productions.items() for parts in alternatives)
+    if rules.start not in derived(each, (terminal.name for terminal in rules.terminals)):
         raise GrammarError(
             f"no text is a sentence of the rule {rules.start!r}{_place(text, rules.start)}: each of its alternatives "
             "needs itself without end; give it, or a rule it uses, an alternative that ends"

@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 from dllm.errors import GrammarError
 from dllm.grammars.regex import least_bytes
 from dllm.grammars.rules import Body, Rules
-from dllm.grammars.tables.useful import productive, reached
+from dllm.grammars.tables.useful import derived, productive, reached
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def cfg(rules: Rules) -> Cfg:
     _check_names(rules)
     merged, productions = _merged(_useful(rules), {terminal.name for terminal in rules.terminals})
     bodies = _binarised(productions)
-    empty = _nullable(bodies)
+    empty = derived(((head, body) for head, own in bodies.items() for body in own), ())
     unit, binary = _without_empty(bodies, empty)
     return _numbered(rules, merged, unit, binary, rules.start in empty)
 
@@ -94,28 +94,28 @@ def _merged(productions: dict[str, set[Body]], terminals: set[str]) -> tuple[dic
         }
 
 
+LONG = 500
+"""Symbols from which on a right-hand side is halved first: the names of all its tails grow with its square."""
+
+
 def _binarised(productions: Mapping[str, set[Body]]) -> dict[str, set[Body]]:
     """Right-hand sides of at most two symbols; what follows the first has a name that all such tails share."""
     found: dict[str, set[Body]] = {}
     queue = [(head, body) for head, bodies in productions.items() for body in sorted(bodies)]
+    halves = 0
     while queue:
         head, body = queue.pop()
-        if len(body) > 2:
+        if len(body) > LONG:
+            pair, middle = (f"<#{halves}>", f"<#{halves + 1}>"), len(body) // 2  # tails have a "|" in their names
+            queue += [(pair[0], body[:middle]), (pair[1], body[middle:])]
+            halves, body = halves + 2, pair
+        elif len(body) > 2:
             tail = f"<{'|'.join(name.replace('|', '||') for name in body[1:])}>"  # no two tails have one name
             if tail not in found:
                 queue.append((tail, body[1:]))
             body = (body[0], tail)
         found.setdefault(head, set()).add(body)
     return found
-
-
-def _nullable(bodies: Mapping[str, set[Body]]) -> set[str]:
-    found: set[str] = set()
-    while True:
-        more = {head for head, own in bodies.items() if any(all(name in found for name in body) for body in own)}
-        if more == found:
-            return found
-        found = more
 
 
 def _without_empty(
@@ -144,12 +144,8 @@ def _numbered(
     names = sorted(set(merged.values()))
     terminals = len(names)
     # a head that only the empty text made has no production left, and what used it can never be
-    made = set(names)
-    while True:
-        more = made | {a for a, b in unit if b in made} | {a for a, b, c in binary if b in made and c in made}
-        if more == made:
-            break
-        made = more
+    unit, binary = list(unit), list(binary)
+    made = derived(((head, tuple(body)) for head, *body in (*unit, *binary)), names)
     names += sorted((made | {rules.start}) - set(names))
     number = {name: index for index, name in enumerate(names)}
     return Cfg(

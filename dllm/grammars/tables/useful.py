@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from dllm.grammars.rules import Body
 
@@ -11,21 +11,34 @@ Bodies = dict[str, tuple[Body, ...]]
 
 def productive(bodies: Mapping[str, tuple[Body, ...]]) -> Bodies:
     """Only symbols that derive a text, and alternatives of such; what is no key is a terminal."""
-    good: set[str] = set()
-    while True:
-        more = {
-            name
-            for name, found in bodies.items()
-            if name not in good and any(all(s in good or s not in bodies for s in body) for body in found)
-        }
-        if not more:
-            break
-        good |= more
+    terminals = {symbol for found in bodies.values() for body in found for symbol in body if symbol not in bodies}
+    good = derived(((name, body) for name, found in bodies.items() for body in found), terminals)
     return {
-        name: tuple(body for body in found if all(s in good or s not in bodies for s in body))
-        for name, found in bodies.items()
-        if name in good
+        name: tuple(body for body in found if good.issuperset(body)) for name, found in bodies.items() if name in good
     }
+
+
+def derived(productions: Iterable[tuple[str, Body]], given: Iterable[str]) -> set[str]:
+    """The symbols `given`, and heads of productions of which every part is one of them, or such a head.
+
+    Linear in the grammar, by counting the parts that are left of each production (Dowling and Gallier 1984).
+    """
+    heads, left, above = list[str](), list[int](), dict[str, list[int]]()
+    for head, body in productions:
+        parts = set(body)
+        for symbol in parts:
+            above.setdefault(symbol, []).append(len(heads))
+        heads.append(head)
+        left.append(len(parts))
+    found = {*given, *(head for head, count in zip(heads, left, strict=True) if not count)}
+    queue = list(found)
+    for symbol in queue:  # grows
+        for at in above.get(symbol, ()):
+            left[at] -= 1
+            if not left[at] and heads[at] not in found:
+                found.add(heads[at])
+                queue.append(heads[at])
+    return found
 
 
 def reached(start: str, bodies: Bodies) -> Bodies:
