@@ -31,7 +31,9 @@ class progress_bar:
         from rich.console import Console
         from rich.progress import Progress
 
-        self.bar = Progress(console=Console(stderr=True))
+        # a command makes harmless what stderr gets, and its stream is to go on doing so for all but the bar
+        console = Console(file=getattr(sys.stderr, "rich_proxied_file", sys.stderr), stderr=True)
+        self.bar = Progress(console=console, redirect_stdout=False, redirect_stderr=False)
         self.bar.start()
         task = self.bar.add_task(self.doing, total=self.total)
         return lambda: self.bar.advance(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -26,8 +27,12 @@ class HarmlessConsole(Console):
 
 
 def screen() -> Console:
-    """Stderr, for bars and what moves."""
-    return HarmlessConsole(stderr=True)
+    """Stderr, for bars and what moves.
+
+    The stream is found now: while something moves, rich puts a stand-in before stderr, whose way leads to the door, and
+    there the moves would be spelled out as well.
+    """
+    return HarmlessConsole(file=getattr(sys.stderr, "rich_proxied_file", sys.stderr), stderr=True)
 
 
 def page() -> Console:

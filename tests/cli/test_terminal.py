@@ -11,9 +11,10 @@ from dllm.cli import chat as chat_command
 from dllm.cli import eval_lm
 from dllm.cli.console import HarmlessConsole, cell, print_tables, progress
 from dllm.cli.options import ModelOptions
-from dllm.cli.terminal import Delivery, UndeliveredError, harmless
+from dllm.cli.terminal import Delivery, UndeliveredError, harmless, open_doors
 from dllm.errors import ModelError
 from dllm.outputs import RequestOutput
+from dllm.progress import progress_bar
 from tests.support import cli as cli_support
 from tests.support.cli import ROOT
 from tests.support.terminal import Terminal, on_terminal
@@ -131,7 +132,23 @@ def test_the_canvas_that_moves(dllm, model_folder, monkeypatch):
     asked = ("generate", f"{EVIL}[red]", "--show", "--stats", "--ignore-eos", "-m", str(model_folder), "-n", "4")
     code, out, err = on_terminal(monkeypatch, *asked)
     assert code == 0 and "a\\x1b[2Jb" in err and "\x1b[" in err  # colours and moves of our own
+    assert "\\x1b[0m" not in err and "\\x1b[1A" not in err, "none of them is spelled out"
     assert_harmless(out, err)
+
+
+def test_bars_move_and_what_is_said_meanwhile_is_harmless(monkeypatch):
+    for bar in (progress, progress_bar):
+        out, err = Terminal(), Terminal()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        open_doors()
+        with bar("x", 3) if bar is progress else bar(3, True) as done:
+            done(1) if bar is progress else done()
+            print(EVIL, file=sys.stderr)
+        assert "\x1b[" in err.shown and "\\x1b[?25" not in err.shown and "\\x1b[0m" not in err.shown
+        assert ("\\x1b[2K" not in err.shown and "a\\x1b[2Jb" in err.shown.replace("\n", "")) or "ab" in err.shown
+        assert_harmless(out.shown, err.shown)
 
 
 def test_a_conversation(says_evil, model_folder, monkeypatch):
