@@ -14,11 +14,14 @@ from torch import Tensor
 
 from dllm.engine.constraint import Constraint
 from dllm.engine.row import Row
+from dllm.errors import ConfigError
 from dllm.sampling.proposals import draw, probability
 from dllm.views import Measures, StepView, among
 
 TRIES = 8
 """Proposals tried at a position, in the order of the draw, before the constraint's own token is taken."""
+PASSES = 1_000
+"""Forwards on a block without a mask left, the most that `edit(passes=)` may ask for: no request goes on for ever."""
 
 
 def admit(row: Row, view: StepView, chosen: Tensor) -> tuple[StepView, Tensor]:
@@ -100,11 +103,20 @@ def edit(row: Row, view: StepView) -> Tensor:
     """`[m]` bool: committed tokens that give way to the proposals; also settles whether the row lingers on its block.
 
     No EOS does: what stood behind it has left the canvas.
+
+    Raises:
+        ConfigError: the scheduler wants to look at a block more often than `PASSES` allows.
     """
     row.lingers = False
     if not row.spec.scheduler.supplies("edit") or row.constraint is not None:
         return torch.zeros_like(view.active)
     asked, row.lingers, row.state = row.spec.scheduler.edit(view, row.state)
+    # each forward before the last mask fills one at least
+    if row.lingers and view.block_step > view.end - view.start + PASSES:
+        raise ConfigError(
+            f"scheduler {row.spec.scheduler}: edit still wants to look at a block of {view.end - view.start} positions "
+            f"after {view.block_step} forwards; it must return False some time"
+        )
     return asked & view.replaceable
 
 

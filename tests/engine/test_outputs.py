@@ -5,6 +5,8 @@ import json
 import pytest
 
 from dllm import LLM, ConfigError, SamplingParams, Trace
+from dllm.engine import commit
+from dllm.schedulers import Threshold
 from tests.support.fakes import EOS, MASK, MixDenoiser, ScriptedDenoiser, wish
 
 PROMPT = '["Mary", "Linda"]\nReverse the list.\n'
@@ -79,6 +81,17 @@ def test_a_foreseen_end_is_a_stop():
 def test_a_row_that_lingers_is_asked_nothing_it_cannot_answer(spec):
     out = LLM(MixDenoiser(eos=())).generate([1, 2], SamplingParams(max_new_tokens=5, scheduler=spec, block_length=2))
     assert len(out.token_ids) == 5
+
+
+def test_a_row_that_would_linger_for_ever_fails(monkeypatch):
+    class Undecided(Threshold):
+        def edit(self, view, state):
+            return view.replaceable, True, state
+
+    monkeypatch.setattr(commit, "PASSES", 20)
+    params = [SamplingParams(max_new_tokens=5, scheduler=one) for one in (Undecided(), Threshold())]
+    bad, good = LLM(MixDenoiser(eos=())).generate([[1, 2]] * 2, params, on_error="return")
+    assert isinstance(bad, ConfigError) and "must return False" in str(bad) and len(good.token_ids) == 5
 
 
 @pytest.mark.parametrize("shape", [(37, 37, 8, 4), (37, 20, 8, 3), (16, 16, 4, 1), (10, 10, 32, 5)])
