@@ -10,21 +10,12 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
-from dllm.errors import ArgumentError, ConfigError, nearest
+from dllm.errors import ArgumentError, ConfigError, nearest, quoted
 
 LARGEST = 2**63 - 1
 """The largest whole number that torch takes."""
 MOST_TOKENS = 1_000_000
 """Beyond any context: more new tokens, or a wider hole, is a slip, which a model that knows no limit would allocate."""
-
-
-def quoted(value: Any, most: int = 100) -> str:
-    """A value for a message: the first characters of what Python writes for it."""
-    try:
-        text = repr(value)
-    except Exception:  # somebody else's code; or an int of thousands of digits
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def whole(field: str, value: Any, low: int, high: int = LARGEST, *, optional: bool = False) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class DllmError(Exception):
@@ -46,3 +47,12 @@ def nearest(name: str, legal: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the legal name closest to `name`, or an empty string."""
     match = difflib.get_close_matches(name, list(legal), n=1, cutoff=0.5)
     return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def quoted(value: Any, most: int = 100) -> str:
+    """A value for a message: the first characters of what Python writes for it."""
+    try:
+        text = repr(value)
+    except Exception:  # somebody else's code; or an int of thousands of digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from dllm.arguments import switch
-
 PROGRESS_FROM = 16
 """Requests from which a progress bar is shown on a terminal."""
 
@@ -21,7 +19,6 @@ class progress_bar:
     """
 
     def __init__(self, total: int, wanted: bool | None, doing: str = "denoising") -> None:
-        switch("progress", wanted, optional=True)
         self.total, self.doing = total, doing
         self.wanted = (total >= PROGRESS_FROM and sys.stderr.isatty()) if wanted is None else wanted
 

@@ -18,8 +18,7 @@ from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
-from dllm.arguments import quoted
-from dllm.errors import ConfigError, nearest
+from dllm.errors import ConfigError, nearest, quoted
 
 T = TypeVar("T")
 _PARAMETERS: WeakKeyDictionary[type, Mapping[str, inspect.Parameter]] = WeakKeyDictionary()

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dllm.arguments import quoted, whole
-from dllm.errors import ConfigError
+from dllm.errors import ConfigError, quoted
 
 VERSION = 2
 
@@ -65,13 +64,12 @@ class Trace:
             ConfigError: neither the recording nor the arguments say what it began from, or not what these steps did.
         """
         try:
-            began = list(self.canvas if canvas is None else canvas)
+            now = list(self.canvas if canvas is None else canvas)
         except TypeError:
             raise ConfigError(f"canvas={quoted(canvas)} must be a list of ids") from None
-        mask = whole("mask_token_id", self.mask_token_id if mask_token_id is None else mask_token_id, 0, optional=True)
-        if mask is None or not began:
+        mask = self.mask_token_id if mask_token_id is None else mask_token_id
+        if mask is None or not now:
             raise ConfigError("this trace does not say what it began from; give replay(canvas, mask_token_id)")
-        now = [whole("canvas: id", token, 0) for token in began]
         for number, step in enumerate(self.steps):
             try:
                 for position in step.revoked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Required, TypedDict
 
-from dllm.arguments import one_of
+from dllm.arguments import one_of, switch
 from dllm.engine.batcher import Batcher, Checked
 from dllm.engine.failures import let_go, original
 from dllm.engine.text_model import TextModel
@@ -60,6 +60,7 @@ def run(
         Interrupted: Ctrl-C after the first forward has begun; it holds what was finished.
     """
     one_of("on_error", on_error, ("raise", "return"))
+    switch("progress", progress, optional=True)
     raises = on_error == "raise"
     batcher = Batcher(engine, max_batch_size=max_batch_size, keep_frames=raises)
     each = params_of(params, len(items))
