@@ -10,9 +10,9 @@ from functools import cached_property, wraps
 from numbers import Real
 from typing import Any, Literal, TypeVar
 
-from dllm.arguments import MOST_TOKENS, in_range, one_of, quoted, refuse_unknown, switch, whole
+from dllm.arguments import MOST_TOKENS, in_range, one_of, refuse_unknown, switch, whole
 from dllm.cache import Cache, as_cache
-from dllm.errors import ConfigError
+from dllm.errors import ConfigError, quoted
 from dllm.grammars.grammar import Grammar
 from dllm.models.base import Usual
 from dllm.schedulers import Scheduler, as_scheduler

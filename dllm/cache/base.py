@@ -14,8 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dllm.arguments import quoted
-from dllm.errors import CapabilityError, ConfigError
+from dllm.errors import CapabilityError, ConfigError, quoted
 from dllm.models.base import KV, RowDenoiser, RowKV, block_rule, name_of
 from dllm.registry import Registry, parse_spec, spec_of
 from dllm.views import CanvasView

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, TypeGuard
 
-from dllm.arguments import MOST_TOKENS, quoted, whole
-from dllm.errors import ConfigError, PromptError
+from dllm.arguments import MOST_TOKENS, whole
+from dllm.errors import ConfigError, PromptError, quoted
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dllm.arguments import quoted
-from dllm.errors import CapabilityError, ConfigError, ModelError
+from dllm.errors import CapabilityError, ConfigError, ModelError, quoted
 from dllm.models.base import RowDenoiser, RowInput, RowKV
 
 _NEEDED = ("vocab_size", "mask_token_id", "eos_token_ids")

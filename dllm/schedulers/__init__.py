@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dllm.arguments import quoted
-from dllm.errors import ConfigError
+from dllm.errors import ConfigError, quoted
 from dllm.registry import parse_spec
 from dllm.schedulers.adablock import AdaBlock
 from dllm.schedulers.base import Scheduler, register, schedulers

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dllm.arguments import in_range, one_of, quoted, whole
-from dllm.errors import ConfigError
+from dllm.arguments import in_range, one_of, whole
+from dllm.errors import ConfigError, quoted
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import CanvasView, Setting, StepView
 

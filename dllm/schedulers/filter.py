@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dllm.arguments import quoted
-from dllm.errors import ConfigError
+from dllm.errors import ConfigError, quoted
 from dllm.hub import said
 
 TENSORS = ("hidden.weight", "hidden.bias", "out.weight", "out.bias")

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dllm.arguments import in_range, quoted
-from dllm.errors import ConfigError
+from dllm.arguments import in_range
+from dllm.errors import ConfigError, quoted
 from dllm.models.base import folder_of
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.schedulers.filter import Filter, load_filter, shipped_filter

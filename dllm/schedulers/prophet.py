@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dllm.arguments import in_range, quoted, whole
-from dllm.errors import ConfigError
+from dllm.arguments import in_range, whole
+from dllm.errors import ConfigError, quoted
 from dllm.schedulers.base import Scheduler, State, register
 from dllm.views import CanvasView, Setting, StepView
 
