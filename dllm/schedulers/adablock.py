@@ -100,7 +100,7 @@ def _ids(text: str) -> tuple[int, ...]:
     words = text.replace(",", " ").split()
     if not words or not all(word.isdecimal() and len(word) < 20 for word in words):
         raise ConfigError(
-            f"adablock: delimiters={quoted(text)} must be newline, {', '.join(PUBLISHED)}, or token ids such as '198 271'"
+            f"adablock: delimiters={quoted(text)} must be newline, {', '.join(PUBLISHED)}, or token ids like '198 271'"
         )
     return _whole_ids([int(word) for word in words])
 
