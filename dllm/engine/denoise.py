@@ -132,8 +132,8 @@ def _selected(row: Row, view: StepView) -> Tensor:
     """`[m]` bool: what the scheduler selects, or the most confident position if that is none."""
     scheduler = row.spec.scheduler
     if scheduler.supplies("limit"):
-        answer = scheduler.limit(view, row.state)
-        held = view.active & _mask(answer, view, f"scheduler {scheduler}: limit must return", answer)
+        only = scheduler.limit(view, row.state)
+        held = view.active & _mask(only, view, f"scheduler {scheduler}: limit must return", only)
         view = replace(view, active=held) if held.any() else view
     answer = scheduler.select(view, row.state)
     mask = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else None
