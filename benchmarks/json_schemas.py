@@ -1,7 +1,7 @@
 """What becomes of real schemas: `python benchmarks/json_schemas.py FOLDER|FILE.jsonl[.gz]`.
 
 A file has a JSON object a line: `schema`; `valid` and `invalid`, lists of instances; and `source`, whose part before
-`---` names the data set (without one, the file's name does). Of a folder, all such files are read. By data set it prints
+`---`, without numbers at its end, names the data set (without one, the file's name does). Of a folder, all such files are read. By data set it prints
 
 - compiled: schemas of which `Grammar.from_json_schema` makes a grammar;
 - right: of all schemas, those that are compiled, accept every valid instance and refuse every invalid one;
@@ -140,7 +140,7 @@ def report(verdicts: list[Verdict], most: int) -> Iterator[str]:
     """The lines to print."""
     sets: dict[str, list[Verdict]] = defaultdict(list)
     for one in verdicts:
-        sets[one.source.partition("---")[0]].append(one)
+        sets[re.sub(r"(_[0-9]+)+$", "", one.source.partition("---")[0])].append(one)
     yield "| data set | schemas | compiled % | right % | wrong accepts | wrong rejects | undecided | ms |"
     yield "|---|---|---|---|---|---|---|---|"
     yield from (row(name, sets[name]) for name in sorted(sets))

@@ -43,6 +43,14 @@ class GrammarOptions:
             rich_help_panel=_GRAMMAR,
         ),
     ] = None
+    unknown_keywords: Annotated[
+        str | None,
+        Option(
+            metavar="note|refuse",
+            help="Of --json-schema: keywords of no draft and unknown formats are annotations (default), or refused.",
+            rich_help_panel=_GRAMMAR,
+        ),
+    ] = None
     regex: Annotated[
         str | None,
         Option(metavar="PATTERN", help="What this Python pattern matches as a whole.", rich_help_panel=_GRAMMAR),
@@ -68,6 +76,8 @@ class GrammarOptions:
             raise UsageError(f"{' and '.join(named)} each name a grammar; give one of them")
         if self.property_order is not None and self.json_schema is None:
             raise UsageError(f"--property-order {self.property_order} is read with --json-schema FILE only")
+        if self.unknown_keywords is not None and self.json_schema is None:
+            raise UsageError(f"--unknown-keywords {self.unknown_keywords} is read with --json-schema FILE only")
         if not named:
             return None
         from dllm.errors import GrammarError
@@ -95,7 +105,9 @@ class GrammarOptions:
             return _named(self.grammar)
         if self.json_schema is not None:
             text = read_file(self.json_schema, "--json-schema")
-            return Grammar.from_json_schema(text, property_order=self.property_order or "any")
+            return Grammar.from_json_schema(
+                text, property_order=self.property_order or "any", unknown=self.unknown_keywords or "note"
+            )
         if self.regex is not None:
             return Grammar.from_regex(read_argument(self.regex, "--regex", escape=False, stdin=False))
         texts = [read_argument(text, "--choice", escape=escape, stdin=False) for text in self.choice or ()]

@@ -24,15 +24,16 @@ class Grammar:
     Args:
         rules: terminals and productions; usually from one of the class methods.
         name: for messages.
+        notes: what was read as an annotation, a sentence each; no part of what is compared.
     """
 
-    def __init__(self, rules: Rules, name: str = "grammar") -> None:
+    def __init__(self, rules: Rules, name: str = "grammar", notes: Sequence[str] = ()) -> None:
         if not isinstance(rules, Rules):
             raise GrammarError(
                 f"Grammar takes Rules, not {rules!r:.60}; of a text, a schema or a pattern make one with "
                 "Grammar.from_lark, from_json_schema, from_regex, from_choices or builtin"
             )
-        self.rules, self.name = rules, name
+        self.rules, self.name, self.notes = rules, name, tuple(notes)
         self._compiled: dict[str, CompiledGrammar] = {}
 
     @classmethod
@@ -58,19 +59,28 @@ class Grammar:
         return cls(rules_from_gbnf(text), "gbnf grammar")
 
     @classmethod
-    def from_json_schema(cls, schema: Any, *, property_order: str = "any") -> Grammar:
-        """JSON texts whose value is valid.
+    def from_json_schema(
+        cls, schema: Any, *, property_order: str = "any", unknown: str = "note", formats: str = "assert"
+    ) -> Grammar:
+        """JSON texts whose value is valid, by the draft that `$schema` names (2020-12 without it).
+
+        What asserts nothing is listed in `notes`; those that begin with "warning: " are about what may have been meant
+        to assert.
 
         Args:
             schema: a dict, a bool, JSON text, or a pydantic model.
             property_order: "any", or "schema" for properties in the schema's order only.
+            unknown: "note" for keywords of no draft and unknown formats as annotations, as JSON Schema has it; or
+                "refuse".
+            formats: "assert", or "note" for all formats as annotations.
 
         Raises:
             GrammarError: a keyword that is not supported, by name.
         """
-        from dllm.grammars.frontends.json_schema.schema import rules_from_schema
+        from dllm.grammars.frontends.json_schema.schema import rules_and_notes
 
-        return cls(rules_from_schema(schema, property_order=property_order), "JSON schema")
+        rules, notes = rules_and_notes(schema, property_order=property_order, unknown=unknown, formats=formats)
+        return cls(rules, "JSON schema", notes)
 
     @classmethod
     def from_regex(cls, pattern: str) -> Grammar:

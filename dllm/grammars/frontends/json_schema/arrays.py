@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from dllm.grammars.frontends.json_schema.drafts import Draft
 from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, fits, lower, narrowed
 from dllm.grammars.frontends.json_schema.productions import BEGIN, COMMA, END, Productions
 from dllm.grammars.frontends.json_schema.reading import MAX_COUNT, MAX_LENGTH, Keyword, Schema
@@ -26,7 +27,7 @@ class ArrayForm(Form):
     def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
         for value in values:
             if isinstance(value, list):
-                items = tuple(context.demand({"const": item}, place) for item in value)
+                items = tuple(context.constant(item, place) for item in value)
                 yield cls(items, NEVER, len(items), len(items))
 
     def meet(self, other: Self) -> Self | None:
@@ -63,15 +64,30 @@ class ArrayForm(Form):
 
 
 def _prefix_items(schema: Schema, found: Forms) -> Forms:
-    count = len(schema.value("prefixItems", list, "a list of schemas"))
+    return _first_items(schema, found, "prefixItems")
+
+
+def _first_items(schema: Schema, found: Forms, keyword: str) -> Forms:
+    count = len(schema.value(keyword, list, "a list of schemas"))
     if count > MAX_COUNT:
-        raise schema.too_many("prefixItems", count)
-    return narrowed(found, ArrayForm(tuple(schema.demand("prefixItems", index) for index in range(count))))
+        raise schema.too_many(keyword, count)
+    return narrowed(found, ArrayForm(tuple(schema.demand(keyword, index) for index in range(count))))
 
 
 def _items(schema: Schema, found: Forms) -> Forms:
+    """All items behind `prefixItems`; before 2020-12 a list of schemas says what the first ones are."""
+    if isinstance(schema.told["items"], list) and schema.draft <= Draft.OF_2019:
+        return _first_items(schema, found, "items")
     first = len(schema.told.get("prefixItems", ()))
     return narrowed(found, ArrayForm(((),) * first, schema.demand("items")))
+
+
+def _additional_items(schema: Schema, found: Forms) -> Forms:
+    """All items behind those of a list `items`; without one it asserts nothing."""
+    first = schema.told.get("items")
+    if not isinstance(first, list):
+        return found
+    return narrowed(found, ArrayForm(((),) * len(first), schema.demand("additionalItems")))
 
 
 def _unique_items(schema: Schema, found: Forms) -> Forms:
@@ -81,9 +97,10 @@ def _unique_items(schema: Schema, found: Forms) -> Forms:
 
 
 KEYWORDS = {
-    "prefixItems": Keyword(_prefix_items, holds="schemas"),
+    "prefixItems": Keyword(_prefix_items, holds="schemas", since=Draft.OF_2020),
     "uniqueItems": Keyword(_unique_items),
     "items": Keyword(_items, holds="schemas"),
+    "additionalItems": Keyword(_additional_items, holds="schemas", until=Draft.OF_2019),
     "minItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(low=schema.count("minItems", MAX_LENGTH)))),
     "maxItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(high=schema.count("maxItems", MAX_LENGTH)))),
 }

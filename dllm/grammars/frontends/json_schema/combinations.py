@@ -1,4 +1,4 @@
-"""Keywords that combine schemas of one and the same value: `$ref`, `allOf`, `anyOf`, `oneOf`.
+"""Keywords that combine schemas of one and the same value: `$ref`, `allOf`, `anyOf`, `oneOf`, `dependentSchemas`.
 
 `oneOf` is supported if no value can be valid under two branches, because they differ by type, by a required key with
 different `const` or `enum`, by bounds or the like (patterns do not count).
@@ -10,19 +10,49 @@ A text whose value is valid is rejected where
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.forms import Demand, Forms, narrowed
+from dllm.grammars.frontends.json_schema.drafts import NEWEST, Draft
+from dllm.grammars.frontends.json_schema.forms import NEVER, Demand, Forms, narrowed
 from dllm.grammars.frontends.json_schema.objects import ObjectForm
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, wrong
-from dllm.grammars.frontends.json_schema.types import meet_all
+from dllm.grammars.frontends.json_schema.types import MAX_CASES, meet_all
 
 
-def _ref(schema: Schema, found: Forms) -> Forms:
-    context = schema.context
-    target = context.target(schema.told["$ref"], schema.place)
-    return meet_all(found, context.forms(context.demand(*target)), schema.place)
+def _reference(keyword: str, since: Draft = Draft.FOUR, until: Draft = NEWEST) -> dict[str, Keyword]:
+    def read(schema: Schema, found: Forms) -> Forms:
+        context = schema.context
+        target = context.target(keyword, schema.told[keyword], schema.place)
+        return meet_all(found, context.forms(context.demand(*target)), schema.place)
+
+    return {keyword: Keyword(read, since=since, until=until)}
+
+
+def _dependencies(keyword: str) -> Callable[[Schema, Forms], Forms]:
+    """What must hold where a key is there: other keys too, or a schema for the whole object."""
+
+    def read(schema: Schema, found: Forms) -> Forms:
+        legal = "an object of lists of keys" if keyword == "dependentRequired" else "an object of schemas"
+        told = schema.value(keyword, dict, legal if keyword != "dependencies" else f"{legal} or lists of keys")
+        for key, asked in told.items():
+            without, having = ObjectForm(((key, NEVER),)), ObjectForm.requiring([key])
+            if isinstance(asked, list) and keyword != "dependentSchemas":
+                if not all(isinstance(other, str) for other in asked):
+                    raise schema.wrong(keyword, "an object of lists of keys")
+                found = narrowed(found, without, ObjectForm.requiring([key, *asked]))
+            elif keyword == "dependentRequired":
+                raise schema.wrong(keyword, legal)
+            else:
+                others = tuple(form for form in found if not isinstance(form, ObjectForm))
+                objects = tuple(form for form in found if isinstance(form, ObjectForm))
+                bound = meet_all(narrowed(objects, having), schema.context.forms(schema.demand(keyword, key)))
+                found = _union((others, narrowed(objects, without), bound)) if objects else found
+            if len(found) > MAX_CASES:
+                raise schema.refused(keyword, f": with the keys that may be there or not it is over {MAX_CASES} cases")
+        return found
+
+    return read
 
 
 def _branches(schema: Schema, keyword: str) -> Iterator[Demand]:
@@ -85,7 +115,12 @@ def _require_exclusive_branches(schema: Schema) -> None:
 
 
 KEYWORDS = {
-    "$ref": Keyword(_ref),
+    **_reference("$ref"),
+    **_reference("$recursiveRef", Draft.OF_2019, Draft.OF_2019),
+    **_reference("$dynamicRef", Draft.OF_2020),
+    "dependencies": Keyword(_dependencies("dependencies"), "named schemas", until=Draft.SEVEN),
+    "dependentRequired": Keyword(_dependencies("dependentRequired"), since=Draft.OF_2019),
+    "dependentSchemas": Keyword(_dependencies("dependentSchemas"), "named schemas", since=Draft.OF_2019),
     "allOf": Keyword(_all_of, holds="schemas"),
     "anyOf": Keyword(_any_of, holds="schemas"),
     "oneOf": Keyword(_one_of, holds="schemas"),

@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Forms
+from dllm.grammars.frontends.json_schema.drafts import NEWEST, Draft
+from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Forms, Options
 from dllm.grammars.frontends.json_schema.keywords import KEYWORDS, telling
+from dllm.grammars.frontends.json_schema.notes import Notes
 from dllm.grammars.frontends.json_schema.reading import Schema, located, shown
 from dllm.grammars.frontends.json_schema.references import References
 from dllm.grammars.frontends.json_schema.types import ANYTHING, meet_all
@@ -27,7 +29,7 @@ class Demands(Context):
 
     Args:
         document: the root schema.
-        wide: as in `Context`.
+        wide, options, notes: as in `Context`.
 
     Attributes:
         document: as above.
@@ -35,8 +37,10 @@ class Demands(Context):
         impossible: where no value was found to be valid.
     """
 
-    def __init__(self, document: Any, wide: bool = False) -> None:
-        self.wide = wide
+    def __init__(
+        self, document: Any, options: Options = Options(), *, wide: bool = False, notes: Notes | None = None
+    ) -> None:
+        self.wide, self.options, self.notes = wide, options, notes or Notes()
         self.places: dict[str, str] = {}
         self.impossible: list[str] = []
         self.document = document
@@ -49,11 +53,17 @@ class Demands(Context):
 
     def widened(self) -> Demands:
         if self._wider is None:
-            self._wider = Demands(self.document, wide=True)
+            self._wider = Demands(self.document, self.options, wide=True, notes=self.notes)
         return self._wider
 
-    def target(self, reference: Any, place: str) -> tuple[Any, str]:
-        return self._references.target(reference, place)
+    def target(self, keyword: str, reference: Any, place: str) -> tuple[Any, str]:
+        return self._references.target(keyword, reference, place)
+
+    def draft(self, place: str) -> Draft:
+        return self._references.resource(place).draft
+
+    def constant(self, value: Any, place: str) -> Demand:
+        return self._named({"const": value}, place)
 
     def demand(self, schema: Any, place: str) -> Demand:
         """The demand that `schema`, found at `place`, makes.
@@ -63,10 +73,10 @@ class Demands(Context):
         """
         seen = [place]
         while isinstance(schema, dict):
-            told = telling(schema, place)
+            told = telling(schema, place, self.draft(place), self.notes, self.options.unknown)
             if set(told) != {"$ref"}:
                 break
-            schema, place = self.target(told["$ref"], place)
+            schema, place = self.target("$ref", told["$ref"], place)
             if place in seen:
                 raise GrammarError(f"{located(seen[0])}: $ref leads back to itself; it must lead to a schema")
             seen.append(place)
@@ -75,11 +85,16 @@ class Demands(Context):
         if not isinstance(schema, dict):
             raise GrammarError(
                 f"{located(place)}: a schema is an object or a boolean, but here is {shown(schema)}"
-                + (f"; {_ARRAY_OF_ITEMS}" if place.endswith("/items") else "")
+                + (f"; {_ARRAY_OF_ITEMS}" if place.endswith("/items") and self.draft(place) is NEWEST else "")
             )
         if not told:
             return ()
-        name = json.dumps(told)
+        return self._named(told, place)
+
+    def _named(self, told: dict[str, Any], place: str) -> Demand:
+        resource = self._references.resource(place)
+        # what is equal elsewhere may be of another draft, and its references may lead elsewhere
+        name = json.dumps(told) + (f" in {resource.place}" if resource.place != "#" else "")
         self._schemas.setdefault(name, told)
         self.places.setdefault(name, place)
         return (name,)

@@ -70,3 +70,9 @@ FORMATS: dict[str, Regex] = {
     "email": _email(),
 }
 """Name of a format -> the texts that have it."""
+
+REFUSED = (
+    *("duration", "hostname", "ipv6", "uri", "uri-reference", "iri", "iri-reference", "regex", "json-pointer"),
+    *("relative-json-pointer", "uri-template", "idn-email", "idn-hostname"),
+)
+"""Formats of JSON Schema that are not supported."""

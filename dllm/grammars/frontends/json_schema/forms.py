@@ -12,8 +12,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
+from dllm.grammars.frontends.json_schema.drafts import Draft
+from dllm.grammars.frontends.json_schema.notes import Notes
 from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Body
 
@@ -28,6 +30,19 @@ def all_of(left: Demand, right: Demand) -> Demand:
     return NEVER if NEVER[0] in found else found
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How schemas are read.
+
+    Attributes:
+        unknown: whether keywords and formats that nobody knows are noted, or refused.
+        formats: whether formats are asserted, or noted, all of them.
+    """
+
+    unknown: Literal["note", "refuse"] = "note"
+    formats: Literal["assert", "note"] = "assert"
+
+
 class Context(Protocol):
     """The schemas of one document, for those who read one of them or ask about one inside another.
 
@@ -35,9 +50,13 @@ class Context(Protocol):
         wide: whether what forms narrow is left out: patterns and formats, on which dialects differ; discriminators; and
             how branches of `oneOf` exclude each other. All that is valid has then a form, which is what a proof that
             branches share no value needs: a value that a narrow form leaves out may still be valid.
+        options: what is up to the user.
+        notes: what was read past.
     """
 
     wide: bool
+    options: Options
+    notes: Notes
 
     def demand(self, schema: Any, place: str) -> Demand:
         """The demand that `schema`, found at `place`, makes."""
@@ -48,8 +67,14 @@ class Context(Protocol):
     def possible(self, demand: Demand) -> bool:
         """Whether a value satisfies `demand`; "yes" where that is not certain, "no" never by mistake."""
 
-    def target(self, reference: Any, place: str) -> tuple[Any, str]:
-        """The schema that a `$ref` at `place` leads to, and the place of that."""
+    def target(self, keyword: str, reference: Any, place: str) -> tuple[Any, str]:
+        """The schema that a `$ref` or the like at `place` leads to, and the place of that."""
+
+    def constant(self, value: Any, place: str) -> Demand:
+        """The demand of being equal to `value`, for what stands at `place`."""
+
+    def draft(self, place: str) -> Draft:
+        """By which the schema at `place` is read."""
 
     def read(self, told: dict[str, Any], place: str) -> Forms:
         """The forms of the values that satisfy all of the keywords `told` at `place`."""

@@ -1,12 +1,18 @@
-"""The keywords of JSON Schema, all in one table. One that is not honoured is refused by name, never ignored."""
+"""The keywords of JSON Schema, all in one table. One that asserts and is not honoured is refused by name.
+
+What is no keyword of the draft is an annotation, as JSON Schema says: it is read past, and noted.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema import arrays, combinations, numbers, objects, strings, types
-from dllm.grammars.frontends.json_schema.reading import Keyword, located, shown
+from dllm.grammars.frontends.json_schema.drafts import Draft, draft_of
+from dllm.grammars.frontends.json_schema.notes import WARNING, Notes, one_edit_away
+from dllm.grammars.frontends.json_schema.reading import Holds, Keyword, located
 
 KEYWORDS: dict[str, Keyword] = {
     **types.TYPE,
@@ -19,41 +25,118 @@ KEYWORDS: dict[str, Keyword] = {
 }
 """What is honoured, in the order in which it is read: each narrows what those before it leave."""
 
+Vacuous = Callable[[dict[str, Any]], bool]
+"""Whether a keyword that is not honoured asserts nothing in a schema, which has it."""
+
+
+def _alone(*others: str) -> Vacuous:
+    """It asserts something only together with one of `others`."""
+    return lambda schema: not any(other in schema for other in others)
+
+
+def _true(name: str) -> Vacuous:
+    """It asserts nothing if every value is valid under its schema."""
+    return lambda schema: schema[name] is True or schema[name] == {}
+
+
+def _asserting(
+    name: str, vacuous: Vacuous, since: Draft = Draft.FOUR, holds: Holds = "schemas"
+) -> dict[str, tuple[Keyword, Vacuous]]:
+    return {name: (Keyword(lambda _, found: found, holds, since), vacuous)}
+
+
+UNSUPPORTED: dict[str, tuple[Keyword, Vacuous]] = {
+    **_asserting("not", lambda schema: schema["not"] is False),
+    **_asserting("if", _alone("then", "else"), Draft.SEVEN),
+    **_asserting("then", _alone("if"), Draft.SEVEN),
+    **_asserting("else", _alone("if"), Draft.SEVEN),
+    **_asserting("contains", lambda schema: False, Draft.SIX),
+    **_asserting("minContains", _alone("contains"), Draft.OF_2019, "nothing"),
+    **_asserting("maxContains", _alone("contains"), Draft.OF_2019, "nothing"),
+    **_asserting("patternProperties", lambda schema: schema["patternProperties"] == {}, holds="named schemas"),
+    **_asserting("propertyNames", _true("propertyNames"), Draft.SIX),
+    **_asserting("unevaluatedItems", _true("unevaluatedItems"), Draft.OF_2019),
+    **_asserting("unevaluatedProperties", _true("unevaluatedProperties"), Draft.OF_2019),
+}
+"""What asserts something and is refused."""
+
 DEFINITIONS = ("$defs", "definitions")
 """They hold schemas by name, for others to refer to."""
 
 # these say nothing about which values are valid; `discriminator` is OpenAPI's, and pydantic writes it
 _HEARD = """
-    title description default examples $comment $schema $id $anchor deprecated readOnly writeOnly discriminator
+    title description default examples $comment $schema $vocabulary deprecated readOnly writeOnly discriminator
 """
 _SILENT = frozenset((*DEFINITIONS, *_HEARD.split()))
-_DRAFTS = tuple(f"json-schema.org/{name}/schema" for name in ("draft/2020-12", "draft/2019-09", "draft-07", "draft-06"))
+_BASES: dict[str, tuple[Draft, ...]] = {
+    "id": (Draft.FOUR,),
+    "$id": (Draft.SIX, Draft.SEVEN, Draft.OF_2019, Draft.OF_2020),
+    "$anchor": (Draft.OF_2019, Draft.OF_2020),
+    "$recursiveAnchor": (Draft.OF_2019,),
+    "$dynamicAnchor": (Draft.OF_2020,),
+}
+"""They name schemas, in these drafts; `references` reads them."""
+_CONTENT = ("contentEncoding", "contentMediaType", "contentSchema")
+_NAMES = (*KEYWORDS, *UNSUPPORTED, *_BASES, *_HEARD.split(), *DEFINITIONS, *_CONTENT)
+_IS_ANNOTATION = "an annotation, which asserts nothing"
 
 
-def telling(schema: dict[str, Any], place: str) -> dict[str, Any]:
+def keyword_of(name: str, draft: Draft) -> Keyword | None:
+    """The keyword of that name, honoured or not, if the draft has it and it asserts something."""
+    keyword = KEYWORDS.get(name) or UNSUPPORTED.get(name, (None,))[0]
+    return keyword if keyword is not None and keyword.since <= draft <= keyword.until else None
+
+
+def names_schemas(name: str, draft: Draft) -> bool:
+    """Whether the keyword names the schema that has it, in that draft."""
+    return draft in _BASES.get(name, ())
+
+
+def telling(
+    schema: dict[str, Any], place: str, draft: Draft, notes: Notes, unknown: Literal["note", "refuse"]
+) -> dict[str, Any]:
     """The keywords of a schema that assert something; `discriminator` does so beside `oneOf`.
 
     Raises:
-        GrammarError: one is not supported.
+        GrammarError: one is not supported, or with `unknown="refuse"` of no draft.
     """
+    if "$ref" in schema and draft <= Draft.SEVEN:
+        for key in schema:
+            if key != "$ref" and keyword_of(key, draft):
+                notes.add(f"{key!r:.60} beside $ref", place, f"{WARNING}up to draft 7 nothing beside $ref is read")
+        return {"$ref": schema["$ref"]}
+    if "$schema" in schema and draft_of(schema["$schema"], located(place)) is not draft:
+        raise GrammarError(f"{located(place)}: $schema names another draft than {draft} here; remove it")
+    told = {}
     for key, value in schema.items():
-        if key not in KEYWORDS and key not in _SILENT:
-            raise GrammarError(
-                f"{located(place)}: the keyword {key!r:.60} is not supported, and ignoring it could let invalid "
-                f"values through; remove it, or say the same with {', '.join(sorted(KEYWORDS))}."
-                + nearest(key, KEYWORDS)
-            )
-        if key == "$id" and place != "#":
-            raise GrammarError(
-                f"{located(place)}: $id={shown(value)} inside a schema gives its references another base, "
-                "which is not supported; move the schema to $defs without $id and refer to it there"
-            )
-        if key == "$schema" and str(value).partition("://")[2].rstrip("#") not in _DRAFTS:
-            raise GrammarError(
-                f"{located(place)}: $schema={shown(value)} is not supported; schemas are read as draft 2020-12 "
-                f"(2019-09, 07 and 06 may be named too): remove it, or name https://{_DRAFTS[0]}"
-            )
-    told = {key: value for key, value in schema.items() if key in KEYWORDS}
+        if key in UNSUPPORTED and keyword_of(key, draft):
+            if not UNSUPPORTED[key][1](schema):
+                raise GrammarError(
+                    f"{located(place)}: the keyword {key!r:.60} is not supported, and ignoring it could let invalid "
+                    f"values through; remove it, or say the same with {', '.join(sorted(KEYWORDS))}."
+                    + nearest(key, KEYWORDS)
+                )
+        elif keyword_of(key, draft):
+            told[key] = value
+        elif key not in _SILENT and not names_schemas(key, draft):
+            _read_past(key, place, draft, notes, unknown)
     if "discriminator" in schema and "oneOf" in told:
         told["discriminator"] = schema["discriminator"]
     return told
+
+
+def _read_past(key: str, place: str, draft: Draft, notes: Notes, unknown: str) -> None:
+    """Notes a keyword that asserts nothing, or refuses it."""
+    if key in _CONTENT:
+        notes.add(repr(key), place, f"{_IS_ANNOTATION}: what a string encodes is not looked into")
+        return
+    close = None if key in _NAMES else one_edit_away(key, _NAMES)
+    hint = f" Did you mean {close!r}?" if close else ""
+    what = f"a keyword of another draft than {draft}" if key in _NAMES else "a keyword of no draft"
+    if unknown == "refuse":
+        raise GrammarError(
+            f"{located(place)}: {key!r:.60} is {what}; with unknown='refuse' none may stand there: remove it, or "
+            f"pass unknown='note', under which it is an annotation.{hint}"
+        )
+    sign = WARNING if hint or key in _NAMES else ""
+    notes.add(f"{key!r:.60}", place, f"{sign}{what}: {_IS_ANNOTATION}.{hint}")

@@ -18,11 +18,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Self, TypeVar
 
 from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema.drafts import Draft
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, narrowed
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, shown
@@ -83,7 +84,8 @@ class NumberForm(Form):
     Attributes:
         whole: only whole numbers, 1.0 included.
         step: whole numbers are multiples of it; not 1 only if `whole`.
-        values: if not None, one of these; they already satisfy all else.
+        values: if not None, one of these; they already satisfy all else but `plain`.
+        plain: written without `.0`, as integers are in draft 4; only if `whole` or `values`.
     """
 
     TYPES: ClassVar = ("integer", "number")
@@ -92,10 +94,15 @@ class NumberForm(Form):
     high: Bound | None = None
     step: int = 1
     values: tuple[int | float, ...] | None = None
+    plain: bool = False
 
     @classmethod
     def of_types(cls, types: Collection[str]) -> Self | None:
         return None if set(cls.TYPES).isdisjoint(types) else cls(whole="number" not in types)
+
+    def without_fraction(self) -> Self:
+        """The integers of draft 4, if these are whole numbers; else the same."""
+        return replace(self, plain=True) if self.whole else self
 
     @classmethod
     def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
@@ -116,10 +123,11 @@ class NumberForm(Form):
             values = other.values if values is None else values
         else:
             values = tuple(value for value in values if value in other.values)
-        form = type(self)(self.whole or other.whole, low, high, math.lcm(self.step, other.step), values)
+        whole, plain = self.whole or other.whole, self.plain or other.plain
+        form = type(self)(whole, low, high, math.lcm(self.step, other.step), values, plain)
         if values is not None:
             values = tuple(value for value in values if form.allows(value))
-            return type(self)(values=values) if values else None
+            return type(self)(values=values, plain=plain) if values else None
         if low is None or high is None:
             return form
         if form.whole:
@@ -147,13 +155,14 @@ class NumberForm(Form):
 
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
         if self.values is not None:
-            return [(grammar.terminal(choice(map(str, self.values)), alt(*map(_value_text, self.values)), "enum"),)]
+            texts = [literal(str(int(value))) if self.plain else _value_text(value) for value in self.values]
+            return [(grammar.terminal(choice(map(str, self.values)), alt(*texts), "enum"),)]
         return [(grammar.terminal("INTEGER" if self.whole else "NUMBER", self._tree(name), "numbers"),)]
 
     def _tree(self, place: str) -> Regex:
         low, high = self.low, self.high
         if self.whole:
-            return _wholes(low.ceil() if low else None, high.floor() if high else None, self.step)
+            return _wholes(low.ceil() if low else None, high.floor() if high else None, self.step, self.plain)
         if low is None and high is None:
             return _NUMBER
         for bound in (low, high):
@@ -169,7 +178,14 @@ def _bound(keyword: str) -> Keyword:
     exclusive = keyword.startswith("exclusive")
 
     def read(schema: Schema, found: Forms) -> Forms:
-        bound = Bound(schema.number(keyword), exclusive)
+        flag = f"exclusive{keyword.capitalize()}"
+        if schema.draft is not Draft.FOUR:
+            bound = Bound(schema.number(keyword), exclusive)
+        elif exclusive:  # in draft 4 it is a flag of `minimum` or `maximum`
+            schema.value(keyword, bool, "true or false in draft 4")
+            return found
+        else:
+            bound = Bound(schema.number(keyword), schema.told.get(flag) is True)
         return narrowed(found, NumberForm(low=bound) if keyword.endswith("inimum") else NumberForm(high=bound))
 
     return Keyword(read)
@@ -212,18 +228,21 @@ def _value_text(value: int | float) -> Regex:
     return literal(text)
 
 
-def _wholes(low: int | None, high: int | None, step: int = 1) -> Regex:
+def _wholes(low: int | None, high: int | None, step: int = 1, plain: bool = False) -> Regex:
     """Whole numbers within inclusive bounds, perhaps with `.0` behind up to 15 digits.
 
     Args:
         low, high: no bound if None.
         step: they must be multiples of it; a divisor of 1000.
+        plain: none has `.0`.
     """
 
     def magnitudes(least: int, most: int | None) -> Regex:
         found = _between(least, most)
         if step > 1:
             found = And(found, _multiples(step))
+        if plain:
+            return found
         if most is not None and most < 10**EXACT_DIGITS:
             return seq(found, optional(_ZEROS))
         short = _SHORT if found == _NATURAL else And(found, _SHORT)

@@ -58,7 +58,7 @@ class ObjectForm(Form):
     def among(cls, values: Sequence[Any], context: Context, place: str) -> Iterable[Self]:
         for value in values:
             if isinstance(value, dict):
-                named = tuple((key, context.demand({"const": item}, place)) for key, item in value.items())
+                named = tuple((key, context.constant(item, place)) for key, item in value.items())
                 yield cls(named, tuple(value), NEVER, fixed=True)
 
     def meet(self, other: Self) -> Self | None:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema.drafts import NEWEST, Draft
 from dllm.grammars.frontends.json_schema.forms import Context, Demand, Forms
 
 MAX_COUNT = 256
 """The highest maxProperties and the like: each count costs productions."""
 MAX_LENGTH = 100_000
 """The highest maxLength, whose states are counted (`dllm.grammars.tables.limits`), or maxItems, which costs few."""
+
+Holds = Literal["nothing", "schemas", "named schemas"]
+"""What the value of a keyword is, or has in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,11 @@ class Schema:
     told: dict[str, Any]
     place: str
     context: Context
+
+    @property
+    def draft(self) -> Draft:
+        """By which it is read."""
+        return self.context.draft(self.place)
 
     def value(self, keyword: str, kind: type, legal: str) -> Any:
         """What the keyword says, which must be of a Python type; `legal` says so in words."""
@@ -81,10 +90,13 @@ class Keyword:
         read: from a schema that has the keyword, and what the keywords before it leave, to what this one leaves of
             that. It is read even where its type cannot come: a wrong value is a mistake anywhere.
         holds: whether its value is a schema or a list of schemas; or an object of them.
+        since, until: the drafts that have it; in others it is an annotation.
     """
 
     read: Callable[[Schema, Forms], Forms]
-    holds: Literal["nothing", "schemas", "named schemas"] = "nothing"
+    holds: Holds = "nothing"
+    since: Draft = Draft.FOUR
+    until: Draft = NEWEST
 
 
 def wrong(place: str, keyword: str, value: Any, legal: str) -> GrammarError:

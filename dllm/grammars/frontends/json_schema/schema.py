@@ -1,11 +1,10 @@
 """JSON Schema as a grammar: the JSON texts whose values are valid under a schema.
 
-Texts are those of RFC 8259, with white space anywhere between lexemes. Schemas are read as draft 2020-12. Nothing
-invalid is ever accepted: what a grammar cannot say is refused by name, never ignored.
+Texts are those of RFC 8259, with white space anywhere between lexemes. Schemas are read by the draft that `$schema`
+names. Nothing invalid is ever accepted: what a grammar cannot say is refused by name; what asserts nothing is noted.
 
 Which keywords there are, and which texts are rejected although their values are valid, is listed in docs/grammars.md;
-the file of a type says more of the latter. `$id` below the root is refused, and so is a schema under which nothing is
-valid.
+the file of a type says more of the latter. A schema under which nothing is valid is refused.
 
 How `json.loads` is limited is no part of this: by default Python reads no integer of over 4300 digits, and no deep
 nesting.
@@ -18,33 +17,44 @@ from typing import Any
 
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema.demands import Demands
+from dllm.grammars.frontends.json_schema.forms import Options
 from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.limits import naming
 
 _ORDERS = ("any", "schema")
+_UNKNOWN = ("note", "refuse")
+_FORMATS = ("assert", "note")
 _TOO_DEEP = "JSON schema: its schemas are nested too deeply; move inner ones to $defs"
 
 
-def rules_from_schema(schema: Any, *, property_order: str = "any") -> Rules:
-    """A grammar of the JSON texts whose values are valid under a schema.
+def rules_from_schema(schema: Any, **options: str) -> Rules:
+    """The rules of `rules_and_notes`, without the notes."""
+    return rules_and_notes(schema, **options)[0]
+
+
+def rules_and_notes(
+    schema: Any, *, property_order: str = "any", unknown: str = "note", formats: str = "assert"
+) -> tuple[Rules, tuple[str, ...]]:
+    """A grammar of the JSON texts whose values are valid under a schema, and sentences about what was read past.
 
     Args:
         schema: a dict or bool, a str (the schema's JSON text), or a pydantic model class.
         property_order: "any"; or "schema": keys come in the order in which `properties` names them, and keys that it
             does not name come last. Then any number of keys may be required, and the grammar is much smaller.
+        unknown: "note": keywords of no draft and formats that nobody knows are annotations; or "refuse".
+        formats: "assert": strings have the formats that are asked for; or "note": they are annotations.
 
     Raises:
         GrammarError: the schema is not JSON, not a schema, not supported, or no value is valid under it.
     """
-    if not isinstance(property_order, str) or property_order not in _ORDERS:
-        raise GrammarError(
-            f"property_order={property_order!r:.60} is unknown; legal: {', '.join(map(repr, _ORDERS))}."
-            + nearest(str(property_order)[:60], _ORDERS)
-        )
+    _check("property_order", property_order, _ORDERS)
+    _check("unknown", unknown, _UNKNOWN)
+    _check("formats", formats, _FORMATS)
     document = _document(schema)
-    demands = Demands(document)
     try:
+        options = Options("refuse" if unknown == "refuse" else "note", "note" if formats == "note" else "assert")
+        demands = Demands(document, options)
         rules = _rules(demands, Productions(demands.places, property_order == "schema"))
     except RecursionError:
         raise GrammarError(_TOO_DEEP) from None
@@ -54,7 +64,16 @@ def rules_from_schema(schema: Any, *, property_order: str = "any") -> Rules:
             f"JSON schema: no value is valid under it{places}; look for false, bounds that exclude each other, a "
             "required key that may not be there, or an object that must contain another of its kind without end"
         )
-    return rules
+    return rules, demands.notes.sentences()
+
+
+def _check(name: str, value: str, legal: tuple[str, ...]) -> None:
+    """Raises a GrammarError if an option has none of its values."""
+    if not isinstance(value, str) or value not in legal:
+        raise GrammarError(
+            f"{name}={value!r:.60} is unknown; legal: {', '.join(map(repr, legal))}." + nearest(str(value)[:60], legal)
+        )
+
 
 
 def _rules(demands: Demands, grammar: Productions) -> Rules:

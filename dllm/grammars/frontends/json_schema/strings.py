@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
-from dllm.grammars.frontends.json_schema.formats import FORMATS
+from dllm.grammars.frontends.json_schema.formats import FORMATS, REFUSED
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, fits, lower, narrowed
+from dllm.grammars.frontends.json_schema.notes import WARNING, one_edit_away
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
-from dllm.grammars.frontends.json_schema.reading import MAX_LENGTH, Keyword, Schema, located
+from dllm.grammars.frontends.json_schema.reading import MAX_LENGTH, Keyword, Schema, located, shown
 from dllm.grammars.frontends.json_schema.spelling import (
     STRING,
     WITHOUT_ESCAPES,
@@ -183,10 +184,23 @@ def _in_both(left: Regex, right: Regex) -> Regex:
 
 def _format(schema: Schema, found: Forms) -> Forms:
     name = schema.told["format"]
-    if not isinstance(name, str) or name not in FORMATS:
+    options, notes, what = schema.context.options, schema.context.notes, f"format {shown(name)}"
+    if not isinstance(name, str):
+        raise schema.wrong("format", "the name of a format")
+    if options.formats == "note":
+        notes.add(what, schema.place, "an annotation under formats='note'")
+    elif name in FORMATS:
+        return _matching(schema, found, FORMATS[name])
+    elif name in REFUSED:
         legal = ", ".join(FORMATS)
-        raise schema.wrong("format", f"one of {legal} (no other is supported: say it with pattern)")
-    return _matching(schema, found, FORMATS[name])
+        raise schema.wrong("format", f"one of {legal} (or pass formats='note', or say it with pattern)")
+    elif options.unknown == "refuse":
+        raise schema.wrong("format", f"one of {', '.join((*FORMATS, *REFUSED))} under unknown='refuse'")
+    else:
+        close = one_edit_away(name, (*FORMATS, *REFUSED))
+        hint = f" Did you mean {close!r}?" if close else ""
+        notes.add(what, schema.place, f"{WARNING if close else ''}not a known format: an annotation.{hint}")
+    return found
 
 
 def _matching(schema: Schema, found: Forms, tree: Regex) -> Forms:

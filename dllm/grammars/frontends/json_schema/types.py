@@ -7,6 +7,7 @@ from typing import Any
 
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema.arrays import ArrayForm
+from dllm.grammars.frontends.json_schema.drafts import Draft
 from dllm.grammars.frontends.json_schema.forms import Form, Forms, meetings
 from dllm.grammars.frontends.json_schema.numbers import NumberForm
 from dllm.grammars.frontends.json_schema.objects import ObjectForm
@@ -50,7 +51,10 @@ def _type(schema: Schema, found: Forms) -> Forms:
     for name in types:
         if name not in TYPES:
             raise wrong(schema.place, "type", name, legal + "." + nearest(str(name), TYPES))
-    return meet_all(found, _of_types(types))
+    asked_for = _of_types(types)
+    if schema.draft is Draft.FOUR:  # where 1.0 is no integer
+        asked_for = tuple(form.without_fraction() if isinstance(form, NumberForm) else form for form in asked_for)
+    return meet_all(found, asked_for)
 
 
 def _const(schema: Schema, found: Forms) -> Forms:
@@ -70,4 +74,4 @@ def _among(schema: Schema, found: Forms, keyword: str, values: Sequence[Any]) ->
 
 
 TYPE = {"type": Keyword(_type)}
-VALUES = {"const": Keyword(_const), "enum": Keyword(_enum)}
+VALUES = {"const": Keyword(_const, since=Draft.SIX), "enum": Keyword(_enum)}
