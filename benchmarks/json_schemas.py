@@ -1,7 +1,8 @@
 """What becomes of real schemas: `python benchmarks/json_schemas.py FOLDER|FILE.jsonl[.gz]`.
 
 A file has a JSON object a line: `schema`; `valid` and `invalid`, lists of instances; and `source`, whose part before
-`---`, without numbers at its end, names the data set (without one, the file's name does). Of a folder, all such files are read. By data set it prints
+`---`, without numbers at its end, names the data set (without one, the file's name does). Of a folder, all such files
+are read. By data set it prints
 
 - compiled: schemas of which `Grammar.from_json_schema` makes a grammar;
 - right: of all schemas, those that are compiled, accept every valid instance and refuse every invalid one;
@@ -38,6 +39,7 @@ REASONS = (
     (r"branches \d+ and \d+ of (oneOf)", "oneOf with overlap"),
     (r": pattern '.*' has ([a-z -]+)", r"pattern: \1"),
     (r": pattern ", "pattern"),
+    (r"(\w[\w ]*) at \S+ is too large", r"\1 over the limit of states"),
     (r"no value is valid", "no value is valid"),
     (r"\d+ required keys in any order", "required keys in any order"),
     (r": format=(\S+?),", r"format=\1"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.validators import validator_for
 
 from dllm.errors import GrammarError
 from dllm.grammars.explain.recogniser import Recogniser
@@ -27,12 +28,14 @@ MARK = json.loads(schema_suite.RATCHET.read_text())
 NARROW = {"enum", "const", "words and not", "date-time", "time", "email", "order", "discriminator"}
 
 
-def validator(schema: Any) -> Draft202012Validator:
-    Draft202012Validator.check_schema(schema)
+def validator(schema: Any) -> Any:
+    """The judge of the draft that the schema names."""
+    judge = validator_for(schema, default=Draft202012Validator)
+    judge.check_schema(schema)
     checker = FormatChecker(["date", "uuid", "ipv4", "email"])
     checker.checks("date-time", ValueError)(_is_date_time)
     checker.checks("time", ValueError)(lambda text: _is_date_time(f"2024-02-29T{text}") if is_text(text) else True)
-    return Draft202012Validator(schema, format_checker=checker)
+    return judge(schema, format_checker=checker)
 
 
 def is_text(value: Any) -> bool:
@@ -58,7 +61,7 @@ def size(rules: Rules) -> int:
 @pytest.mark.parametrize("name", schema_suite.SUITE)
 def test_official_suite(name):
     found, mark = schema_suite.counts(name), MARK[name]
-    assert found["wrongly_accepted"] == 0
+    assert found["wrongly_accepted"] == schema_suite.ANNOTATED.get(name, 0)
     assert "UNLISTED" not in found["rejected"], (
         "a valid value is rejected for a reason that docs/grammars.md does not list"
     )
@@ -258,10 +261,8 @@ def test_text_and_pydantic_models_are_schemas_too():
     ("schema", "message"),
     [
         ({"not": {}}, r"at #: the keyword 'not' is not supported"),
-        ({"properties": {"a/b": {"maxlength": 3}}}, r"at #/properties/a~1b: .*'maxlength'.*Did you mean 'maxLength'"),
-        ({"nullable": True}, "'nullable'"),
-        ({"contentEncoding": "base64"}, "'contentEncoding'"),
-        ({"format": "uri"}, r'format="uri", but it must be one of date, date-time, time, uuid, ipv4, email'),
+        ({"properties": {"a/b": {"not": {}}}}, r"at #/properties/a~1b: the keyword 'not'"),
+        ({"format": "idn-hostname"}, r'format="idn-hostname", but it must be one of date, date-time, time, uuid, ipv4'),
         ({"uniqueItems": True}, "uniqueItems=true is not supported"),
         ({"multipleOf": 3}, "multipleOf=3 is not supported; it may be 1 or another divisor of 1000"),
         ({"multipleOf": 0.01}, r"multipleOf=0\.01"),
@@ -286,8 +287,8 @@ def test_text_and_pydantic_models_are_schemas_too():
         ({"$ref": "#nod", "$defs": {"node": {"$anchor": "node"}}}, "Did you mean 'node'"),
         ({"$ref": "#"}, "leads back to itself"),
         ({"anyOf": [{"type": "null"}, {"$ref": "#"}]}, "refers to itself for the same value"),
-        ({"items": {"$id": "x", "type": "null"}}, r"\$id=\"x\" inside a schema"),
-        ({"$schema": "http://json-schema.org/draft-04/schema#"}, r"\$schema"),
+        ({"items": {"$id": 3, "type": "null"}}, r"\$id=3, but it must be a str"),
+        ({"$schema": "http://json-schema.org/draft-03/schema#"}, r"\$schema='http.*draft-03.*names no draft"),
         ({"minProperties": 2, "required": ["a"]}, "minProperties=2 and maxProperties=None are not supported here"),
         (False, "no value is valid"),
         (
@@ -336,8 +337,8 @@ def test_property_order_has_two_values():
         {"$ref": "#/" + "x" * 5_000},
         {"$ref": "#/prefixItems/" + "1" * 5_000, "prefixItems": [True]},
         {"$ref": "#/prefixItems/\u0660", "prefixItems": [True]},  # a digit, but none of a pointer's
-        {"x" * 5_000: 1},
-        {"$defs": {"a": {"$id": "x" * 5_000}}, "$ref": "#/$defs/a"},
+        {"$schema": "x" * 5_000},
+        {"$defs": {"a": {"$id": "x" * 5_000, "$ref": "y"}}, "$ref": "#/$defs/a"},
         {"type": "object", "properties": {"x" * 5_000: {"minimum": "a"}}},
         {"type": "object", "properties": {"x" * 5_000: {"anyOf": []}}},
         {"type": "string", "pattern": "(" * 5_000},

@@ -1,6 +1,7 @@
 """JSON Schemas changed the way people, tools and attackers would, against `jsonschema`.
 
-A schema is drawn (`tests.references.json_sampler`), or taken from a suite, and changed in a few places.
+A schema is drawn (`tests.references.json_sampler`), or taken from a suite, and changed in a few places; now and then it
+is one of an older draft, with the forms of that.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SECONDS = 20.0
 """Of CPU time that no schema may take, answers about its texts included."""
 LARGEST = 3_000
 """Productions and terminals of a grammar whose texts are sampled, which is done in plain Python."""
-NARROW = '"(const|enum|pattern|format|discriminator|required|minProperties|maxProperties|maxLength|minLength)"'
+NARROW = '"(const|enum|pattern|format|discriminator|required|minProperties|maxProperties|maxLength|minLength|depend.*)"'
 """Keywords under which valid texts are rejected for the reasons that docs/grammars.md lists."""
 SUITE = [group["schema"] for groups in schema_suite.SUITE.values() for group in groups]
 HOSTILE: tuple[Any, ...] = (
@@ -46,7 +47,9 @@ HOSTILE: tuple[Any, ...] = (
 FOREIGN = ("not", "if", "then", "else", "nullable", "$id", "$schema", "$anchor", "$dynamicRef", "dependencies")
 FOREIGN += ("contains",)
 FOREIGN += ("definitions", "unevaluatedProperties", "x-own", "maxlength", "$comment", "", "\x1b[2J")
-FOREIGN += ("dependentRequired",)
+FOREIGN += ("dependentRequired", "dependentSchemas", "id", "additionalItems", "$recursiveRef", "$recursiveAnchor")
+FOREIGN += ("$dynamicAnchor", "contentEncoding", "readonly", "example", "propertyNames", "patternProperties")
+DRAFTS = (*schema_suite.OLDER.values(), "https://json-schema.org/draft/2020-12/schema")
 Note = Counter[str]
 
 
@@ -106,6 +109,37 @@ def wrapped(rng: random.Random, inner: Any) -> Any:
     return inner
 
 
+def in_forms_of(rng: random.Random, found: Any, draft: str) -> Any:
+    """What means about the same in a draft, as people would have written it there, with ids here and there."""
+    if isinstance(found, list):
+        return [in_forms_of(rng, one, draft) for one in found]
+    if not isinstance(found, dict):
+        return found
+    made = {key: in_forms_of(rng, value, draft) for key, value in found.items()}
+    if draft != DRAFTS[-1] and isinstance(made.get("prefixItems"), list):
+        if "items" in made:
+            made["additionalItems"] = made.pop("items")
+        made["items"] = made.pop("prefixItems")
+    if draft == DRAFTS[0]:
+        for bound in ("minimum", "maximum"):
+            exclusive = f"exclusive{bound.capitalize()}"
+            if exclusive in made:
+                made[bound], made[exclusive] = made[exclusive], rng.random() < 0.7
+        if "const" in made:
+            made["enum"] = [made.pop("const")]
+    if rng.random() < 0.05:
+        name = rng.choice(("http://x/y", "z", "#name", "urn:x:y"))
+        made["id" if draft == DRAFTS[0] else "$anchor" if name[0] == "#" and "20" in draft else "$id"] = name.strip("#")
+    if rng.random() < 0.05:
+        key, other = rng.choice(json_sampler.KEYS), rng.choice(json_sampler.KEYS)
+        if "20" in draft:
+            made["dependentRequired"] = {key: [other]}
+            made["dependentSchemas"] = {other: json_sampler.schema(rng, 2)}
+        else:
+            made["dependencies"] = {key: [other], other: json_sampler.schema(rng, 2)}
+    return made
+
+
 def _places(tree: Any) -> list[tuple[Any, Any]]:
     """Container and key of every value inside."""
     found, level = [], [tree] if isinstance(tree, dict | list) else []
@@ -126,6 +160,10 @@ def check(rng: random.Random, count: int = TEXTS) -> Note:
         AssertionError: an invalid text, a valid one that is rejected for no reason, another error, too much time.
     """
     found = schema(rng)
+    if isinstance(found, dict) and rng.random() < 0.5:
+        found["$schema"] = rng.choice(DRAFTS)
+        if rng.random() < 0.7:
+            found = in_forms_of(rng, found, found["$schema"])
     for _ in range(rng.choice((0, 1, 1, 2, 4))):
         with suppress(RecursionError):  # of copies: it is nested deeply already
             found = mutated(rng, found)

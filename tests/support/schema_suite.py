@@ -1,9 +1,10 @@
-"""The official JSON-Schema-Test-Suite (draft 2020-12), judged by our grammars, and the ratchet of what they achieve.
+"""The official JSON-Schema-Test-Suite (drafts 4 to 2020-12), judged by our grammars, and the ratchet of what they do.
 
 `python -m tests.support.schema_suite` prints each rejection and refusal; with `--write` it records them as the new
 mark.
 """
 
+import gzip
 import json
 import re
 import sys
@@ -19,9 +20,33 @@ from tests.references.json_sampler import spellings
 
 DATA = Path(__file__).parents[1] / "data"
 RATCHET = DATA / "json_schema_ratchet.json"
-SUITE: dict[str, list[dict[str, Any]]] = json.loads((DATA / "json_schema_suite" / "draft2020-12.json").read_text())
+OLDER = {
+    "draft4": "http://json-schema.org/draft-04/schema#",
+    "draft6": "http://json-schema.org/draft-06/schema#",
+    "draft7": "http://json-schema.org/draft-07/schema#",
+    "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
+}
+ANNOTATED = {"draft7/optional/content": 4}
+"""Files with tests of what may assert, and is an annotation here, as it is in later drafts; and how many those are."""
 
+Groups = list[dict[str, Any]]
 Counts = dict[str, Any]
+
+
+def _suite() -> dict[str, Groups]:
+    """The files by name, those of older drafts as `draft7/name`; there, each schema says of which draft it is."""
+    folder = DATA / "json_schema_suite"
+    found: dict[str, Groups] = json.loads((folder / "draft2020-12.json").read_text())
+    for draft, uri in OLDER.items():
+        for name, groups in json.loads(gzip.decompress((folder / f"{draft}.json.gz").read_bytes())).items():
+            for group in groups:
+                if isinstance(group["schema"], dict):
+                    group["schema"] = {"$schema": uri, **group["schema"]}
+            found[f"{draft}/{name}"] = groups
+    return found
+
+
+SUITE = _suite()
 
 
 def judged(name: str) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
@@ -54,7 +79,7 @@ def reason(name: str, schema: Any, data: Any) -> str:
         return "number"
     if isinstance(data, str) and "pattern" in schema and not re.search(schema["pattern"], data):
         return "pattern"
-    asserted = name == "format"
+    asserted = name.rpartition("/")[2] == "format"
     leap = schema.get("format") in ("time", "date-time") and ":60" in text
     address = schema.get("format") == "email" and re.search(r'^"|@\[', str(data))
     return "format" if asserted or leap or address else "UNLISTED"

@@ -118,7 +118,7 @@ KEYWORDS = {
     **_reference("$ref"),
     **_reference("$recursiveRef", Draft.OF_2019, Draft.OF_2019),
     **_reference("$dynamicRef", Draft.OF_2020),
-    "dependencies": Keyword(_dependencies("dependencies"), "named schemas", until=Draft.SEVEN),
+    "dependencies": Keyword(_dependencies("dependencies"), "named schemas"),
     "dependentRequired": Keyword(_dependencies("dependentRequired"), since=Draft.OF_2019),
     "dependentSchemas": Keyword(_dependencies("dependentSchemas"), "named schemas", since=Draft.OF_2019),
     "allOf": Keyword(_all_of, holds="schemas"),

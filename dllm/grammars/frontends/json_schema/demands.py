@@ -7,7 +7,7 @@ from typing import Any
 
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.drafts import NEWEST, Draft
-from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Forms, Options
+from dllm.grammars.frontends.json_schema.forms import DEFAULT, NEVER, Context, Demand, Forms, Options
 from dllm.grammars.frontends.json_schema.keywords import KEYWORDS, telling
 from dllm.grammars.frontends.json_schema.notes import Notes
 from dllm.grammars.frontends.json_schema.reading import Schema, located, shown
@@ -38,7 +38,7 @@ class Demands(Context):
     """
 
     def __init__(
-        self, document: Any, options: Options = Options(), *, wide: bool = False, notes: Notes | None = None
+        self, document: Any, options: Options = DEFAULT, *, wide: bool = False, notes: Notes | None = None
     ) -> None:
         self.wide, self.options, self.notes = wide, options, notes or Notes()
         self.places: dict[str, str] = {}
@@ -94,7 +94,9 @@ class Demands(Context):
     def _named(self, told: dict[str, Any], place: str) -> Demand:
         resource = self._references.resource(place)
         # what is equal elsewhere may be of another draft, and its references may lead elsewhere
-        name = json.dumps(told) + (f" in {resource.place}" if resource.place != "#" else "")
+        name = json.dumps(told)
+        if resource is not self._references.root:
+            name += f" in {resource.place} of draft {resource.draft}"
         self._schemas.setdefault(name, told)
         self.places.setdefault(name, place)
         return (name,)

@@ -43,6 +43,9 @@ class Options:
     formats: Literal["assert", "note"] = "assert"
 
 
+DEFAULT = Options()
+
+
 class Context(Protocol):
     """The schemas of one document, for those who read one of them or ask about one inside another.
 

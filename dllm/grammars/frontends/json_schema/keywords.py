@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema import arrays, combinations, numbers, objects, strings, types
-from dllm.grammars.frontends.json_schema.drafts import Draft, draft_of
+from dllm.grammars.frontends.json_schema.drafts import Draft
 from dllm.grammars.frontends.json_schema.notes import WARNING, Notes, one_edit_away
 from dllm.grammars.frontends.json_schema.reading import Holds, Keyword, located
 
@@ -105,8 +105,6 @@ def telling(
             if key != "$ref" and keyword_of(key, draft):
                 notes.add(f"{key!r:.60} beside $ref", place, f"{WARNING}up to draft 7 nothing beside $ref is read")
         return {"$ref": schema["$ref"]}
-    if "$schema" in schema and draft_of(schema["$schema"], located(place)) is not draft:
-        raise GrammarError(f"{located(place)}: $schema names another draft than {draft} here; remove it")
     told = {}
     for key, value in schema.items():
         if key in UNSUPPORTED and keyword_of(key, draft):

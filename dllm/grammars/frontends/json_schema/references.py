@@ -1,10 +1,13 @@
-"""Where references inside one JSON Schema document lead: URIs, JSON pointers (RFC 6901) and names. Nothing is fetched."""
+"""Where references inside one JSON Schema document lead, by URI, JSON pointer (RFC 6901) and name.
+
+Nothing is ever fetched.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote, urljoin
 
@@ -20,11 +23,11 @@ Target = tuple[Any, str]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A schema with a URI of its own, or the document: what references in it are relative to.
+    """What references in a schema are relative to: the document, or the schema around it with a URI of its own.
 
     Attributes:
-        schema: itself.
-        place: where it is in the document.
+        schema: the document or schema.
+        place: where that is in the document.
         base: its URI, without a fragment; empty if it has none.
         draft: by which it is read.
     """
@@ -81,11 +84,8 @@ class References:
             here = Resource(schema, place, joined(within.base, base), draft)
             self._resources[place] = here
             self._by_base.setdefault(here.base, []).append(here)
-        elif draft is not within.draft:
-            raise GrammarError(
-                f"{located(place)}: $schema={shown(schema['$schema'])} inside a document of draft {within.draft} is "
-                f"read only beside {keyword}; remove it"
-            )
+        elif draft is not within.draft:  # another draft, but the same document for references
+            here = self._resources[place] = replace(within, draft=draft)
         if fragment and draft > Draft.SEVEN:
             raise GrammarError(f"{located(place)}: $id={shown(given)} has a fragment; call it by $anchor instead")
         names = [fragment] if fragment else []
@@ -106,6 +106,11 @@ class References:
         if recursive and here.place == place:
             self._recursive.append(place)
         return here
+
+    @property
+    def root(self) -> Resource:
+        """The document."""
+        return self._resources["#"]
 
     def resource(self, place: str) -> Resource:
         """That of the schema at `place`."""
