@@ -82,7 +82,9 @@ def reason(name: str, schema: Any, data: Any) -> str:
     asserted = name.rpartition("/")[2] == "format"
     leap = schema.get("format") in ("time", "date-time") and ":60" in text
     address = schema.get("format") == "email" and re.search(r'^"|@\[', str(data))
-    return "format" if asserted or leap or address else "UNLISTED"
+    host = schema.get("format") in ("hostname", "uri", "iri") and re.search(r"--|\[|\.\.", str(data))
+    beyond = schema.get("format") in ("idn-email", "idn-hostname") and re.search(r"--|[^ -~]", str(data))
+    return "format" if asserted or leap or address or host or beyond else "UNLISTED"
 
 
 def counts(name: str) -> Counts:
