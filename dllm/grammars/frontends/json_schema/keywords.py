@@ -53,8 +53,6 @@ UNSUPPORTED: dict[str, tuple[Keyword, Vacuous]] = {
     **_asserting("contains", lambda schema: False, Draft.SIX),
     **_asserting("minContains", _alone("contains"), Draft.OF_2019, "nothing"),
     **_asserting("maxContains", _alone("contains"), Draft.OF_2019, "nothing"),
-    **_asserting("patternProperties", lambda schema: schema["patternProperties"] == {}, holds="named schemas"),
-    **_asserting("propertyNames", _true("propertyNames"), Draft.SIX),
     **_asserting("unevaluatedItems", _true("unevaluatedItems"), Draft.OF_2019),
     **_asserting("unevaluatedProperties", _true("unevaluatedProperties"), Draft.OF_2019),
 }

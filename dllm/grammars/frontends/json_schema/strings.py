@@ -31,7 +31,7 @@ from dllm.grammars.frontends.json_schema.spelling import (
     quoted_text,
 )
 from dllm.grammars.frontends.pattern import parse_pattern
-from dllm.grammars.regex import ANY, Alt, And, Chars, Regex, Repeat, Seq, alt, repeat
+from dllm.grammars.regex import ANY, Alt, And, Chars, Regex, Repeat, Seq, alt, literal, repeat
 from dllm.grammars.rules import Body
 from dllm.grammars.tables.automata import Dfa, dfa, size
 from dllm.grammars.tables.steps import DEAD
@@ -76,7 +76,7 @@ class StringForm(Form):
 
     def allows(self, text: str) -> bool:
         fitting = self.low <= len(text) and (self.high is None or len(text) <= self.high)
-        return fitting and all(_matches(tree, text) for tree in self.patterns)
+        return fitting and all(matches(tree, text) for tree in self.patterns)
 
     def possible(self, context: Context) -> bool:
         return self.has_text()
@@ -84,7 +84,7 @@ class StringForm(Form):
     def has_text(self) -> bool:
         if not self.patterns or (self == StringForm(self.patterns[:1]) and self.patterns[0] in FORMATS.values()):
             return True
-        machine = _machine(StringForm(self.patterns).tree(), self._keywords())
+        machine = machine_of(StringForm(self.patterns).tree(), self._keywords())
         after: dict[int, set[int]] = {}
         states, length = {0}, 0
         while states:  # where texts of this length lead; from every state some text is accepted
@@ -96,6 +96,10 @@ class StringForm(Form):
                 after[state] = _after_character(machine, state)
             states, length = set().union(*(after[state] for state in states)), length + 1
         return False
+
+    def meant(self) -> Regex:
+        """The texts of this form."""
+        return self.tree() if self.texts is None else alt(*map(literal, self.texts))
 
     def tree(self) -> Regex:
         """The texts that satisfy patterns and bounds."""
@@ -134,14 +138,14 @@ class StringForm(Form):
 
 
 @lru_cache(maxsize=256)
-def _machine(tree: Regex, part: str) -> Dfa:
+def machine_of(tree: Regex, part: str) -> Dfa:
     """Its automaton; `part` says in errors what it is."""
     return dfa([tree], [part])
 
 
-def _matches(tree: Regex, text: str) -> bool:
+def matches(tree: Regex, text: str) -> bool:
     """Whether `text` is in `tree`. Texts that no UTF-8 can hold are in none."""
-    return bool(_machine(tree, "pattern").matches(text.encode(errors="surrogatepass")))
+    return bool(machine_of(tree, "pattern").matches(text.encode(errors="surrogatepass")))
 
 
 def _after_character(machine: Dfa, state: int) -> set[int]:
@@ -157,14 +161,18 @@ def _after_character(machine: Dfa, state: int) -> set[int]:
 
 def _pattern(schema: Schema, found: Forms) -> Forms:
     pattern = schema.value("pattern", str, "a regular expression")
-    what = f"{located(schema.place)}: pattern"
     # validators read patterns as ECMA-262 or as Python does: what both let through is valid for all of them
-    ecma = parse_pattern(pattern, ecma=True, search=True, what=what)
-    python = parse_pattern(pattern, ecma=False, search=True, what=what)
-    return _matching(schema, found, _in_both(ecma, python))
+    return _matching(schema, found, in_both(*readings(pattern, f"{located(schema.place)}: pattern")))
 
 
-def _in_both(left: Regex, right: Regex) -> Regex:
+def readings(pattern: str, what: str) -> tuple[Regex, Regex]:
+    """The texts in which ECMA-262 finds the pattern, and those in which Python does; `what` it is, for errors."""
+    return parse_pattern(pattern, ecma=True, search=True, what=what), parse_pattern(
+        pattern, ecma=False, search=True, what=what
+    )
+
+
+def in_both(left: Regex, right: Regex) -> Regex:
     """Texts of both. Trees of one shape, as one pattern gives, are met set by set: far cheaper than an intersection.
 
     That keeps only texts that go the same way through both trees, which is no more than both allow.
@@ -175,11 +183,11 @@ def _in_both(left: Regex, right: Regex) -> Regex:
         case Chars(one), Chars(other):
             return Chars(common(one, other))
         case Seq(one), Seq(other) if len(one) == len(other):
-            return Seq(tuple(map(_in_both, one, other)))
+            return Seq(tuple(map(in_both, one, other)))
         case Alt(one), Alt(other) if len(one) == len(other):
-            return Alt(tuple(map(_in_both, one, other)))
+            return Alt(tuple(map(in_both, one, other)))
         case Repeat(one, low, high), Repeat(other) if (low, high) == (right.low, right.high):
-            return Repeat(_in_both(one, other), low, high)
+            return Repeat(in_both(one, other), low, high)
     return And(left, right)
 
 

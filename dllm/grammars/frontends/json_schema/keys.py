@@ -1,0 +1,84 @@
+"""The keys of an object that no keyword names: which classes of them there are, by patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema.forms import NEVER, Demand, all_of
+from dllm.grammars.frontends.json_schema.spelling import any_but, quoted
+from dllm.grammars.frontends.json_schema.strings import SMALL, in_both, machine_of, matches, readings
+from dllm.grammars.regex import ANY, And, Minus, Regex, alt, literal, repeat
+from dllm.grammars.tables.automata import size
+
+ANY_KEY = repeat(ANY)
+MAX_CLASSES = 64
+"""Each is a terminal; n patterns that overlap in all ways make 2^n."""
+
+Classes = tuple[tuple[Regex, Demand], ...]
+"""Disjoint sets of keys, and what the values of each are; a key of none of them may not be there."""
+
+
+def demand_of(key: str, classes: Classes) -> Demand:
+    """What the value of `key` is."""
+    return next((demand for tree, demand in classes if tree == ANY_KEY or matches(tree, key)), NEVER)
+
+
+def common_classes(left: Classes, right: Classes) -> Classes:
+    """What both say."""
+    if len(left) == len(right) == 1 and left[0][0] == right[0][0]:
+        return ((left[0][0], all_of(left[0][1], right[0][1])),)
+    found = []
+    for tree, demand in left:
+        for other, asked in right:
+            both = _met(tree, other)
+            if ANY_KEY in (tree, other) or tree == other or not empty(both):
+                found.append((both, all_of(demand, asked)))
+    return tuple(found)
+
+
+def _met(left: Regex, right: Regex) -> Regex:
+    return right if left in (ANY_KEY, right) else left if right == ANY_KEY else And(left, right)
+
+
+def empty(tree: Regex) -> bool:
+    """Whether there is no such key."""
+    return not any(machine_of(tree, "names of properties").accepts)
+
+
+def spellings(tree: Regex, named: Sequence[str]) -> Regex | None:
+    """The JSON strings of the keys of `tree` that are not `named`; None if there are none."""
+    if tree == ANY_KEY:
+        return any_but(named)
+    held = [key for key in named if matches(tree, key)]
+    rest = Minus(tree, alt(*map(literal, held))) if held else tree
+    return None if empty(rest) else quoted(rest, escapes=size(rest) <= SMALL)
+
+
+@lru_cache(maxsize=256)
+def partition(patterns: tuple[str, ...], place: str) -> tuple[tuple[Regex, frozenset[str] | None], ...]:
+    """All keys, by which of the patterns match them; None for those about which ECMA-262 and Python disagree.
+
+    Raises:
+        GrammarError: a pattern at `place` is not supported, or there are too many classes.
+    """
+    found: list[tuple[Regex, frozenset[str] | None]] = [(ANY_KEY, frozenset())]
+    for pattern in patterns:
+        ecma, python = readings(pattern, f"{place}: pattern")
+        inside, some = in_both(ecma, python), ecma if ecma == python else alt(ecma, python)
+        finer: list[tuple[Regex, frozenset[str] | None]] = []
+        for tree, matched in found:
+            if matched is None:
+                finer.append((tree, None))
+                continue
+            finer += [(_met(tree, inside), matched | {pattern}), (Minus(tree, some), matched)]
+            if ecma != python:
+                finer.append((_met(tree, Minus(some, inside)), None))
+        found = [(tree, matched) for tree, matched in finer if not empty(tree)]
+        if len(found) > MAX_CLASSES:
+            raise GrammarError(
+                f"{place}: the patterns of patternProperties overlap in over {MAX_CLASSES} ways, which is not "
+                "supported; use fewer, or such as exclude each other"
+            )
+    return tuple(found)
