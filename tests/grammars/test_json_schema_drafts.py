@@ -23,7 +23,7 @@ INT, TEXT = {"type": "integer"}, {"type": "string"}
 VALUES: tuple[Any, ...] = (
     *(1, 2, 3.5, 1.0, "a", "b", None, True, [], [1], ["a"], [1, "a"], [1, 1], ["a", 1], [1, "a", None], [1, "a", 2]),
     *({}, {"a": 1}, {"a": "x"}, {"b": 1}, {"a": 1, "b": 2}, {"a": 1, "b": "x"}, {"a": {"a": 1}}, {"a": {"a": "x"}}),
-    *({"a": {"b": 1}}, [[1]], [["a"]], {"c": 1, "a": 1}),
+    *({"a": {"b": 1}}, [[1]], [["a"]], {"c": 1, "a": 1}, {"ab": 1}, {"ab": "x"}, {"aa": 0}, {"aa": 1, "a": 1}),
 )
 # a schema, and the drafts in which the values above are judged
 CASES: dict[str, tuple[dict[str, Any], str]] = {
@@ -92,6 +92,23 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"$defs": {"z": {"$schema": URIS["4"], **INT}}, "$ref": "#/$defs/z"},
         "2020",
     ),
+    "patternProperties": (
+        {"type": "object", "patternProperties": {"^a": INT, "b$": TEXT}, "additionalProperties": False},
+        "4 6 7 2019 2020",
+    ),
+    "patterns beside names": (
+        {"properties": {"a": {"maximum": 1}}, "patternProperties": {"^[ab]$": INT}, "additionalProperties": TEXT},
+        "4 2020",
+    ),
+    "patterns on both sides": (
+        {
+            "allOf": [{"patternProperties": {"^a": INT}}, {"patternProperties": {"a$": {"minimum": 1}}}],
+            "required": ["a"],
+        },
+        "7 2020",
+    ),
+    "propertyNames": ({"propertyNames": {"pattern": "^[a-c]$", "maxLength": 1, "enum": ["a", "d"]}}, "6 7 2019 2020"),
+    "no names": ({"propertyNames": False}, "6 2020"),
     "what asserts nothing": (
         {"if": False, "minContains": 9, "not": False, "unevaluatedItems": True, "x": 1, "readonly": 1, **TEXT},
         "2019 2020",
@@ -130,6 +147,8 @@ def test_each_draft_has_its_own_forms(name, draft):
         ({"dependentRequired": {"a": "b"}}, "dependentRequired=.* it must be an object of lists of keys"),
         ({"dependentRequired": {f"k{n}": ["a"] for n in range(20)}}, "over 20000 cases"),
         ({"if": {}, "then": {}}, "'if' is not supported"),
+        ({"patternProperties": {"(": {}}}, "pattern .* is not a regular expression"),
+        ({"patternProperties": {f"{letter}": {} for letter in "abcdefg"}}, "overlap in over 64 ways"),
         (
             {
                 "$dynamicAnchor": "n",

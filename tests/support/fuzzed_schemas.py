@@ -127,6 +127,12 @@ def in_forms_of(rng: random.Random, found: Any, draft: str) -> Any:
                 made[bound], made[exclusive] = made[exclusive], rng.random() < 0.7
         if "const" in made:
             made["enum"] = [made.pop("const")]
+    if rng.random() < 0.08:
+        made["patternProperties"] = {
+            rng.choice(json_sampler.PATTERNS): json_sampler.schema(rng, 2) for _ in range(rng.choice((1, 1, 2)))
+        }
+    if rng.random() < 0.04 and draft != DRAFTS[0]:
+        made["propertyNames"] = rng.choice(({"maxLength": 2}, {"pattern": rng.choice(json_sampler.PATTERNS)}, True))
     if rng.random() < 0.05:
         name = rng.choice(("http://x/y", "z", "#name", "urn:x:y"))
         made["id" if draft == DRAFTS[0] else "$anchor" if name[0] == "#" and "20" in draft else "$id"] = name.strip("#")

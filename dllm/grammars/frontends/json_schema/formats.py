@@ -5,7 +5,21 @@ Each is exact, or narrower where noted; none is wider than the standard it names
 
 from __future__ import annotations
 
-from dllm.grammars.regex import And, Chars, Regex, alt, chars, inverted, joined, literal, optional, plus, repeat, seq
+from dllm.grammars.regex import (
+    NOTHING,
+    And,
+    Chars,
+    Regex,
+    alt,
+    chars,
+    inverted,
+    joined,
+    literal,
+    optional,
+    plus,
+    repeat,
+    seq,
+)
 
 _DIGIT = chars("", ("0", "9"))
 _HEX = chars("", ("0", "9"), ("a", "f"), ("A", "F"))
@@ -171,17 +185,20 @@ def _relative_json_pointer() -> Regex:
 
 
 def _regex() -> Regex:
-    """Expressions that ECMA-262 and Python both read: characters, escapes and classes of them, flat groups, counts."""
+    """Expressions that ECMA-262 and Python both read: characters, escapes and classes, counts, groups three deep."""
     plain = chars(" !\"#%&',-/:;<=>@_`~", ("0", "9"), ("a", "z"), ("A", "Z"))
     escape = seq(literal("\\"), chars("dDwWsSnrt\\/.*+?()[]{}|^$"))
-    ranges = alt(literal("a-z"), literal("A-Z"), literal("0-9"), chars("_", ("0", "9"), ("a", "z"), ("A", "Z")), escape)
+    inner = chars(" !\"#%'(),/:;<=>?@_`.*+{}$", ("0", "9"), ("a", "z"), ("A", "Z"))
+    ranges = alt(literal("a-z"), literal("A-Z"), literal("0-9"), inner, escape)
     one = alt(plain, literal("."), escape, seq(literal("["), optional(literal("^")), plus(ranges), literal("]")))
     count = seq(literal("{"), repeat(_DIGIT, 1, 2), optional(literal(",")), literal("}"))
     times = optional(alt(chars("*+?"), count))
-    branch = repeat(alt(seq(one, times), chars("^$")))
-    branches = seq(branch, repeat(seq(literal("|"), branch)))
-    part = alt(seq(one, times), chars("^$"), seq(literal("("), optional(literal("?:")), branches, literal(")"), times))
-    return seq(repeat(part), repeat(seq(literal("|"), repeat(part))))
+    found: Regex = NOTHING
+    for _ in range(4):
+        group = seq(literal("("), optional(literal("?:")), found, literal(")"), times)
+        branch = repeat(alt(seq(one, times), chars("^$"), group))
+        found = seq(branch, repeat(seq(literal("|"), branch)))
+    return found
 
 
 def _base64() -> Regex:

@@ -10,7 +10,7 @@ from dllm.grammars.frontends.json_schema.forms import NEVER, Demand, all_of
 from dllm.grammars.frontends.json_schema.spelling import any_but, quoted
 from dllm.grammars.frontends.json_schema.strings import SMALL, in_both, machine_of, matches, readings
 from dllm.grammars.regex import ANY, And, Minus, Regex, alt, literal, repeat
-from dllm.grammars.tables.automata import size
+from dllm.grammars.tables.automata import dfa, size
 
 ANY_KEY = repeat(ANY)
 MAX_CLASSES = 64
@@ -27,8 +27,8 @@ def demand_of(key: str, classes: Classes) -> Demand:
 
 def common_classes(left: Classes, right: Classes) -> Classes:
     """What both say."""
-    if len(left) == len(right) == 1 and left[0][0] == right[0][0]:
-        return ((left[0][0], all_of(left[0][1], right[0][1])),)
+    if [tree for tree, _ in left] == [tree for tree, _ in right]:
+        return tuple((tree, all_of(one, other)) for (tree, one), (_, other) in zip(left, right, strict=True))
     found = []
     for tree, demand in left:
         for other, asked in right:
@@ -63,22 +63,35 @@ def partition(patterns: tuple[str, ...], place: str) -> tuple[tuple[Regex, froze
     Raises:
         GrammarError: a pattern at `place` is not supported, or there are too many classes.
     """
-    found: list[tuple[Regex, frozenset[str] | None]] = [(ANY_KEY, frozenset())]
-    for pattern in patterns:
-        ecma, python = readings(pattern, f"{place}: pattern")
-        inside, some = in_both(ecma, python), ecma if ecma == python else alt(ecma, python)
-        finer: list[tuple[Regex, frozenset[str] | None]] = []
-        for tree, matched in found:
-            if matched is None:
-                finer.append((tree, None))
-                continue
-            finer += [(_met(tree, inside), matched | {pattern}), (Minus(tree, some), matched)]
-            if ecma != python:
-                finer.append((_met(tree, Minus(some, inside)), None))
-        found = [(tree, matched) for tree, matched in finer if not empty(tree)]
-        if len(found) > MAX_CLASSES:
-            raise GrammarError(
-                f"{place}: the patterns of patternProperties overlap in over {MAX_CLASSES} ways, which is not "
-                "supported; use fewer, or such as exclude each other"
-            )
+    if not patterns:
+        return ((ANY_KEY, frozenset()),)
+    read = {pattern: readings(pattern, f"{place}: pattern") for pattern in patterns}
+    # one automaton tells which patterns match a key together
+    names = [f"{place}: pattern {pattern!r:.60}" for pattern in patterns for _ in "ep"]
+    accepts = dfa([ANY_KEY, *(tree for both in read.values() for tree in both)], ["any key", *names]).accepts
+    together = {
+        (
+            frozenset(pattern for at, pattern in enumerate(patterns) if {2 * at + 1, 2 * at + 2} <= labels),
+            frozenset(pattern for at, pattern in enumerate(patterns) if {2 * at + 1, 2 * at + 2} & labels),
+        )
+        for labels in accepts
+        if labels
+    }
+    certain = sorted((inside for inside, some in together if inside == some), key=sorted)
+    if len(certain) > MAX_CLASSES:
+        raise GrammarError(
+            f"{place}: the patterns of patternProperties overlap in over {MAX_CLASSES} ways, which is not supported; "
+            "use fewer, or such as exclude each other"
+        )
+    found: list[tuple[Regex, frozenset[str] | None]] = []
+    for matched in certain:
+        tree: Regex = ANY_KEY
+        for pattern in sorted(matched):
+            tree = _met(tree, in_both(*read[pattern]))
+        others = {pattern for _, some in together if matched <= some for pattern in some - matched}
+        if others:
+            tree = Minus(tree, alt(*dict.fromkeys(one for pattern in sorted(others) for one in read[pattern])))
+        found.append((tree, matched))
+    if any(ecma != python for ecma, python in read.values()):
+        found.append((Minus(ANY_KEY, alt(*(tree for tree, _ in found))), None))
     return tuple(found)
