@@ -106,6 +106,8 @@ def test_every_step_is_shown(dllm, files):
         (["-g", "json", "--regex", "a"], ["--grammar and --regex", "one of them"]),
         (["--json-schema", "schema.json", "--choice", "a"], ["--json-schema and --choice"]),
         (["--property-order", "schema"], ["--property-order", "--json-schema"]),
+        (["--unknown-keywords", "refuse"], ["--unknown-keywords", "--json-schema"]),
+        (["--json-schema", "schema.json", "--unknown-keywords", "drop"], ["'drop'", "refuse"]),
         (["-g", "cp"], ["'cp'", "cpp", "smiles"]),
         (["-g", "no.lark"], ["--grammar no.lark", "No such file"]),
         (["-g", "./json"], ["--grammar json", "No such file"]),

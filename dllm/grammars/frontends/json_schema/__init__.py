@@ -7,13 +7,16 @@ two forms meet, whether any value is left, and its productions. `types` puts the
 
 What they share, in the order of imports:
 
+    drafts        which version of JSON Schema `$schema` names
+    notes         what was read past because it asserts nothing
     tidy          productions without what is of no use
     productions   where forms put productions and terminals
     forms         what a form is, and how unions of them are narrowed
     reading       what a keyword is; one schema as those who read it see it; what is said of wrong values
     spelling      how JSON spells a string            formats   the values of `format`
-    keywords      the table of all keywords; refuses all others, and lists those that assert nothing
-    references    where `$ref` leads
+    keys          the keys of an object that no keyword names, by classes
+    keywords      the table of all keywords, honoured and refused; notes what is none
+    references    where `$ref` leads, and by which draft a schema is read
     demands       the schemas of one document: by name, as forms, and whether a value is possible
     schema        the door
 
@@ -26,7 +29,8 @@ To add a keyword that speaks of arrays, say:
 1. in `arrays`, write `_name(schema, found)`: check the value by `schema`, which has the errors, and return `found`
    narrowed by the `ArrayForm` that the keyword asks for, or by several, of which a value must have one;
 2. if no `ArrayForm` says it, give that class a field, and see to it in `meet`, `possible` and `bodies`;
-3. add it to KEYWORDS there, with `holds` if there are schemas in its value;
+3. add it to KEYWORDS there, with `holds` if there are schemas in its value, and the drafts that have it; if it was
+   refused so far, take it out of UNSUPPORTED in `keywords`;
 4. name it in the table of docs/grammars.md, and under *rejected* there if it leaves out valid texts;
 5. `python -m tests.support.schema_suite --write` records what the official suite gains by it.
 """

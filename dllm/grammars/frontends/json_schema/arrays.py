@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from dllm.grammars.frontends.json_schema.drafts import Draft
+from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, fits, lower, narrowed
 from dllm.grammars.frontends.json_schema.productions import BEGIN, COMMA, END, Productions
 from dllm.grammars.frontends.json_schema.reading import MAX_COUNT, MAX_LENGTH, Keyword, Schema
@@ -76,7 +76,7 @@ def _first_items(schema: Schema, found: Forms, keyword: str) -> Forms:
 
 def _items(schema: Schema, found: Forms) -> Forms:
     """All items behind `prefixItems`; before 2020-12 a list of schemas says what the first ones are."""
-    if isinstance(schema.told["items"], list) and schema.draft <= Draft.OF_2019:
+    if isinstance(schema.told["items"], list) and schema.draft <= Dialect.OF_2019:
         return _first_items(schema, found, "items")
     first = len(schema.told.get("prefixItems", ()))
     return narrowed(found, ArrayForm(((),) * first, schema.demand("items")))
@@ -97,10 +97,10 @@ def _unique_items(schema: Schema, found: Forms) -> Forms:
 
 
 KEYWORDS = {
-    "prefixItems": Keyword(_prefix_items, holds="schemas", since=Draft.OF_2020),
+    "prefixItems": Keyword(_prefix_items, holds="schemas", since=Dialect.OF_2020),
     "uniqueItems": Keyword(_unique_items),
     "items": Keyword(_items, holds="schemas"),
-    "additionalItems": Keyword(_additional_items, holds="schemas", until=Draft.OF_2019),
+    "additionalItems": Keyword(_additional_items, holds="schemas", until=Dialect.OF_2019),
     "minItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(low=schema.count("minItems", MAX_LENGTH)))),
     "maxItems": Keyword(lambda schema, found: narrowed(found, ArrayForm(high=schema.count("maxItems", MAX_LENGTH)))),
 }

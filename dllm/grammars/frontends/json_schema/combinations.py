@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.drafts import NEWEST, Draft
+from dllm.grammars.frontends.json_schema.drafts import NEWEST, Dialect
 from dllm.grammars.frontends.json_schema.forms import NEVER, Demand, Forms, narrowed
 from dllm.grammars.frontends.json_schema.objects import ObjectForm
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, wrong
 from dllm.grammars.frontends.json_schema.types import MAX_CASES, meet_all
 
 
-def _reference(keyword: str, since: Draft = Draft.FOUR, until: Draft = NEWEST) -> dict[str, Keyword]:
+def _reference(keyword: str, since: Dialect = Dialect.FOUR, until: Dialect = NEWEST) -> dict[str, Keyword]:
     def read(schema: Schema, found: Forms) -> Forms:
         context = schema.context
         target = context.target(keyword, schema.told[keyword], schema.place)
@@ -116,11 +116,11 @@ def _require_exclusive_branches(schema: Schema) -> None:
 
 KEYWORDS = {
     **_reference("$ref"),
-    **_reference("$recursiveRef", Draft.OF_2019, Draft.OF_2019),
-    **_reference("$dynamicRef", Draft.OF_2020),
+    **_reference("$recursiveRef", Dialect.OF_2019, Dialect.OF_2019),
+    **_reference("$dynamicRef", Dialect.OF_2020),
     "dependencies": Keyword(_dependencies("dependencies"), "named schemas"),
-    "dependentRequired": Keyword(_dependencies("dependentRequired"), since=Draft.OF_2019),
-    "dependentSchemas": Keyword(_dependencies("dependentSchemas"), "named schemas", since=Draft.OF_2019),
+    "dependentRequired": Keyword(_dependencies("dependentRequired"), since=Dialect.OF_2019),
+    "dependentSchemas": Keyword(_dependencies("dependentSchemas"), "named schemas", since=Dialect.OF_2019),
     "allOf": Keyword(_all_of, holds="schemas"),
     "anyOf": Keyword(_any_of, holds="schemas"),
     "oneOf": Keyword(_one_of, holds="schemas"),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.drafts import NEWEST, Draft
+from dllm.grammars.frontends.json_schema.drafts import NEWEST, Dialect
 from dllm.grammars.frontends.json_schema.forms import DEFAULT, NEVER, Context, Demand, Forms, Options
 from dllm.grammars.frontends.json_schema.keywords import KEYWORDS, telling
 from dllm.grammars.frontends.json_schema.notes import Notes
@@ -59,7 +59,7 @@ class Demands(Context):
     def target(self, keyword: str, reference: Any, place: str) -> tuple[Any, str]:
         return self._references.target(keyword, reference, place)
 
-    def draft(self, place: str) -> Draft:
+    def draft(self, place: str) -> Dialect:
         return self._references.resource(place).draft
 
     def constant(self, value: Any, place: str) -> Demand:

@@ -1,4 +1,4 @@
-"""The drafts of JSON Schema: which one `$schema` names."""
+"""The drafts of JSON Schema (its dialects): which one `$schema` names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from dllm.errors import GrammarError, nearest
 
 
-class Draft(IntEnum):
+class Dialect(IntEnum):
     """A published version, older ones first."""
 
     FOUR = 4
@@ -21,14 +21,14 @@ class Draft(IntEnum):
         return {2019: "2019-09", 2020: "2020-12"}.get(self.value, str(self.value))
 
 
-NEWEST = Draft.OF_2020
+NEWEST = Dialect.OF_2020
 
 _NAMES = {
-    "draft-04": Draft.FOUR,
-    "draft-06": Draft.SIX,
-    "draft-07": Draft.SEVEN,
-    "draft/2019-09": Draft.OF_2019,
-    "draft/2020-12": Draft.OF_2020,
+    "draft-04": Dialect.FOUR,
+    "draft-06": Dialect.SIX,
+    "draft-07": Dialect.SEVEN,
+    "draft/2019-09": Dialect.OF_2019,
+    "draft/2020-12": Dialect.OF_2020,
 }
 # hyper-schemas are those of the draft and what describes links, which asserts nothing
 _DRAFTS = {
@@ -37,7 +37,7 @@ _DRAFTS = {
 _DRAFTS["json-schema.org/schema"] = NEWEST
 
 
-def draft_of(uri: Any, where: str) -> Draft:
+def draft_of(uri: Any, where: str) -> Dialect:
     """The draft whose meta-schema has this URI; `where` says in errors where it stands.
 
     Raises:

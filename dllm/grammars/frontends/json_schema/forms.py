@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self
 
-from dllm.grammars.frontends.json_schema.drafts import Draft
+from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.notes import Notes
 from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Body
@@ -76,7 +76,7 @@ class Context(Protocol):
     def constant(self, value: Any, place: str) -> Demand:
         """The demand of being equal to `value`, for what stands at `place`."""
 
-    def draft(self, place: str) -> Draft:
+    def draft(self, place: str) -> Dialect:
         """By which the schema at `place` is read."""
 
     def read(self, told: dict[str, Any], place: str) -> Forms:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema import arrays, combinations, numbers, objects, strings, types
-from dllm.grammars.frontends.json_schema.drafts import Draft
+from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.notes import WARNING, Notes, one_edit_away
 from dllm.grammars.frontends.json_schema.reading import Holds, Keyword, located
 
@@ -40,21 +40,21 @@ def _true(name: str) -> Vacuous:
 
 
 def _asserting(
-    name: str, vacuous: Vacuous, since: Draft = Draft.FOUR, holds: Holds = "schemas"
+    name: str, vacuous: Vacuous, since: Dialect = Dialect.FOUR, holds: Holds = "schemas"
 ) -> dict[str, tuple[Keyword, Vacuous]]:
     return {name: (Keyword(lambda _, found: found, holds, since), vacuous)}
 
 
 UNSUPPORTED: dict[str, tuple[Keyword, Vacuous]] = {
     **_asserting("not", lambda schema: schema["not"] is False),
-    **_asserting("if", _alone("then", "else"), Draft.SEVEN),
-    **_asserting("then", _alone("if"), Draft.SEVEN),
-    **_asserting("else", _alone("if"), Draft.SEVEN),
-    **_asserting("contains", lambda schema: False, Draft.SIX),
-    **_asserting("minContains", _alone("contains"), Draft.OF_2019, "nothing"),
-    **_asserting("maxContains", _alone("contains"), Draft.OF_2019, "nothing"),
-    **_asserting("unevaluatedItems", _true("unevaluatedItems"), Draft.OF_2019),
-    **_asserting("unevaluatedProperties", _true("unevaluatedProperties"), Draft.OF_2019),
+    **_asserting("if", _alone("then", "else"), Dialect.SEVEN),
+    **_asserting("then", _alone("if"), Dialect.SEVEN),
+    **_asserting("else", _alone("if"), Dialect.SEVEN),
+    **_asserting("contains", lambda schema: False, Dialect.SIX),
+    **_asserting("minContains", _alone("contains"), Dialect.OF_2019, "nothing"),
+    **_asserting("maxContains", _alone("contains"), Dialect.OF_2019, "nothing"),
+    **_asserting("unevaluatedItems", _true("unevaluatedItems"), Dialect.OF_2019),
+    **_asserting("unevaluatedProperties", _true("unevaluatedProperties"), Dialect.OF_2019),
 }
 """What asserts something and is refused."""
 
@@ -66,12 +66,12 @@ _HEARD = """
     title description default examples $comment $schema $vocabulary deprecated readOnly writeOnly discriminator
 """
 _SILENT = frozenset((*DEFINITIONS, *_HEARD.split()))
-_BASES: dict[str, tuple[Draft, ...]] = {
-    "id": (Draft.FOUR,),
-    "$id": (Draft.SIX, Draft.SEVEN, Draft.OF_2019, Draft.OF_2020),
-    "$anchor": (Draft.OF_2019, Draft.OF_2020),
-    "$recursiveAnchor": (Draft.OF_2019,),
-    "$dynamicAnchor": (Draft.OF_2020,),
+_BASES: dict[str, tuple[Dialect, ...]] = {
+    "id": (Dialect.FOUR,),
+    "$id": (Dialect.SIX, Dialect.SEVEN, Dialect.OF_2019, Dialect.OF_2020),
+    "$anchor": (Dialect.OF_2019, Dialect.OF_2020),
+    "$recursiveAnchor": (Dialect.OF_2019,),
+    "$dynamicAnchor": (Dialect.OF_2020,),
 }
 """They name schemas, in these drafts; `references` reads them."""
 _CONTENT = ("contentEncoding", "contentMediaType", "contentSchema")
@@ -79,26 +79,26 @@ _NAMES = (*KEYWORDS, *UNSUPPORTED, *_BASES, *_HEARD.split(), *DEFINITIONS, *_CON
 _IS_ANNOTATION = "an annotation, which asserts nothing"
 
 
-def keyword_of(name: str, draft: Draft) -> Keyword | None:
+def keyword_of(name: str, draft: Dialect) -> Keyword | None:
     """The keyword of that name, honoured or not, if the draft has it and it asserts something."""
     keyword = KEYWORDS.get(name) or UNSUPPORTED.get(name, (None,))[0]
     return keyword if keyword is not None and keyword.since <= draft <= keyword.until else None
 
 
-def names_schemas(name: str, draft: Draft) -> bool:
+def names_schemas(name: str, draft: Dialect) -> bool:
     """Whether the keyword names the schema that has it, in that draft."""
     return draft in _BASES.get(name, ())
 
 
 def telling(
-    schema: dict[str, Any], place: str, draft: Draft, notes: Notes, unknown: Literal["note", "refuse"]
+    schema: dict[str, Any], place: str, draft: Dialect, notes: Notes, unknown: Literal["note", "refuse"]
 ) -> dict[str, Any]:
     """The keywords of a schema that assert something; `discriminator` does so beside `oneOf`.
 
     Raises:
         GrammarError: one is not supported, or with `unknown="refuse"` of no draft.
     """
-    if "$ref" in schema and draft <= Draft.SEVEN:
+    if "$ref" in schema and draft <= Dialect.SEVEN:
         for key in schema:
             if key != "$ref" and keyword_of(key, draft):
                 notes.add(f"{key!r:.60} beside $ref", place, f"{WARNING}up to draft 7 nothing beside $ref is read")
@@ -121,7 +121,7 @@ def telling(
     return told
 
 
-def _read_past(key: str, place: str, draft: Draft, notes: Notes, unknown: str) -> None:
+def _read_past(key: str, place: str, draft: Dialect, notes: Notes, unknown: str) -> None:
     """Notes a keyword that asserts nothing, or refuses it."""
     if key in _CONTENT:
         notes.add(repr(key), place, f"{_IS_ANNOTATION}: what a string encodes is not looked into")

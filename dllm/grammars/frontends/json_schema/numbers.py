@@ -23,7 +23,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Self, TypeVar
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.drafts import Draft
+from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, narrowed
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, shown
@@ -179,7 +179,7 @@ def _bound(keyword: str) -> Keyword:
 
     def read(schema: Schema, found: Forms) -> Forms:
         flag = f"exclusive{keyword.capitalize()}"
-        if schema.draft is not Draft.FOUR:
+        if schema.draft is not Dialect.FOUR:
             bound = Bound(schema.number(keyword), exclusive)
         elif exclusive:  # in draft 4 it is a flag of `minimum` or `maximum`
             schema.value(keyword, bool, "true or false in draft 4")

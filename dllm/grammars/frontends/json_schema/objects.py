@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.drafts import Draft
+from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, fits, lower, narrowed
 from dllm.grammars.frontends.json_schema.keys import (
     ANY_KEY,
@@ -248,7 +248,7 @@ def _required(schema: Schema, found: Forms) -> Forms:
 KEYWORDS = {
     "properties": Keyword(_properties, holds="named schemas"),
     "patternProperties": Keyword(_pattern_properties, holds="named schemas"),
-    "propertyNames": Keyword(_property_names, holds="schemas", since=Draft.SIX),
+    "propertyNames": Keyword(_property_names, holds="schemas", since=Dialect.SIX),
     "additionalProperties": Keyword(_additional_properties, holds="schemas"),
     "required": Keyword(_required),
     "minProperties": Keyword(lambda schema, found: narrowed(found, ObjectForm(low=schema.count("minProperties")))),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.drafts import NEWEST, Draft
+from dllm.grammars.frontends.json_schema.drafts import NEWEST, Dialect
 from dllm.grammars.frontends.json_schema.forms import Context, Demand, Forms
 
 MAX_COUNT = 256
@@ -35,7 +35,7 @@ class Schema:
     context: Context
 
     @property
-    def draft(self) -> Draft:
+    def draft(self) -> Dialect:
         """By which it is read."""
         return self.context.draft(self.place)
 
@@ -95,8 +95,8 @@ class Keyword:
 
     read: Callable[[Schema, Forms], Forms]
     holds: Holds = "nothing"
-    since: Draft = Draft.FOUR
-    until: Draft = NEWEST
+    since: Dialect = Dialect.FOUR
+    until: Dialect = NEWEST
 
 
 def wrong(place: str, keyword: str, value: Any, legal: str) -> GrammarError:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 
 from dllm.errors import GrammarError, nearest
-from dllm.grammars.frontends.json_schema.drafts import NEWEST, Draft, draft_of
+from dllm.grammars.frontends.json_schema.drafts import NEWEST, Dialect, draft_of
 from dllm.grammars.frontends.json_schema.keywords import DEFINITIONS, keyword_of, names_schemas
 from dllm.grammars.frontends.json_schema.reading import inside, located, shown
 
@@ -35,7 +35,7 @@ class Resource:
     schema: Any
     place: str
     base: str
-    draft: Draft
+    draft: Dialect
 
 
 class References:
@@ -72,11 +72,11 @@ class References:
     def _read(self, schema: dict[str, Any], place: str, within: Resource) -> Resource:
         """Takes down how one schema may be called; the resource to which it belongs."""
         draft = draft_of(schema["$schema"], located(place)) if "$schema" in schema else within.draft
-        keyword = "id" if draft is Draft.FOUR else "$id"
+        keyword = "id" if draft is Dialect.FOUR else "$id"
         given = schema.get(keyword)
         if given is not None and not isinstance(given, str):
             raise GrammarError(f"{located(place)}: {keyword}={shown(given)}, but it must be a str, a URI")
-        if draft <= Draft.SEVEN and "$ref" in schema:
+        if draft <= Dialect.SEVEN and "$ref" in schema:
             given = None
         base, _, fragment = (given or "").partition("#")
         here = within
@@ -86,7 +86,7 @@ class References:
             self._by_base.setdefault(here.base, []).append(here)
         elif draft is not within.draft:  # another draft, but the same document for references
             here = self._resources[place] = replace(within, draft=draft)
-        if fragment and draft > Draft.SEVEN:
+        if fragment and draft > Dialect.SEVEN:
             raise GrammarError(f"{located(place)}: $id={shown(given)} has a fragment; call it by $anchor instead")
         names = [fragment] if fragment else []
         for key in ("$anchor", "$dynamicAnchor"):
@@ -194,7 +194,7 @@ def joined(base: str, reference: str) -> str:
         return reference
 
 
-def _inside(schema: dict[str, Any], place: str, draft: Draft) -> Iterator[tuple[Any, str]]:
+def _inside(schema: dict[str, Any], place: str, draft: Dialect) -> Iterator[tuple[Any, str]]:
     """The schemas directly inside one, and their places."""
     for name, inner in schema.items():
         keyword = keyword_of(name, draft)

@@ -7,7 +7,7 @@ from typing import Any
 
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema.arrays import ArrayForm
-from dllm.grammars.frontends.json_schema.drafts import Draft
+from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.forms import Form, Forms, meetings
 from dllm.grammars.frontends.json_schema.numbers import NumberForm
 from dllm.grammars.frontends.json_schema.objects import ObjectForm
@@ -52,7 +52,7 @@ def _type(schema: Schema, found: Forms) -> Forms:
         if name not in TYPES:
             raise wrong(schema.place, "type", name, legal + "." + nearest(str(name), TYPES))
     asked_for = _of_types(types)
-    if schema.draft is Draft.FOUR:  # where 1.0 is no integer
+    if schema.draft is Dialect.FOUR:  # where 1.0 is no integer
         asked_for = tuple(form.without_fraction() if isinstance(form, NumberForm) else form for form in asked_for)
     return meet_all(found, asked_for)
 
@@ -74,4 +74,4 @@ def _among(schema: Schema, found: Forms, keyword: str, values: Sequence[Any]) ->
 
 
 TYPE = {"type": Keyword(_type)}
-VALUES = {"const": Keyword(_const, since=Draft.SIX), "enum": Keyword(_enum)}
+VALUES = {"const": Keyword(_const, since=Dialect.SIX), "enum": Keyword(_enum)}
