@@ -63,7 +63,6 @@ class Verdict:
     undecided: bool = False
     wrong_accepts: int = 0
     wrong_rejects: list[Any] = field(default_factory=list)
-    notes: tuple[str, ...] = ()
 
     @property
     def compiled(self) -> bool:
@@ -96,7 +95,6 @@ def judged(item: dict[str, Any], seconds: float) -> Verdict:
             return found
         finally:
             found.seconds = time.process_time() - began
-        found.notes = getattr(grammar, "notes", ())
         for kind in ("valid", "invalid"):
             for instance in item.get(kind, ()):
                 accepted = grammar.accepts(json.dumps(instance, ensure_ascii=False))
