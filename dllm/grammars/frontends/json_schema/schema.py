@@ -75,7 +75,6 @@ def _check(name: str, value: str, legal: tuple[str, ...]) -> None:
         )
 
 
-
 def _rules(demands: Demands, grammar: Productions) -> Rules:
     """The grammar of the whole document, for which `grammar` is yet empty."""
     start = grammar.value(demands.demand(demands.document, "#"))
