@@ -149,5 +149,7 @@ def test_a_tied_head_has_no_bias_of_its_own(tmp_path):
 
 
 def test_huge_holes_are_refused_before_they_are_made():
-    with pytest.raises(PromptError, match="999999999 tokens"):
-        LLM(LLADA).infill([[1], Hole(999_999_999)])
+    with pytest.raises(PromptError, match="1000000 tokens"):
+        LLM(LLADA).infill([[1], Hole(1_000_000)])
+    with pytest.raises(ConfigError, match="Hole width=999999999 must be at most 1000000"):
+        Hole(999_999_999)
