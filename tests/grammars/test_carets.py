@@ -152,7 +152,8 @@ def test_a_planted_suffix_is_part_of_the_answer(tiny):
     params = SamplingParams(
         max_new_tokens=24, scheduler='prophet(region="so it is:", place=0.2)', grammar=GRAMMARS["lark"]
     )
-    with pytest.raises(GrammarError, match=r"line 1, column \d+: unexpected 'i'\n<mask:\d+> so it is:<mask:\d+>\n +\^$"):
+    said = r"line 1, column \d+: unexpected 'i'\n<mask:\d+> so it is:<mask:\d+>\n +\^$"
+    with pytest.raises(GrammarError, match=said):
         tiny.generate("go", params)
 
 
