@@ -32,9 +32,9 @@ class Wino(Scheduler):
     Args:
         accept: probability (exclusive); the paper uses 0.5 to 0.7.
         revoke: probability that a token must keep.
-        shadow: block: every shadow also sees a mask at each position of the block, those of the other shadows among
-            them (the published code; its figure 2b). alone: it sees no other. On families that predict a position from
-            the one before it, as Dream, shadows are always alone: no rule is published.
+        shadow: block: every shadow also sees a mask at each position of the block that is not given, those of the other
+            shadows among them (the published code; its figure 2b). alone: it sees no other. On families that predict a
+            position from the one before it, as Dream, shadows are always alone: no rule is published.
         cap: how many are masked again at most, less one: previous: as many as the step before committed (30 in a
             block's first), the published code. step: as many as this one commits, so that every step makes progress.
             Over 160 lists of `tiny` the published rule takes 824 forwards, with shadow=alone 792, with cap=step 810,
@@ -71,7 +71,10 @@ class Wino(Scheduler):
         return block[~view.masked[block] & ~view.given[block]]
 
     def company(self, view: CanvasView, state: int | None) -> Tensor | None:
-        return torch.arange(view.start, view.end) if self.shadow == "block" else None
+        if self.shadow == "alone":
+            return None
+        block = torch.arange(view.start, view.end)
+        return block[~view.given[block]]  # no mask stands for fixed text of a document
 
     def select(self, view: StepView, state: int) -> tuple[Tensor, int]:
         most = min(max(int(SHARE * int(view.active.sum())), FEWEST), MOST)

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from dllm import LLM, CapabilityError, ModelError, SamplingParams, load_model
 from dllm.models.base import RowInput
 from dllm.models.network.layers import rotate
+from dllm.schedulers.wino import Wino
 from tests.support.fakes import MixDenoiser
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -178,3 +180,9 @@ def test_wino_equals_the_paper_read_aloud(name, shadow, cap):
         assert out.token_ids == expected
         revoked += sum(len(s.revoked) for s in out.trace.steps)
     assert revoked > 0
+
+
+def test_no_mask_stands_for_fixed_text_of_a_document():
+    view = SimpleNamespace(start=2, end=6, given=torch.tensor([True, True, False, True, False, False, False]))
+    assert Wino().company(view, 0).tolist() == [2, 4, 5]
+    assert Wino(shadow="alone").company(view, 0) is None
