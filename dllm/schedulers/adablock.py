@@ -106,7 +106,7 @@ def _ids(text: str) -> tuple[int, ...]:
 
 
 def _whole_ids(given: Any) -> tuple[int, ...]:
-    if not isinstance(given, Sequence):
+    if not isinstance(given, Sequence) or not given:
         raise ConfigError(
             f"adablock: delimiters={quoted(given)} must be newline, {', '.join(PUBLISHED)}, or a tuple of token ids"
         )

@@ -168,6 +168,9 @@ def test_adablock_has_the_published_lists():
     llm = LLM("tiny")
     setting = type("S", (), {"model": llm.model, "tokenizer": None})()
     assert as_scheduler("adablock(delimiters=llada)+topk").bind(setting).parts[0].delimiters == (198,)
+    for wrong in ((), [], 198, None):
+        with pytest.raises(ConfigError, match=r"delimiters=.* must be newline, llada, dream, or a tuple of token ids"):
+            AdaBlock(delimiters=wrong)
     with pytest.raises(ConfigError, match="delimiters=dream are ids up to 68327"):
         as_scheduler("adablock(delimiters=dream)+topk").bind(setting)
     setting.model = type("M", (), {"vocab_size": 152064})()
