@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from dllm import __version__
 from dllm.errors import DllmError
+
+
+def mark_of(settings: Mapping[str, Any]) -> str:
+    """What tells files of one run from those of others: 12 digits of its settings (JSON values) and dllm's version."""
+    said = json.dumps({"dllm": __version__, **settings}, sort_keys=True, default=str)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def write_whole(path: Path, data: str | bytes) -> None:

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dllm import __version__
-from dllm.eval.files import append_lines, drop_torn_line, whole_lines
+from dllm.eval.files import append_lines, drop_torn_line, mark_of, whole_lines
 from dllm.eval.likelihood import LowerBound
 
 
@@ -46,8 +45,7 @@ class KeptAnswers:
         self._folder, self._path = folder, None
         if folder is None:
             return
-        said = json.dumps({"dllm": __version__, **(settings or {})}, sort_keys=True, default=str)
-        self._mark = hashlib.sha256(said.encode()).hexdigest()[:12]
+        self._mark = mark_of(settings or {})
         folder.mkdir(parents=True, exist_ok=True)
         for path in self._files():
             self._found |= read_answers(path)

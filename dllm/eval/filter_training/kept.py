@@ -18,8 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from dllm import __version__
-from dllm.eval.files import write_whole
+from dllm.eval.files import mark_of, write_whole
 from dllm.eval.filter_training.collect import Trajectories
 from dllm.schedulers.filter import Filter
 
@@ -34,8 +33,7 @@ class KeptBatches:
 
     def __init__(self, filter: Path, settings: Mapping[str, Any]) -> None:
         self._folder = filter.with_name(f".{filter.stem}.collected")
-        said = json.dumps({"dllm": __version__, **settings}, sort_keys=True, default=str)
-        self._mark = hashlib.sha256(said.encode()).hexdigest()[:12]
+        self._mark = mark_of(settings)
 
     def get(self, start: int, batch: Sequence[str | Sequence[int]]) -> Trajectories | None:
         """The batch whose first prompt is number `start`, if it is there."""

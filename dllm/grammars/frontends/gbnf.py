@@ -76,8 +76,10 @@ def rules_from_gbnf(text: str) -> Rules:
         bodies = {name: tuple(_bodies(rule, made)) for name, rule in used.items()}
         bodies |= made.bodies
         if ROOT not in productive(bodies):
-            raise GrammarError(f"no text is a {ROOT!r}: each of its alternatives needs itself without end, or a class "
-                               "without characters; give it an alternative that ends")  # fmt: skip
+            raise GrammarError(
+                f"no text is a {ROOT!r}: each of its alternatives needs itself without end, or a class without "
+                "characters; give it an alternative that ends"
+            )
         return Rules(ROOT, bodies, tuple(made.terminals), outline=outline(_Outline(used).rule(ROOT, frozenset())))
     except RecursionError:
         raise GrammarError("the GBNF grammar is nested too deeply; give rules to its inner groups") from None
