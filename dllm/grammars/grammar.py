@@ -108,7 +108,11 @@ class Grammar:
     def digest(self) -> str:
         """Of everything that the grammar means, to name files by."""
         rules = self.rules
-        parts = (rules.start, sorted(rules.productions.items()), rules.terminals, sorted(rules.ignored))
+        told = rules.members
+        members = (
+            () if told is None else (told.opening, told.closing, told.comma, told.colon, sorted(told.lists.items()))
+        )
+        parts = (rules.start, sorted(rules.productions.items()), rules.terminals, sorted(rules.ignored), members)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:

@@ -35,19 +35,51 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyOrder:
+    """Members in any order: each of `required`, at least one, just once, and others any number of times between them.
+
+    Attributes:
+        required, others: nonterminals.
+    """
+
+    required: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Lists whose members come in any order, which productions can only say with a nonterminal a set of members.
+
+    A list stands between braces. A member is a key, a colon and what belongs to the key: its nonterminal has one
+    production, which begins with the terminals of key and colon. In no other place does a colon stand behind a key.
+
+    Attributes:
+        opening, closing, comma, colon: names of terminals; a comma is between two members.
+        lists: nonterminal, which has no productions -> its members.
+    """
+
+    opening: str
+    closing: str
+    comma: str
+    colon: str
+    lists: Mapping[str, AnyOrder]
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """A context-free grammar over terminals.
 
     Attributes:
         start: the nonterminal a whole text must be.
-        productions: nonterminal -> alternatives, each a `Body`. Every name used is a key here or the name
-            of a terminal, and not both.
+        productions: nonterminal -> alternatives, each a `Body`. Every name used is a key here, or the name
+            of a terminal, or of a list of `members`, and only one of these.
         terminals: in any order.
         ignored: names of terminals that may stand anywhere between others and mean nothing (white space, comments).
         counted: a regular expression that says just what the productions do, or None; in it, character i is terminal i.
             It is quicker to read by.
         outline: a regular expression that matches the text of every sentence, or None. What is outside of it is no way
             on even where the next lexemes alone could not tell.
+        members: nonterminals whose members come in any order.
     """
 
     start: str
@@ -56,3 +88,4 @@ class Rules:
     ignored: frozenset[str] = frozenset()
     counted: Regex | None = None
     outline: Regex | None = None
+    members: Members | None = None

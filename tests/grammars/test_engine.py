@@ -21,6 +21,7 @@ from dllm.grammars.search import solve as solve_module
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.lattice import build
+from dllm.grammars.search.orders import Settled, settle
 from dllm.grammars.search.placement import END, Placement
 from dllm.grammars.search.solve import UndecidedError, solve
 from dllm.grammars.tables.compiled import CompiledGrammar
@@ -359,7 +360,7 @@ def test_where_the_search_is_given_up_the_witness_still_leads_to_the_end(first, 
             ends = rng.random() < 0.5
             monkeypatch.undo()
             held = started(world, compiled, random_canvas(rng, world), ends)
-            monkeypatch.setattr(constraint_module, "solve", undecided)
+            monkeypatch.setattr(constraint_module, "settle", undecided)
             while held is not None and MASK in held.canvas.ids:
                 note = (seed, held.canvas)
                 ids = list(held.canvas.ids)
@@ -509,11 +510,11 @@ def test_what_is_refused_is_searched_for_once_and_answers_for_all_alike(monkeypa
     held = GrammarConstraint.start(compiled, Canvas((MASK, 4, MASK)), 0, [])
     searched: list[Canvas] = []
 
-    def counted(compiled: CompiledGrammar, canvas: Canvas) -> Placement | None:
+    def counted(compiled: CompiledGrammar, canvas: Canvas) -> Settled | None:
         searched.append(canvas)
-        return solve(compiled, canvas)
+        return settle(compiled, canvas)
 
-    monkeypatch.setattr(constraint_module, "solve", counted)
+    monkeypatch.setattr(constraint_module, "settle", counted)
     assert held.commit({2: 0}) is None and len(searched) == 1
     assert held.commit({2: 1}) is None and len(searched) == 1
     after = held.commit({0: 2})

@@ -543,16 +543,16 @@ def test_a_search_that_is_given_up_in_mid_answer_ends_with_the_witness(monkeypat
     model = MixDenoiser(620, eos=(SPECIAL["<|endoftext|>"],), scale=2.0)
     model.mask_token_id = SPECIAL["<|mask|>"]
     llm = LLM(model, tokenizer=core)
-    true = constraint_module.solve
+    true = constraint_module.settle
     for seed in range(8):
         calls = 0
 
-        def solve(*args, after=seed):
+        def settle(*args, after=seed):
             nonlocal calls
             calls += 1
             return true(*args) if calls <= 1 + after % 4 else give_up()
 
-        monkeypatch.setattr(constraint_module, "solve", solve)
+        monkeypatch.setattr(constraint_module, "settle", settle)
         monkeypatch.setattr(constraint_module, "adapted", lambda *_: None)  # so that every commit is searched for
         params = SamplingParams(max_new_tokens=14, grammar=JSON, temperature=3.0, seed=seed, scheduler="topk(2)")
         out = llm.generate("go", params)

@@ -52,6 +52,7 @@ class TextSampler:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.machines = {terminal.name: _Walk(dfa([terminal.pattern])) for terminal in rules.terminals}
+        self.lists = {} if rules.members is None else rules.members.lists
         self.least = dict.fromkeys(self.machines, 1)
         changed = True
         while changed:
@@ -60,6 +61,9 @@ class TextSampler:
                 sizes = [1 + sum(self.least[s] for s in body) for body in bodies if all(s in self.least for s in body)]
                 if sizes and min(sizes) < self.least.get(name, 1 << 30):
                     self.least[name], changed = min(sizes), True
+            for name, own in self.lists.items():
+                if name not in self.least and all(s in self.least for s in own.required):
+                    self.least[name], changed = 2 * sum(self.least[s] for s in own.required), True
 
     def text(self, seed: int, size: int = 30) -> str:
         """A text of about up to `size` lexemes, with white space between some."""
@@ -73,12 +77,24 @@ class TextSampler:
                 made += rng.choice([b"", b"", b"", b" ", b"\n", b"\t\r "])
                 size -= 1
                 continue
+            if symbol in self.lists:
+                todo += self._members(rng, symbol, short=size <= sum(self.least[s] for s in todo))
+                continue
             bodies = list(self.rules.productions[symbol])
             if size <= sum(self.least[s] for s in todo):
                 least = min(sum(self.least[s] for s in body) for body in bodies)
                 bodies = [body for body in bodies if sum(self.least[s] for s in body) == least]
             todo += reversed(rng.choice(bodies))
         return made.decode()
+
+    def _members(self, rng: random.Random, name: str, short: bool) -> list[str]:
+        """The symbols of a list: required members in any order, others between."""
+        assert self.rules.members is not None
+        own = self.lists[name]
+        others = [one for one in own.others if one in self.least]
+        found = [*own.required, *([] if short or not others else rng.choices(others, k=rng.randint(0, 2)))]
+        rng.shuffle(found)
+        return [symbol for one in found for symbol in (self.rules.members.comma, one)][1:]
 
 
 class _Walk:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.explain.misfit import FREE_TEXT, calm, misfit, possible
 from dllm.grammars.grammar import Grammar
-from dllm.grammars.search.solve import UndecidedError, solve
+from dllm.grammars.search.orders import settle
+from dllm.grammars.search.solve import UndecidedError
 from dllm.grammars.tables.compiled import CompiledGrammar
 
 LONGEST = 4096
@@ -45,7 +46,7 @@ def _room(compiled: CompiledGrammar, length: int) -> str:
     """The fewest tokens that a text needs, found by doubling and halving."""
 
     def fits(count: int) -> bool:  # it may end before, so if so many tokens are enough, more are
-        return solve(compiled, Canvas((MASK,) * count, True)) is not None
+        return settle(compiled, Canvas((MASK,) * count, True)) is not None
 
     high = 1
     while not fits(high):
@@ -76,7 +77,7 @@ def _widths(compiled: CompiledGrammar, canvas: Canvas) -> str:
 
 def _fits(compiled: CompiledGrammar, canvas: Canvas) -> bool:
     try:
-        return solve(compiled, canvas) is not None
+        return settle(compiled, canvas) is not None
     except UndecidedError:
         return False
 

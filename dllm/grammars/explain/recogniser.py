@@ -18,6 +18,7 @@ from dllm.grammars.rules import Rules
 from dllm.grammars.tables.automata import Dfa
 from dllm.grammars.tables.cfg import Cfg, cfg
 from dllm.grammars.tables.limits import naming
+from dllm.grammars.tables.orders import Counted, Ordered, arranged, keys_in
 from dllm.grammars.tables.scanner import endless, machine_of, meant
 from dllm.grammars.tables.steps import DEAD
 from dllm.grammars.tables.useful import productive
@@ -91,13 +92,15 @@ class Recogniser:
     @cached_property
     def _grammar(self) -> Cfg:
         rules = self.rules
-        if rules.start in rules.productions and rules.start not in productive(rules.productions):
+        lists = {} if rules.members is None else {name: (own.required,) for name, own in rules.members.lists.items()}
+        bodies = {**rules.productions, **lists}
+        if rules.start in bodies and rules.start not in productive(bodies):
             return Cfg((rules.start,), 0, (None,) * len(rules.terminals), (), (), start=0, may_be_empty=False)
         return cfg(rules)
 
     @cached_property
     def _states(self) -> States:
-        return States(self._grammar)
+        return States(arranged(self._grammar, Counted()))
 
     @cached_property
     def _expression(self) -> Expression | None:
@@ -111,13 +114,32 @@ class Recogniser:
     def _begun(self) -> Parse | CountedParse:
         return CountedParse(self._expression) if self._expression else Parse(self._states)
 
+    def _in_order(self, data: bytes) -> Parse:
+        """For texts whose members come in the orders of this one, which is right but for them."""
+        grammar, symbol_of = self._grammar, self._symbol_of
+        assert grammar.members is not None
+        sentence = [
+            [symbol for one in lexeme.terminals if (symbol := symbol_of[one]) is not None]
+            for lexeme in self.lexemes(data)
+            if lexeme.terminals
+        ]
+        keys = keys_in(grammar.members, sentence)
+        orders = tuple(dict.fromkeys(tuple(dict.fromkeys(key for key, _ in own)) for own in keys))
+        return Parse(States(arranged(grammar, Ordered(orders))))
+
     def accepts(self, data: bytes) -> bool:
         """Whether `data` is the UTF-8 of a text of the grammar."""
         return self.failure(data) is None
 
     def failure(self, data: bytes) -> Failure | None:
         """The first thing wrong with a text, or None if it belongs to the grammar."""
-        parse, at, symbol_of = self._begun(), 0, self._symbol_of
+        failure = self._failure(data, self._begun())
+        if failure is not None or self._expression or self._grammar.members is None:
+            return failure
+        return self._failure(data, self._in_order(data))
+
+    def _failure(self, data: bytes, parse: Parse | CountedParse) -> Failure | None:
+        at, symbol_of = 0, self._symbol_of
         for lexeme in self.lexemes(data):
             if not lexeme.terminals and lexeme.end == lexeme.start:
                 end = _behind_character(data, at)

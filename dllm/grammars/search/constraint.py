@@ -18,10 +18,11 @@ from torch import Tensor
 from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.masks import Possible
+from dllm.grammars.search.orders import settle
 from dllm.grammars.search.placement import END, NO_LIMIT, ROOM, Placement, Ways
 from dllm.grammars.search.refusals import Refusals
 from dllm.grammars.search.repair import adapted
-from dllm.grammars.search.solve import UndecidedError, solve
+from dllm.grammars.search.solve import UndecidedError
 from dllm.grammars.tables.compiled import CompiledGrammar
 
 
@@ -31,6 +32,7 @@ class GrammarConstraint:
 
     Attributes:
         canvas: the tokens the grammar governs.
+        arranged: `compiled`, so arranged that it has the sentence.
         placement: how a sentence of the grammar lies on it.
         offset: position of the first of them; what stands before is prompt.
         eos: ids that end the text.
@@ -39,6 +41,7 @@ class GrammarConstraint:
 
     compiled: CompiledGrammar
     canvas: Canvas
+    arranged: CompiledGrammar
     placement: Placement
     offset: int
     eos: frozenset[int]
@@ -52,15 +55,15 @@ class GrammarConstraint:
             GrammarError: it cannot be completed, or that could not be found out.
         """
         try:
-            placement = solve(compiled, canvas)
+            settled = settle(compiled, canvas)
         except UndecidedError:
             raise GrammarError(
                 "whether a text of the grammar fits this canvas was not found out: it is too long, or its holes too "
                 "tight; give them more room, or split the document"
             ) from None
-        if placement is None:
+        if settled is None:
             raise GrammarError("no text of the grammar fits this canvas")
-        return cls(compiled, canvas, placement, offset, frozenset(eos), Refusals(compiled.table))
+        return cls(compiled, canvas, *settled, offset, frozenset(eos), Refusals(compiled.table))
 
     def allowed(self, positions: Tensor, *, exact: bool = False) -> Tensor:
         """`[m, V]` bool for `[m]` canvas positions: no token that can be committed is left out; some may be in vain.
@@ -165,19 +168,22 @@ class GrammarConstraint:
     def _on(self, canvas: Canvas) -> GrammarConstraint | None:
         """On another canvas, or None if no text fits. Raises UndecidedError."""
         if len(canvas.ids) == len(self.canvas.ids):
-            placement = adapted(self.compiled, canvas, self.placement)
+            placement = adapted(self.arranged, canvas, self.placement)
         else:
             placement = self._placed(canvas, tuple(Ways), ROOM)
-        if placement is None:
+        settled = None if placement is None else (self.arranged, placement)
+        if settled is None:
             try:
-                placement = solve(self.compiled, canvas)
+                settled = settle(self.compiled, canvas)
             except UndecidedError:
                 placement = self._placed(canvas, (Ways.EXACT,))
                 if placement is None:
                     raise
-        if placement is None:
+                settled = (self.arranged, placement)
+        if settled is None:
             return None
-        return replace(self, canvas=canvas, placement=placement, refusals=self.refusals.copy())
+        arranged, placement = settled
+        return replace(self, canvas=canvas, arranged=arranged, placement=placement, refusals=self.refusals.copy())
 
     def _placed(self, canvas: Canvas, ways: Sequence[Ways], room: int = NO_LIMIT) -> Placement | None:
         """The same sentence on another canvas, if it fits."""

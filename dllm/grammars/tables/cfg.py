@@ -6,14 +6,41 @@ This makes everything behind it smaller, and changes no answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
 from dllm.errors import GrammarError
 from dllm.grammars.regex import least_bytes
 from dllm.grammars.rules import Body, Rules
 from dllm.grammars.tables.useful import derived, productive, reached
+
+
+@dataclass(frozen=True)
+class MemberList:
+    """A nonterminal of `Members.lists` in numbers.
+
+    Attributes:
+        head: it.
+        required, others: its members.
+        keys: the terminals that those of `required` begin with.
+    """
+
+    head: int
+    required: tuple[int, ...]
+    others: tuple[int, ...]
+    keys: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MemberLists:
+    """`Members` in numbers."""
+
+    opening: int
+    closing: int
+    comma: int
+    colon: int
+    lists: tuple[MemberList, ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +55,7 @@ class Cfg:
         binary: (head, left, right) of those with two.
         start: the symbol of a whole text.
         may_be_empty: whether the empty text is one.
+        members: lists that have no productions yet: `dllm.grammars.tables.orders` gives them some.
     """
 
     names: tuple[str, ...]
@@ -37,6 +65,7 @@ class Cfg:
     binary: tuple[tuple[int, int, int], ...]
     start: int
     may_be_empty: bool
+    members: MemberLists | None = None
 
 
 def cfg(rules: Rules) -> Cfg:
@@ -46,35 +75,52 @@ def cfg(rules: Rules) -> Cfg:
         GrammarError: no text at all is a sentence.
     """
     _check_names(rules)
-    merged, productions = _merged(_useful(rules), {terminal.name for terminal in rules.terminals})
+    merged, productions = _merged(_useful(rules), {terminal.name for terminal in rules.terminals}, _marks(rules))
     bodies = _binarised(productions)
     empty = derived(((head, body) for head, own in bodies.items() for body in own), ())
     unit, binary = _without_empty(bodies, empty)
-    return _numbered(rules, merged, unit, binary, rules.start in empty)
+    return _listed(rules, merged, _numbered(rules, merged, unit, binary, rules.start in empty))
+
+
+def _marks(rules: Rules) -> frozenset[str]:
+    """The terminals by which members are told."""
+    told = rules.members
+    return frozenset() if told is None else frozenset((told.opening, told.closing, told.comma, told.colon))
 
 
 def _check_names(rules: Rules) -> None:
     known = {terminal.name for terminal in rules.terminals}
-    if len(known) < len(rules.terminals) or known & rules.productions.keys():
+    lists = {} if rules.members is None else rules.members.lists
+    heads = {**rules.productions, **lists}
+    if len(known) < len(rules.terminals) or known & heads.keys():
         raise GrammarError("two terminals, or a terminal and a rule, have one name; rename one of them")
-    for head, bodies in rules.productions.items():
+    bodied = {**rules.productions, **{name: (own.required, own.others) for name, own in lists.items()}}
+    for head, bodies in bodied.items():
         for name in (name for body in bodies for name in body):
-            if name not in known and name not in rules.productions:
+            if name not in known and name not in heads:
                 raise GrammarError(f"rule {head} uses {name!r}, which is neither a rule nor a terminal; define it")
-    if rules.start not in rules.productions:
+    if rules.start not in heads:
         raise GrammarError(f"start={rules.start!r} is no rule of the grammar; rules: {', '.join(rules.productions)}")
 
 
 def _useful(rules: Rules) -> dict[str, set[Body]]:
     """The productions that stand in the derivation of some sentence."""
-    bodies = productive(rules.productions)
+    told = rules.members
+    lists = {} if told is None else told.lists
+    bodies = productive({**rules.productions, **{name: (own.required,) for name, own in lists.items()}})
     if rules.start not in bodies:
         raise GrammarError(f"no text is a {rules.start}: every way to build one goes on without end")
+    if told is not None:  # for now a list is any of its symbols
+        for name in lists.keys() & bodies:
+            parts = (*lists[name].required, *(one for one in lists[name].others if one in bodies), told.comma)
+            bodies[name] = tuple((one,) for one in parts)
     return {head: set(own) for head, own in reached(rules.start, bodies).items()}
 
 
-def _merged(productions: dict[str, set[Body]], terminals: set[str]) -> tuple[dict[str, str], dict[str, set[Body]]]:
-    """Terminal -> the one that stands for it; and the productions over those."""
+def _merged(
+    productions: dict[str, set[Body]], terminals: set[str], apart: Set[str]
+) -> tuple[dict[str, str], dict[str, set[Body]]]:
+    """Terminal -> the one that stands for it, itself for those that are to stay `apart`; the productions over those."""
     stands = {name: name for bodies in productions.values() for body in bodies for name in body if name in terminals}
     while True:
         places: dict[str, set[tuple[str, Body, Body]]] = {}
@@ -84,7 +130,9 @@ def _merged(productions: dict[str, set[Body]], terminals: set[str]) -> tuple[dic
                     if name in terminals:
                         places.setdefault(name, set()).add((head, body[:at], body[at + 1 :]))
         same: dict[frozenset[tuple[str, Body, Body]], str] = {}
-        renamed = {name: same.setdefault(frozenset(places[name]), name) for name in sorted(places)}
+        renamed = {
+            name: name if name in apart else same.setdefault(frozenset(places[name]), name) for name in sorted(places)
+        }
         if all(name == other for name, other in renamed.items()):
             return stands, productions
         stands = {name: renamed[other] for name, other in stands.items()}
@@ -159,6 +207,25 @@ def _numbered(
         start=number[rules.start],
         may_be_empty=may_be_empty,
     )
+
+
+def _listed(rules: Rules, merged: Mapping[str, str], grammar: Cfg) -> Cfg:
+    """With the lists in numbers, instead of productions that name their symbols."""
+    told = rules.members
+    if told is None:
+        return grammar
+    number = {name: index for index, name in enumerate(grammar.names)}
+    lists = []
+    for name, own in told.lists.items():
+        if name in number:
+            keys = (merged[rules.productions[one][0][0]] for one in own.required)
+            others = (number[one] for one in own.others if one in number)
+            required = (number[one] for one in own.required)
+            lists.append(MemberList(number[name], *map(tuple, (required, others, (number[key] for key in keys)))))
+    heads = {own.head for own in lists}
+    unit = tuple(pair for pair in grammar.unit if pair[0] not in heads)
+    marks = (number.get(merged.get(mark, mark), -1) for mark in (told.opening, told.closing, told.comma, told.colon))
+    return replace(grammar, unit=unit, members=MemberLists(*marks, tuple(lists)) if lists else None)
 
 
 def shortest(rules: Rules, grammar: Cfg) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.cfg import Cfg, cfg, shortest
 from dllm.grammars.tables.flat import ragged, unragged
 from dllm.grammars.tables.limits import LENGTH, limit, too_large
+from dllm.grammars.tables.orders import Arrangement, Counted, Ordered, arranged
 from dllm.grammars.tables.production_table import ProductionTable
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.scanner import Scanner, scanner
@@ -18,12 +20,17 @@ from dllm.grammars.tables.store import Arrays, kept
 from dllm.grammars.tables.token_table import TokenTable
 from dllm.grammars.tables.vocabulary import Vocabulary
 
+ARRANGEMENTS = 100
+"""Of one grammar, kept at most."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
 class CompiledGrammar:
     """Everything that depends on the grammar and the tokenizer, and on no canvas.
 
     Attributes:
+        grammar: without productions for members in any order.
+        productions: with them, as they are arranged.
         shortest: bytes of every text, at least.
     """
 
@@ -39,7 +46,7 @@ class CompiledGrammar:
     def make(cls, rules: Rules, vocabulary: Vocabulary, name: str | None = None) -> CompiledGrammar:
         """The tables come from disk if they were made before; `name` tells grammars apart, None keeps nothing."""
         grammar = cfg(rules)
-        least = shortest(rules, grammar)
+        least = shortest(rules, arranged(grammar, Ordered()))
         if least > LENGTH * limit():
             raise too_large("the shortest text", f"{least:.3g} bytes", "Ask for fewer items inside items")
 
@@ -58,7 +65,24 @@ class CompiledGrammar:
         )
         table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
         reach = Reach(**{name: made[f"reach_{name}"] for name in Reach.names()})
-        return cls(vocabulary, grammar, found, table, ProductionTable.make(grammar, found.labels), reach, least)
+        productions = ProductionTable.make(arranged(grammar, Counted()), found.labels)
+        return cls(vocabulary, grammar, found, table, productions, reach, least)
+
+    def arranged(self, arrangement: Arrangement) -> CompiledGrammar:
+        """With its members arranged so; as it is made, they are `Counted()`."""
+        if self.grammar.members is None or arrangement == Counted():
+            return self
+        made = self._arranged
+        if arrangement not in made:
+            if len(made) >= ARRANGEMENTS:
+                del made[next(iter(made))]
+            productions = ProductionTable.make(arranged(self.grammar, arrangement), self.scanner.labels)
+            made[arrangement] = replace(self, productions=productions)
+        return made[arrangement]
+
+    @cached_property
+    def _arranged(self) -> dict[Arrangement, CompiledGrammar]:
+        return {}
 
 
 @contextmanager

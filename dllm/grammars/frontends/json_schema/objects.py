@@ -8,7 +8,6 @@ A text whose value is valid is rejected where
 - *repetition*: a required key comes twice, or repeated keys exceed `maxProperties`. An optional key may be repeated:
   the last one counts, and each is valid.
 
-Without `property_order="schema"`, keys come in any order for up to 8 required ones.
 """
 
 from __future__ import annotations
@@ -34,9 +33,6 @@ from dllm.grammars.frontends.json_schema.spelling import STRING, as_json, quoted
 from dllm.grammars.frontends.json_schema.strings import StringForm
 from dllm.grammars.regex import Regex, alt
 from dllm.grammars.rules import Body
-
-MAX_UNORDERED = 8
-"""So many required keys may come in any order: it takes a nonterminal for each set of those still missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +127,13 @@ class ObjectForm(Form):
         if not bounded and (grammar.ordered or self.fixed):
             kept = [(pairs[key], key in self.required) for key in pairs if key in self.required or key in optional]
             return [*bodies, (OPEN, _in_order(grammar, kept, _one_of(grammar, rest, name), name), CLOSE)]
-        extra = grammar.nonterminal(f"{name}:extra")
-        grammar.add(extra, *((symbol,) for symbol in [*(pairs[key] for key in optional), *rest]))
+        others = [*(pairs[key] for key in optional), *rest]
         if bounded:
+            extra = grammar.nonterminal(f"{name}:extra")
+            grammar.add(extra, *((symbol,) for symbol in others))
             members = grammar.listing(extra, 1, self.high, name)
         else:
-            members = _any_order(grammar, {key: pairs[key] for key in self.required}, extra, name)
+            members = _any_order(grammar, [pairs[key] for key in self.required], others, name)
         return [*bodies, (OPEN, members, CLOSE)]
 
 
@@ -170,34 +167,21 @@ def _in_order(grammar: Productions, pairs: list[tuple[str, bool]], others: str |
     return rest or grammar.nonterminal(f"{name}:members")
 
 
-def _any_order(grammar: Productions, required: dict[str, str], extra: str, name: str) -> str:
-    """At least one member: each of `required` (key -> its pair) once, `extra` any number of times between."""
-    if len(required) > MAX_UNORDERED:
-        raise GrammarError(
-            f"JSON schema at {name}: {len(required)} required keys in any order, but at most {MAX_UNORDERED} "
-            "are supported; pass property_order='schema', under which they come in the order of the schema"
-        )
-    names: dict[frozenset[str], str] = {}
-    queue: list[frozenset[str]] = []
-
-    def missing(keys: frozenset[str]) -> str:
-        if keys not in names:
-            names[keys] = grammar.nonterminal(f"{name}:members")
-            queue.append(keys)
-        return names[keys]
-
-    start = missing(frozenset(required))
-    for keys in queue:  # grows
-        here = names[keys]
-        for key, pair in required.items():
-            if key in keys:
-                grammar.add(here, (pair, COMMA, missing(keys - {key})))
-                if len(keys) == 1:
-                    grammar.add(here, (pair,))
-        grammar.add(here, (extra, COMMA, here))
-        if not keys:
-            grammar.add(here, (extra,))
-    return start
+def _any_order(grammar: Productions, required: Sequence[str], others: Sequence[str], name: str) -> str:
+    """At least one member: each of `required` once, `others` any number of times between."""
+    if len(required) > 1:
+        return grammar.any_order(required, others, f"{name}:members")
+    more = _one_of(grammar, others, name)
+    rest = None if more is None else grammar.listing(more, 1, None, f"{name}:more")
+    if not required:
+        return rest or grammar.nonterminal(f"{name}:members")
+    here = grammar.nonterminal(f"{name}:members")
+    behind: list[Body] = [(required[0],)]
+    if rest is not None:
+        behind.append((required[0], COMMA, rest))
+        grammar.add(here, (more, COMMA, here))
+    grammar.add(here, *behind)
+    return here
 
 
 def _properties(schema: Schema, found: Forms) -> Forms:

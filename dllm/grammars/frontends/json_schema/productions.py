@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.tidy import tidied
 from dllm.grammars.regex import Regex, chars, literal, plus
-from dllm.grammars.rules import Body, Rules, Terminal
+from dllm.grammars.rules import AnyOrder, Body, Members, Rules, Terminal
 
 MAX_PRODUCTIONS = 20_000
 _NAME_LENGTH = 60
 _PUNCTUATION = "{}[],:"
 OPEN, CLOSE, BEGIN, END, COMMA, COLON = (f"'{char}'" for char in _PUNCTUATION)
 _WHITE_SPACE = "WHITE_SPACE"
-
-"""The symbols of one production."""
 
 
 class Productions:
@@ -37,6 +35,7 @@ class Productions:
         self.pending: list[tuple[str, ...]] = []
         self._places = places
         self._bodies: dict[str, list[Body]] = {}
+        self._lists: dict[str, AnyOrder] = {}
         self._count = 0
         self._terminals: dict[Regex, Terminal] = {}
         self._names: set[str] = set()
@@ -50,7 +49,8 @@ class Productions:
         space = Terminal(_WHITE_SPACE, plus(chars(" \t\n\r")))
         terminals = tuple(self._terminals.values())
         productions = {name: tuple(bodies) for name, bodies in self._bodies.items()}
-        return tidied(Rules(start, productions, (*terminals, space), frozenset({_WHITE_SPACE})))
+        members = Members(OPEN, CLOSE, COMMA, COLON, self._lists) if self._lists else None
+        return tidied(Rules(start, productions, (*terminals, space), frozenset({_WHITE_SPACE}), members=members))
 
     def _unique(self, name: str) -> str:
         found, count = name, 1
@@ -86,6 +86,12 @@ class Productions:
                 f"JSON schema: it takes over {MAX_PRODUCTIONS} productions; make it smaller, or pass "
                 "property_order='schema' if objects have many required keys"
             )
+
+    def any_order(self, required: Sequence[str], others: Sequence[str], name: str) -> str:
+        """A new nonterminal of members in any order, called `name` or much like it."""
+        found = self._unique(name)
+        self._lists[found] = AnyOrder(tuple(required), tuple(others))
+        return found
 
     def shared(self, key: Sequence[str | int], name: str, bodies: Callable[[str], Iterable[Body]]) -> str:
         """The one nonterminal of `key`; if new, it is called `name`, and has the `bodies` of what it is called."""

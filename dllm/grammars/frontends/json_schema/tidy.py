@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
-from dllm.grammars.rules import Body, Rules
+from dllm.grammars.rules import AnyOrder, Body, Members, Rules
 from dllm.grammars.tables.useful import Bodies, productive, reached
 
 
 def tidied(rules: Rules) -> Rules:
     """The same language without useless symbols, doubles and single-use names; no productions if it is empty."""
-    bodies = productive({name: tuple(dict.fromkeys(found)) for name, found in rules.productions.items()})
+    bodies = productive({name: tuple(dict.fromkeys(found)) for name, found in _with_lists(rules).items()})
     if rules.start not in bodies:
         return Rules(rules.start, {}, rules.terminals, rules.ignored)
     bodies = _merged(rules.start, _without_renaming(bodies))
@@ -22,7 +23,46 @@ def tidied(rules: Rules) -> Rules:
         bodies = smaller
     bodies = reached(rules.start, _merged(rules.start, bodies))
     used = {symbol for found in bodies.values() for body in found for symbol in body} | rules.ignored
-    return Rules(rules.start, bodies, tuple(one for one in rules.terminals if one.name in used), rules.ignored)
+    members = _members(rules, bodies)
+    if members is not None:
+        used |= {members.opening, members.closing, members.comma, members.colon}
+    terminals = tuple(one for one in rules.terminals if one.name in used)
+    apart = {*_others(bodies), *(() if members is None else members.lists)}
+    productions = {name: found for name, found in bodies.items() if name not in apart}
+    return Rules(rules.start, productions, terminals, rules.ignored, members=members)
+
+
+_REQUIRED, _OTHERS = "<required>", "<others>"
+"""Signs in what stands for a list of members, so that all that is done here to bodies is done to lists too."""
+
+
+def _with_lists(rules: Rules) -> dict[str, tuple[Body, ...]]:
+    """The productions, and for each list one body: its required members, and a nonterminal for the others."""
+    found = dict(rules.productions)
+    for name, own in ({} if rules.members is None else rules.members.lists).items():
+        others = f"{name}{_OTHERS}"
+        found[name] = ((_REQUIRED, *own.required, _OTHERS, others),)
+        found[others] = ((), *((one,) for one in own.others))
+    return found
+
+
+def _is_list(found: tuple[Body, ...]) -> bool:
+    return len(found) == 1 and found[0][:1] == (_REQUIRED,)
+
+
+def _others(bodies: Bodies) -> set[str]:
+    return {found[0][-1] for found in bodies.values() if _is_list(found)}
+
+
+def _members(rules: Rules, bodies: Bodies) -> Members | None:
+    """The lists that are left."""
+    lists = {}
+    for name, found in bodies.items():
+        if _is_list(found):
+            split = found[0].index(_OTHERS)
+            others = tuple(one for body in bodies[found[0][-1]] for one in body)
+            lists[name] = AnyOrder(found[0][1:split], others)
+    return replace(rules.members, lists=lists) if lists and rules.members else None
 
 
 def _renamed(bodies: Bodies, names: dict[str, str]) -> Bodies:
@@ -70,7 +110,9 @@ def _merged(start: str, bodies: Bodies) -> Bodies:
 def _inlined(start: str, bodies: Bodies) -> Bodies:
     """Names used once are replaced by what they stand for, where that is one body, or where they stand alone."""
     uses = Counter(symbol for found in bodies.values() for body in found for symbol in body)
-    once = {name for name in bodies if uses[name] == 1 and name != start}
+    lists = [name for name, found in bodies.items() if _is_list(found)]
+    parts = {symbol for name in (*lists, *_others(bodies)) for body in bodies[name] for symbol in body}
+    once = {name for name in bodies if uses[name] == 1} - {start, *lists, *parts}
     changed = dict(bodies)
     for name in bodies:
         if name not in changed:

@@ -1,0 +1,121 @@
+"""Whether a canvas can be completed by a grammar with members in any order, and how.
+
+How many orders there are does not matter: what is given on the canvas says in which order the members come that can be
+seen, and the others may come in the order of the schema. So first a text is looked for that may have a member twice and
+lack another (`Counted`): if there is none, there is no completion. What it says of the given members is the order of
+another search, whose text is right (`Ordered`). If that one fails, more members are counted apart, and so on.
+
+That is exact for lists of few required members. Of long ones a completion may be missed that needs the hidden members
+in a certain order, or where it is not plain which member is given.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from dllm.grammars.canvas import MASK, Canvas
+from dllm.grammars.search.placement import END, Placement
+from dllm.grammars.search.solve import UndecidedError, solve
+from dllm.grammars.tables.compiled import CompiledGrammar
+from dllm.grammars.tables.orders import Counted, Ordered, Orders, keys_in
+
+STATES = 512
+"""Of a list with tracked members, at most; so lists of up to 6 required ones can be tracked as a whole."""
+
+Settled = tuple[CompiledGrammar, Placement]
+"""A text on a canvas, and the grammar so arranged that it has it."""
+
+
+def settle(compiled: CompiledGrammar, canvas: Canvas) -> Settled | None:
+    """A text that completes the canvas, or None if there is none.
+
+    Raises:
+        UndecidedError: that was not found out.
+    """
+    if compiled.grammar.members is None:
+        placement = solve(compiled, canvas)
+        return None if placement is None else (compiled, placement)
+    tracked: frozenset[int] = frozenset()
+    while True:
+        rough = solve(compiled.arranged(Counted(tracked)), canvas)
+        if rough is None:
+            return None
+        keys = _keys(compiled, canvas, rough)
+        for orders in dict.fromkeys((_orders(keys, given=True), _orders(keys))):
+            found = _ordered(compiled, canvas, orders)
+            if found is not None:
+                return found
+        tracked |= {_to_track(compiled, keys, tracked)}
+
+
+Keys = list[list[tuple[int, bool]]]
+"""Of each pair of braces, the keys of required members, and whether they are given on the canvas, if in part."""
+
+
+def _keys(compiled: CompiledGrammar, canvas: Canvas, placement: Placement) -> Keys:
+    members = compiled.grammar.members
+    assert members is not None
+    sentence = [compiled.scanner.labels[label] for label in placement.sentence]
+    given = _given(compiled, canvas, placement)
+    return [[(key, at in given) for key, at in own] for own in keys_in(members, sentence)]
+
+
+def _given(compiled: CompiledGrammar, canvas: Canvas, placement: Placement) -> set[int]:
+    """The lexemes of a placement's sentence of which a given token has a part.
+
+    A lexeme is emitted by the byte behind it.
+    """
+    scanner, tokens = compiled.scanner, compiled.vocabulary.tokens
+    found: set[int] = set()
+    state, emitted = 0, 0
+    for token, own in zip(canvas.ids, placement.witness, strict=True):
+        if own == END:
+            break
+        for byte in tokens[own] or b"":
+            emitted += len(scanner.emissions[scanner.emits[state, byte]])
+            state = scanner.next[state, byte]
+            if token != MASK:
+                found.add(emitted)
+    return found
+
+
+def _orders(keys: Keys, *, given: bool = False) -> Orders:
+    """The orders of keys, or of those that are given."""
+    found = (tuple(dict.fromkeys(key for key, told in own if told or not given)) for own in keys)
+    return tuple(dict.fromkeys(found)) or ((),)
+
+
+def _ordered(compiled: CompiledGrammar, canvas: Canvas, orders: Orders) -> Settled | None:
+    """A text in one of these orders, arranged as it is itself; None if none was found."""
+    try:
+        placement = solve(compiled.arranged(Ordered(orders)), canvas)
+    except UndecidedError:
+        return None
+    if placement is None:
+        return None
+    return compiled.arranged(Ordered(_orders(_keys(compiled, canvas, placement)))), placement
+
+
+def _to_track(compiled: CompiledGrammar, keys: Keys, tracked: frozenset[int]) -> int:
+    """A key that comes twice, if it is given, or else is missing or hidden; raises UndecidedError if there is none."""
+    members = compiled.grammar.members
+    assert members is not None
+    for key in _suspects(keys, [own.keys for own in members.lists]):
+        more = tracked | {key}
+        if key not in tracked and all(
+            (len(own.keys) + 1) << len(more.intersection(own.keys)) <= STATES
+            for own in members.lists
+            if key in own.keys
+        ):
+            return key
+    raise UndecidedError
+
+
+def _suspects(keys: Keys, lists: list[tuple[int, ...]]) -> Iterator[int]:
+    for own in keys:
+        yield from (key for key, count in Counter(key for key, given in own if given).items() if count > 1)
+    for own in keys:
+        counts = Counter(key for key, _ in own)
+        yield from (key for one in lists if counts.keys() & one for key in one if counts[key] != 1)
+    yield from (key for one in lists for key in one)

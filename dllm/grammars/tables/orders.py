@@ -1,0 +1,159 @@
+"""Members in any order (`dllm.grammars.rules.Members`) as productions: not one grammar, but one for what is asked.
+
+Exact productions take a nonterminal for each set of members that may be missing. No canvas and no text needs them all:
+
+- `Counted` has more than is meant: as many required members as there must be, but the same may come twice, apart from
+  those that are tracked. What it does not have does not exist.
+- `Ordered` has less: required members in given orders, and those that an order does not name anywhere between, in the
+  order of the schema. What it has is meant.
+
+So a text, or a way to complete a canvas, that `Ordered` has is right, and none is there if `Counted` has none. With all
+members tracked `Counted` is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from dllm.grammars.tables.cfg import Cfg, MemberList, MemberLists
+
+State = Hashable
+"""What is known of the members so far."""
+Orders = tuple[tuple[int, ...], ...]
+"""In each, keys (terminals) in the order in which they come."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The number of required members is counted, and of those whose keys (terminals) are tracked none comes twice."""
+
+    tracked: frozenset[int] = frozenset()
+
+    def starts(self, own: MemberList) -> Iterator[State]:
+        yield len(own.keys), self.tracked.intersection(own.keys)
+
+    def after(self, own: MemberList, state: State, key: int) -> State | None:
+        """Behind a required member, or None where it may not come."""
+        left, missing = state
+        if not left > len(missing - {key}) or (key in self.tracked and key not in missing):
+            return None
+        return left - 1, missing - {key}
+
+    def done(self, own: MemberList, state: State) -> bool:
+        return state[0] == 0
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Any of some orders; each says of a list what it says of its keys."""
+
+    orders: Orders = ((),)
+
+    def starts(self, own: MemberList) -> Iterator[State]:
+        for told in dict.fromkeys(tuple(dict.fromkeys(key for key in one if key in own.keys)) for one in self.orders):
+            yield told, tuple(key for key in own.keys if key not in told)
+
+    def after(self, own: MemberList, state: State, key: int) -> State | None:
+        told, untold = state
+        if told[:1] == (key,):
+            return told[1:], untold
+        return (told, untold[1:]) if untold[:1] == (key,) else None
+
+    def done(self, own: MemberList, state: State) -> bool:
+        return not any(state)
+
+
+Arrangement = Counted | Ordered
+
+
+def arranged(grammar: Cfg, arrangement: Arrangement) -> Cfg:
+    """The grammar with productions for its lists: those of an automaton over their members."""
+    if grammar.members is None:
+        return grammar
+    made = _Arranged(grammar)
+    for own in grammar.members.lists:
+        made.add(own, arrangement)
+    names = (*grammar.names, *(f"<order {index}>" for index in range(made.count - len(grammar.names))))
+    unit, binary = (
+        tuple(sorted({*old, *new})) for old, new in ((grammar.unit, made.unit), (grammar.binary, made.binary))
+    )
+    return replace(grammar, names=names, unit=unit, binary=binary, members=None)
+
+
+class _Arranged:
+    """Productions of lists, as they are added to a grammar."""
+
+    def __init__(self, grammar: Cfg) -> None:
+        assert grammar.members is not None
+        self.count, self._comma = len(grammar.names), grammar.members.comma
+        self.unit: list[tuple[int, int]] = []
+        self.binary: list[tuple[int, int, int]] = []
+
+    def _symbol(self) -> int:
+        self.count += 1
+        return self.count - 1
+
+    def add(self, own: MemberList, arrangement: Arrangement) -> None:
+        """The productions of a list: a symbol a state, of all that may come from there, and one with a comma before."""
+
+        @cache
+        def named(state: State) -> int:
+            queue.append(state)
+            return self._symbol()
+
+        @cache
+        def behind_comma(state: State) -> int:
+            found = self._symbol()
+            self.binary.append((found, self._comma, named(state)))
+            return found
+
+        @cache
+        def any_of(members: tuple[int, ...]) -> int:
+            if len(members) == 1:
+                return members[0]
+            found = self._symbol()
+            self.unit += [(found, one) for one in members]
+            return found
+
+        @cache
+        def onward(state: State) -> dict[State, tuple[int, ...]]:
+            found: dict[State, tuple[int, ...]] = {}
+            for member, key in zip(own.required, own.keys, strict=True):
+                after = arrangement.after(own, state, key)
+                if after is not None:
+                    found[after] = (*found.get(after, ()), member)
+            if own.others:
+                found[state] = own.others
+            return found
+
+        queue: list[State] = []
+        self.unit += [(own.head, named(state)) for state in arrangement.starts(own)]
+        for state in queue:  # grows
+            for after, members in onward(state).items():
+                member = any_of(members)
+                if arrangement.done(own, after):
+                    self.unit.append((named(state), member))
+                if onward(after):
+                    self.binary.append((named(state), member, behind_comma(after)))
+
+
+def keys_in(members: MemberLists, sentence: Sequence[Collection[int]]) -> list[list[tuple[int, int]]]:
+    """Of each pair of braces in a sentence, the keys of required members of any list, and where in it they stand.
+
+    Args:
+        sentence: the terminals that each lexeme may be.
+    """
+    known = frozenset(key for own in members.lists for key in own.keys)
+    found: list[list[tuple[int, int]]] = []
+    inside: list[list[tuple[int, int]]] = []
+    for at, (terminals, after) in enumerate(zip(sentence, [*sentence[1:], ()], strict=True)):
+        if members.opening in terminals:
+            inside.append([])
+            found.append(inside[-1])
+        elif members.closing in terminals:
+            inside.pop()
+        elif members.colon in after:
+            inside[-1] += [(key, at) for key in terminals if key in known]
+    return found
