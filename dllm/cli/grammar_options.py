@@ -38,8 +38,8 @@ class GrammarOptions:
     property_order: Annotated[
         str | None,
         Option(
-            metavar="any|schema",
-            help="Of --json-schema: keys in any order (default), or in the schema's.",
+            metavar="auto|any|schema",
+            help="Of --json-schema: keys in any order (default: if not over 64 are required), or the schema's.",
             rich_help_panel=_GRAMMAR,
         ),
     ] = None
@@ -106,7 +106,7 @@ class GrammarOptions:
         if self.json_schema is not None:
             text = read_file(self.json_schema, "--json-schema")
             return Grammar.from_json_schema(
-                text, property_order=self.property_order or "any", unknown=self.unknown_keywords or "note"
+                text, property_order=self.property_order or "auto", unknown=self.unknown_keywords or "note"
             )
         if self.regex is not None:
             return Grammar.from_regex(read_argument(self.regex, "--regex", escape=False, stdin=False))

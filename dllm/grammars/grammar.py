@@ -60,7 +60,7 @@ class Grammar:
 
     @classmethod
     def from_json_schema(
-        cls, schema: Any, *, property_order: str = "any", unknown: str = "note", formats: str = "assert"
+        cls, schema: Any, *, property_order: str = "auto", unknown: str = "note", formats: str = "assert"
     ) -> Grammar:
         """JSON texts whose value is valid, by the draft that `$schema` names (2020-12 without it).
 
@@ -69,7 +69,8 @@ class Grammar:
 
         Args:
             schema: a dict, a bool, JSON text, or a pydantic model.
-            property_order: "any", or "schema" for properties in the schema's order only.
+            property_order: "auto": keys in any order, but in that of the schema in objects with over 64 required ones,
+                which is noted; "any", or "schema", for all objects.
             unknown: "note" for keywords of no draft and unknown formats as annotations, as JSON Schema has it; or
                 "refuse".
             formats: "assert", or "note" for all formats as annotations.

@@ -16,6 +16,7 @@ from dllm.errors import GrammarError
 from dllm.grammars.explain.recogniser import Recogniser
 from dllm.grammars.frontends.json_schema.keywords import KEYWORDS
 from dllm.grammars.frontends.json_schema.schema import rules_from_schema
+from dllm.grammars.grammar import Grammar
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.automata import dfa
 from tests.references import json_sampler
@@ -227,6 +228,14 @@ def test_many_required_keys_come_in_any_order_and_none_is_left_out_or_comes_twic
     assert accepts(required(40), f"{{{','.join(keys)}}}", property_order="schema") == [False]
 
 
+def test_over_64_keys_come_in_the_order_of_the_schema_unless_any_is_asked_for():
+    for count, order, notes in ((64, "auto", 0), (65, "auto", 1), (65, "any", 0)):
+        grammar = Grammar.from_json_schema(required(count), property_order=order)
+        assert len(grammar.notes) == notes
+        text = ",".join(f'"key{index}": null' for index in reversed(range(count)))
+        assert grammar.accepts(f"{{{text}}}") != bool(notes)
+
+
 def test_each_object_has_an_order_of_its_own():
     schema = {"type": "array", "items": required(3) | {"additionalProperties": {"$ref": "#/items"}}}
     texts = [
@@ -334,8 +343,10 @@ def test_the_documentation_names_every_keyword():
     assert [name for name in KEYWORDS if not re.search(rf"`{re.escape(name)}\b", section)] == []
 
 
-def test_property_order_has_two_values():
-    with pytest.raises(GrammarError, match=r"property_order='shema' is unknown; legal: 'any', 'schema'. Did you mean"):
+def test_property_order_has_three_values():
+    with pytest.raises(
+        GrammarError, match=r"property_order='shema' is unknown; legal: 'auto', 'any', 'schema'. Did you mean"
+    ):
         rules_from_schema({}, property_order="shema")
 
 

@@ -112,6 +112,10 @@ def _to_track(compiled: CompiledGrammar, keys: Keys, tracked: frozenset[int]) ->
     raise UndecidedError
 
 
+def _states(keys: tuple[int, ...], tracked: frozenset[int]) -> int:
+    return (len(keys) + 1) << len(tracked.intersection(keys))
+
+
 def _suspects(keys: Keys, lists: list[tuple[int, ...]]) -> Iterator[int]:
     for own in keys:
         yield from (key for key, count in Counter(key for key, given in own if given).items() if count > 1)

@@ -224,8 +224,12 @@ def _listed(rules: Rules, merged: Mapping[str, str], grammar: Cfg) -> Cfg:
             lists.append(MemberList(number[name], *map(tuple, (required, others, (number[key] for key in keys)))))
     heads = {own.head for own in lists}
     unit = tuple(pair for pair in grammar.unit if pair[0] not in heads)
-    marks = (number.get(merged.get(mark, mark), -1) for mark in (told.opening, told.closing, told.comma, told.colon))
-    return replace(grammar, unit=unit, members=MemberLists(*marks, tuple(lists)) if lists else None)
+    if not lists:
+        return replace(grammar, unit=unit)
+    opening, closing, comma, colon = (
+        number[merged[mark]] for mark in (told.opening, told.closing, told.comma, told.colon)
+    )
+    return replace(grammar, unit=unit, members=MemberLists(opening, closing, comma, colon, tuple(lists)))
 
 
 def shortest(rules: Rules, grammar: Cfg) -> int:

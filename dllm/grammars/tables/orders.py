@@ -13,36 +13,47 @@ members tracked `Counted` is exact.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 from dllm.grammars.tables.cfg import Cfg, MemberList, MemberLists
 
-State = Hashable
-"""What is known of the members so far."""
+
+class State(NamedTuple):
+    """What required members are still to come; keys are terminals.
+
+    Attributes:
+        left: so many, whichever.
+        first: those of these keys, in this order.
+        others: those of these keys, between them; of `Ordered` in this order.
+    """
+
+    left: int
+    first: tuple[int, ...]
+    others: tuple[int, ...]
+
+
 Orders = tuple[tuple[int, ...], ...]
 """In each, keys (terminals) in the order in which they come."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The number of required members is counted, and of those whose keys (terminals) are tracked none comes twice."""
+    """The number of required members is counted, and of those whose keys are tracked none comes twice."""
 
     tracked: frozenset[int] = frozenset()
 
     def starts(self, own: MemberList) -> Iterator[State]:
-        yield len(own.keys), self.tracked.intersection(own.keys)
+        yield State(len(own.keys), (), tuple(key for key in own.keys if key in self.tracked))
 
-    def after(self, own: MemberList, state: State, key: int) -> State | None:
+    def after(self, state: State, key: int) -> State | None:
         """Behind a required member, or None where it may not come."""
-        left, missing = state
-        if not left > len(missing - {key}) or (key in self.tracked and key not in missing):
+        others = tuple(other for other in state.others if other != key)
+        if state.left <= len(others) or (key in self.tracked and key not in state.others):
             return None
-        return left - 1, missing - {key}
-
-    def done(self, own: MemberList, state: State) -> bool:
-        return state[0] == 0
+        return State(state.left - 1, (), others)
 
 
 @dataclass(frozen=True)
@@ -53,16 +64,13 @@ class Ordered:
 
     def starts(self, own: MemberList) -> Iterator[State]:
         for told in dict.fromkeys(tuple(dict.fromkeys(key for key in one if key in own.keys)) for one in self.orders):
-            yield told, tuple(key for key in own.keys if key not in told)
+            yield State(len(own.keys), told, tuple(key for key in own.keys if key not in told))
 
-    def after(self, own: MemberList, state: State, key: int) -> State | None:
-        told, untold = state
-        if told[:1] == (key,):
-            return told[1:], untold
-        return (told, untold[1:]) if untold[:1] == (key,) else None
-
-    def done(self, own: MemberList, state: State) -> bool:
-        return not any(state)
+    def after(self, state: State, key: int) -> State | None:
+        """As of `Counted`."""
+        if state.first[:1] == (key,):
+            return state._replace(left=state.left - 1, first=state.first[1:])
+        return state._replace(left=state.left - 1, others=state.others[1:]) if state.others[:1] == (key,) else None
 
 
 Arrangement = Counted | Ordered
@@ -121,7 +129,7 @@ class _Arranged:
         def onward(state: State) -> dict[State, tuple[int, ...]]:
             found: dict[State, tuple[int, ...]] = {}
             for member, key in zip(own.required, own.keys, strict=True):
-                after = arrangement.after(own, state, key)
+                after = arrangement.after(state, key)
                 if after is not None:
                     found[after] = (*found.get(after, ()), member)
             if own.others:
@@ -133,7 +141,7 @@ class _Arranged:
         for state in queue:  # grows
             for after, members in onward(state).items():
                 member = any_of(members)
-                if arrangement.done(own, after):
+                if not after.left:
                     self.unit.append((named(state), member))
                 if onward(after):
                     self.binary.append((named(state), member, behind_comma(after)))

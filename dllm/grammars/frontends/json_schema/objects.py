@@ -34,6 +34,10 @@ from dllm.grammars.frontends.json_schema.strings import StringForm
 from dllm.grammars.regex import Regex, alt
 from dllm.grammars.rules import Body
 
+_IN_ORDER = "they come in the order of the schema, since any order would take long"
+MANY = 64
+"""Required keys of an object up to which they come in any order, unless that is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectForm(Form):
@@ -124,7 +128,10 @@ class ObjectForm(Form):
             for tree, demand in free.items()
         ]
         bodies: list[Body] = [] if self.required or self.low else [(OPEN, CLOSE)]
-        if not bounded and (grammar.ordered or self.fixed):
+        many = grammar.order == "auto" and len(self.required) > MANY
+        if many and not self.fixed:
+            context.notes.add(f"property_order='auto', and over {MANY} required keys", grammar.place, _IN_ORDER)
+        if not bounded and (grammar.order == "schema" or many or self.fixed):
             kept = [(pairs[key], key in self.required) for key in pairs if key in self.required or key in optional]
             return [*bodies, (OPEN, _in_order(grammar, kept, _one_of(grammar, rest, name), name), CLOSE)]
         others = [*(pairs[key] for key in optional), *rest]
@@ -172,15 +179,13 @@ def _any_order(grammar: Productions, required: Sequence[str], others: Sequence[s
     if len(required) > 1:
         return grammar.any_order(required, others, f"{name}:members")
     more = _one_of(grammar, others, name)
-    rest = None if more is None else grammar.listing(more, 1, None, f"{name}:more")
+    if more is None:
+        return required[0] if required else grammar.nonterminal(f"{name}:members")
+    rest = grammar.listing(more, 1, None, f"{name}:more")
     if not required:
-        return rest or grammar.nonterminal(f"{name}:members")
+        return rest
     here = grammar.nonterminal(f"{name}:members")
-    behind: list[Body] = [(required[0],)]
-    if rest is not None:
-        behind.append((required[0], COMMA, rest))
-        grammar.add(here, (more, COMMA, here))
-    grammar.add(here, *behind)
+    grammar.add(here, (required[0],), (required[0], COMMA, rest), (more, COMMA, here))
     return here
 
 

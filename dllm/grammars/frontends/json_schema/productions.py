@@ -21,16 +21,16 @@ class Productions:
 
     Args:
         places: name of a schema -> where it is.
-        ordered: keys come in the order of the schema.
+        order: in which keys come: "auto", "any" or "schema".
 
     Attributes:
-        ordered: as above.
+        order: as above.
         place: of the schema whose productions are added.
         pending: demands of which a nonterminal was asked for, but which have no productions yet.
     """
 
-    def __init__(self, places: Mapping[str, str], ordered: bool) -> None:
-        self.ordered = ordered
+    def __init__(self, places: Mapping[str, str], order: str) -> None:
+        self.order = order
         self.place = "#"
         self.pending: list[tuple[str, ...]] = []
         self._places = places

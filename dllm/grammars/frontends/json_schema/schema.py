@@ -22,7 +22,7 @@ from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.limits import naming
 
-_ORDERS = ("any", "schema")
+_ORDERS = ("auto", "any", "schema")
 _UNKNOWN = ("note", "refuse")
 _FORMATS = ("assert", "note")
 _TOO_DEEP = "JSON schema: its schemas are nested too deeply; move inner ones to $defs"
@@ -34,14 +34,14 @@ def rules_from_schema(schema: Any, **options: str) -> Rules:
 
 
 def rules_and_notes(
-    schema: Any, *, property_order: str = "any", unknown: str = "note", formats: str = "assert"
+    schema: Any, *, property_order: str = "auto", unknown: str = "note", formats: str = "assert"
 ) -> tuple[Rules, tuple[str, ...]]:
     """A grammar of the JSON texts whose values are valid under a schema, and sentences about what was read past.
 
     Args:
         schema: a dict or bool, a str (the schema's JSON text), or a pydantic model class.
         property_order: "any"; or "schema": keys come in the order in which `properties` names them, and keys that it
-            does not name come last. Then any number of keys may be required, and the grammar is much smaller.
+            does not name come last; or "auto": any, but where over 64 keys are required, that of the schema.
         unknown: "note": keywords of no draft and formats that nobody knows are annotations; or "refuse".
         formats: "assert": strings have the formats that are asked for; or "note": they are annotations.
 
@@ -55,7 +55,7 @@ def rules_and_notes(
     try:
         options = Options("refuse" if unknown == "refuse" else "note", "note" if formats == "note" else "assert")
         demands = Demands(document, options)
-        rules = _rules(demands, Productions(demands.places, property_order == "schema"))
+        rules = _rules(demands, Productions(demands.places, property_order))
     except RecursionError:
         raise GrammarError(_TOO_DEEP) from None
     if not rules.productions:
