@@ -12,7 +12,7 @@ in a certain order, or where it is not plain which member is given.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.placement import END, Placement
@@ -42,10 +42,11 @@ def settle(compiled: CompiledGrammar, canvas: Canvas) -> Settled | None:
         if rough is None:
             return None
         keys = _keys(compiled, canvas, rough)
-        for orders in dict.fromkeys((_orders(keys, given=True), _orders(keys))):
-            found = _ordered(compiled, canvas, orders)
-            if found is not None:
-                return found
+        if not any(_twice(own) for own in keys):  # then none is missing
+            return compiled.arranged(Ordered(_orders(keys))), rough
+        found = _ordered(compiled, canvas, _orders(keys, given=True))
+        if found is not None:
+            return found
         tracked |= {_to_track(compiled, keys, tracked)}
 
 
@@ -97,29 +98,27 @@ def _ordered(compiled: CompiledGrammar, canvas: Canvas, orders: Orders) -> Settl
     return compiled.arranged(Ordered(_orders(_keys(compiled, canvas, placement)))), placement
 
 
+def _twice(keys: Iterable[tuple[int, bool]]) -> list[int]:
+    return [key for key, count in Counter(key for key, _ in keys).items() if count > 1]
+
+
 def _to_track(compiled: CompiledGrammar, keys: Keys, tracked: frozenset[int]) -> int:
-    """A key that comes twice, if it is given, or else is missing or hidden; raises UndecidedError if there is none."""
+    """A key that is given twice; or of a list that can be tracked as a whole, one that comes twice, or any.
+
+    Raises:
+        UndecidedError: there is none.
+    """
     members = compiled.grammar.members
     assert members is not None
-    for key in _suspects(keys, [own.keys for own in members.lists]):
-        more = tracked | {key}
-        if key not in tracked and all(
-            (len(own.keys) + 1) << len(more.intersection(own.keys)) <= STATES
-            for own in members.lists
-            if key in own.keys
-        ):
+    lists = [own.keys for own in members.lists]
+    small = {key for own in lists if _states(own, frozenset(own)) <= STATES for key in own}
+    given = [key for own in keys for key in _twice(one for one in own if one[1])]
+    twice = [key for own in keys for key in _twice(own) if key in small]
+    for key in (*given, *twice, *sorted(small)):
+        if key not in tracked and all(_states(own, tracked | {key}) <= STATES for own in lists):
             return key
     raise UndecidedError
 
 
 def _states(keys: tuple[int, ...], tracked: frozenset[int]) -> int:
     return (len(keys) + 1) << len(tracked.intersection(keys))
-
-
-def _suspects(keys: Keys, lists: list[tuple[int, ...]]) -> Iterator[int]:
-    for own in keys:
-        yield from (key for key, count in Counter(key for key, given in own if given).items() if count > 1)
-    for own in keys:
-        counts = Counter(key for key, _ in own)
-        yield from (key for one in lists if counts.keys() & one for key in one if counts[key] != 1)
-    yield from (key for one in lists for key in one)

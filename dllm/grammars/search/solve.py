@@ -18,13 +18,16 @@ from dllm.grammars.search.repair import repaired
 from dllm.grammars.search.sketch import sketch
 from dllm.grammars.tables.compiled import CompiledGrammar
 
+NEAR = 32
+"""Given tokens between a narrow gap and a loose one, up to which it is opened before a wide one."""
 FEW_MASKS = 40
 """Masks up to which gaps of one are open from the start: then the lattice stays small, and most sentences do not fit
 them by chance."""
 AT_ONCE = 5
 """Gaps that are opened where a sentence does not fit."""
 NARROW = 8
-"""Masks of gaps that are opened together, at most: a wide one may be loose only because of a narrow one."""
+"""Masks of gaps that are opened together, at most: a wide one may be loose only because of a narrow one. Of a wide one
+so many are opened at either end, and twice as many the next time: what does not fit mostly does not fit there."""
 LIMIT = 16_000
 """Nodes of a lattice, and two more for each token of the canvas, beyond which the search is given up."""
 MEMORY = 256 << 20
@@ -42,10 +45,11 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
         UndecidedError: the lattice outgrew `limit` nodes, by default as `LIMIT` says, or the chart its memory.
     """
     few = canvas.ids.count(MASK) <= FEW_MASKS
-    opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
+    ends = {gap: gap.width if few and gap.width == 1 else 0 for gap in canvas.gaps}  # open masks at either end
     view, exact = View.CALM, False
     most = LIMIT + 2 * len(canvas.ids) if limit is None else limit
     while True:
+        opened = [part for gap, count in ends.items() for part in _ends(gap, count)]
         layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=most)
         chart = None if layout is None else Chart.bounded(compiled.productions, layout.lattice, MEMORY)
         if chart is None:
@@ -62,9 +66,16 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
         if found is not None:
             return found
         view = max(view, View.FEW)
-        closed = [gap for gap in canvas.gaps if gap not in opened]
+        closed = [gap for gap, count in ends.items() if 2 * count < gap.width]
         assert closed, "with all gaps open, what is found fits"  # in exact ways, which were tried without a limit
-        opened += _next(closed, loose)
+        ends |= {gap: max(NARROW, 2 * ends[gap]) for gap in _next(closed, loose)}
+
+
+def _ends(gap: Gap, count: int) -> Sequence[Gap]:
+    """The first and the last masks of a gap, so many of each."""
+    if 2 * count >= gap.width:
+        return [gap]
+    return [Gap(gap.start, gap.start + count), Gap(gap.stop - count, gap.stop)] if count else []
 
 
 def _placed(
@@ -91,12 +102,16 @@ def _placed(
 
 
 def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
-    """Gaps to open: narrow ones that are loose; else the narrowest of those; else the one that is nearest to them."""
+    """Gaps to open: narrow ones that are loose; else narrow ones near to those that are, since what lies there may be
+    what does not fit; else the narrowest of those that are loose, or the one that is nearest to them."""
+
+    def distance(gap: Gap) -> int:
+        return min(max(other.start - gap.stop, gap.start - other.stop, 0) for other in loose)
+
     found = sorted((gap for gap in closed if gap in loose), key=lambda gap: gap.width)
     narrow = [gap for gap in found if gap.width <= NARROW]
-    if found:
-        return narrow[:AT_ONCE] or found[:1]
-    return [min(closed, key=lambda gap: min(abs(gap.start - other.start) for other in loose))]
+    near = sorted((gap for gap in closed if gap.width <= NARROW and distance(gap) <= NEAR), key=distance)
+    return narrow[:AT_ONCE] or near[:AT_ONCE] or found[:1] or [min(closed, key=distance)]
 
 
 def _repaired(compiled: CompiledGrammar, canvas: Canvas, placement: Placement) -> Placement:
