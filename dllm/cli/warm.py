@@ -37,7 +37,7 @@ def warm_up() -> dict[str, Any]:
     with install_recorder(COMPILATION) as recorder, _tables_made_anew():
         _use(LLM("tiny"))
     made = sum(event.is_start for _, event in recorder.buffer)
-    kept = {str(loop.stats.cache_path) for loop in loops()}
+    kept = {str(loop.stats.cache_path) for loop in loops() if loop.stats.cache_path}
     return {"compiled": made, "seconds": round(time.monotonic() - began, 1), "kept_in": sorted(kept)}
 
 
