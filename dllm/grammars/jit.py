@@ -16,11 +16,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from numba import njit
 from numba.core.codegen import CodeLibrary, JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, Flags
 from numba.core.typed_passes import NopythonRewrites
 
 COLLECTED_EVERY = 100_000
@@ -73,6 +74,27 @@ class _NoMachineCode:
         """Nothing to tell where its Python globals are."""
 
 
+class _Asking(Flags):
+    """Options under which a function asks for others: its own but for wrappers, as `numba.extending.overload` has it.
+
+    One object for all of them: numba looks it up for each operation, and to compare all options took a while.
+    """
+
+    def __init__(self, own: Flags) -> None:
+        super().__init__(own)
+        self.no_cpython_wrapper, self.no_cfunc_wrapper = True, False
+        self.known_hash = int(super().__hash__())
+
+    def __hash__(self) -> int:
+        return self.known_hash
+
+    def copy(self) -> _Asking:
+        return self
+
+
+_asking = cache(_Asking)
+
+
 class _Compiler(Compiler):
     """Numba's own, but for what this module says."""
 
@@ -82,8 +104,7 @@ class _Compiler(Compiler):
         library = _Part if state.flags.no_cpython_wrapper else _Whole
         state.library = library(state.targetctx.codegen(), func.__qualname__)
         state.library.enable_object_caching()
-        state.flags = state.flags.copy()  # under these it asks for others; they are those of `numba.extending.overload`
-        state.flags.no_cpython_wrapper, state.flags.no_cfunc_wrapper = True, False
+        state.flags = _asking(state.flags)
         with _collected_seldom():
             return super().compile_extra(func)
 
