@@ -7,6 +7,7 @@ import pkgutil
 from collections import Counter
 from importlib import import_module
 
+import numba
 import numpy as np
 import pytest
 from numba import int64
@@ -14,7 +15,10 @@ from numba.core.errors import TypingError
 from numba.core.event import install_recorder
 
 import dllm.grammars
+from dllm.grammars import jit
 from dllm.grammars.jit import entry, inner
+
+lean = pytest.mark.skipif(not numba.__version__.startswith(jit.LEAN), reason="compiled as numba does by default")
 
 
 @inner
@@ -38,6 +42,7 @@ def machine_code(loop):
     return [one.library.get_pointer_to_function(one.fndesc.llvm_func_name) for one in made]
 
 
+@lean
 def test_parts_are_compiled_once_and_have_no_machine_code():
     """Nor is what numba has of its own compiled once for them and once more for what calls them."""
     with install_recorder("numba:compile") as recorder:
@@ -50,6 +55,7 @@ def test_parts_are_compiled_once_and_have_no_machine_code():
     assert machine_code(sizes) == machine_code(rows) == [0] and all(machine_code(sizes_and_more))
 
 
+@lean
 def test_garbage_is_collected_as_before_after_a_compilation():
     before = gc.get_threshold()
     inner(lambda x: x).compile((int64,))
@@ -57,6 +63,11 @@ def test_garbage_is_collected_as_before_after_a_compilation():
     with pytest.raises(TypingError):
         inner(lambda x: x.nothing).compile((int64,))
     assert gc.get_threshold() == before
+
+
+def test_a_numba_of_other_insides_compiles_as_it_does_by_default(monkeypatch):
+    monkeypatch.setattr(numba, "__version__", "0.70.0")
+    assert jit._pipeline() == {"cache": True}
 
 
 def test_only_loops_have_what_python_cannot_call():
