@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 
 from dllm.grammars.search.loops import chart as loops
 from dllm.grammars.search.loops.chart import Derivations
+from dllm.grammars.search.loops.lightest import lightest
 from dllm.grammars.search.loops.nodes import Lattice
+from dllm.grammars.tables.flat import Ints
 from dllm.grammars.tables.production_table import ProductionTable
+
+SMALL = 2_000_000
+"""Nodes times nodes times symbols up to which sentences are weighed."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
@@ -69,6 +74,22 @@ class Chart:
         used = loops.outside(*whole, self.derivations, np.array(self.ends, dtype=np.int32))
         found: NDArray[np.bool_] = loops.live_edges(*whole, self.derivations.rows, used)
         return found
+
+    def lightest(self, weights: Ints, middles: Ints) -> int | None:
+        """The least weight of a sentence here; None where it would take long to find out.
+
+        Args:
+            weights: `[labels]`, of those that a gap puts in behind another.
+            middles: nodes in gaps, behind at least one label.
+        """
+        if self.empty_text:
+            return 0
+        nodes = len(self.lattice.final)
+        if nodes * nodes * len(self.productions.rank) > SMALL:
+            return None
+        inside = np.zeros(nodes, dtype=np.bool_)
+        inside[middles] = True
+        return int(lightest(self.productions, self.lattice, weights, inside))
 
     def sentence(self) -> list[int]:
         """The labels of one sentence, from the root on; only where one is possible.

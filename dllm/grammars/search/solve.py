@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.search.chart import Chart
-from dllm.grammars.search.lattice import View, build
+from dllm.grammars.search.lattice import Layout, View, build
 from dllm.grammars.search.placement import NO_LIMIT, ROOM, Placement, Ways
 from dllm.grammars.search.repair import repaired
 from dllm.grammars.search.sketch import sketch
 from dllm.grammars.tables.compiled import CompiledGrammar
+from dllm.grammars.tables.steps import DEAD
 
 NEAR = 32
 """Given tokens between a narrow gap and a loose one, up to which it is opened before a wide one."""
@@ -52,9 +53,9 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
         opened = [part for gap, count in ends.items() for part in _ends(gap, count)]
         layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=most)
         chart = None if layout is None else Chart.bounded(compiled.productions, layout.lattice, MEMORY)
-        if chart is None:
+        if layout is None or chart is None:
             raise UndecidedError
-        if not chart.possible:
+        if not chart.possible or _too_heavy(compiled, layout, chart, canvas):
             if view < View.ANY:
                 view = View(view + 1)
             elif exact or not opened:
@@ -69,6 +70,13 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
         closed = [gap for gap, count in ends.items() if 2 * count < gap.width]
         assert closed, "with all gaps open, what is found fits"  # in exact ways, which were tried without a limit
         ends |= {gap: max(NARROW, 2 * ends[gap]) for gap in _next(closed, loose)}
+
+
+def _too_heavy(compiled: CompiledGrammar, layout: Layout, chart: Chart, canvas: Canvas) -> bool:
+    """Whether all sentences take more tokens than there are masks, as far as that is plain."""
+    middles = layout.nodes.number[layout.middles[layout.middles != DEAD]]
+    weight = chart.lightest(compiled.weights, middles[middles != DEAD])
+    return weight is not None and weight > canvas.ids.count(MASK)
 
 
 def _ends(gap: Gap, count: int) -> Sequence[Gap]:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.cfg import Cfg, cfg, shortest
-from dllm.grammars.tables.flat import ragged, unragged
+from dllm.grammars.tables.flat import Ints, ragged, unragged
 from dllm.grammars.tables.limits import LENGTH, limit, too_large
 from dllm.grammars.tables.orders import Arrangement, Counted, Ordered, arranged
 from dllm.grammars.tables.production_table import ProductionTable
@@ -19,6 +19,7 @@ from dllm.grammars.tables.scanner import Scanner, scanner
 from dllm.grammars.tables.store import Arrays, kept
 from dllm.grammars.tables.token_table import TokenTable
 from dllm.grammars.tables.vocabulary import Vocabulary
+from dllm.grammars.tables.weights import weights
 
 ARRANGEMENTS = 100
 """Of one grammar, kept at most."""
@@ -32,6 +33,7 @@ class CompiledGrammar:
         grammar: without productions for members in any order.
         productions: with them, as they are arranged.
         shortest: bytes of every text, at least.
+        weights: `[labels]`, see `dllm.grammars.tables.weights`.
     """
 
     vocabulary: Vocabulary
@@ -41,6 +43,7 @@ class CompiledGrammar:
     productions: ProductionTable
     reach: Reach
     shortest: int
+    weights: Ints
 
     @classmethod
     def make(cls, rules: Rules, vocabulary: Vocabulary, name: str | None = None) -> CompiledGrammar:
@@ -66,7 +69,7 @@ class CompiledGrammar:
         table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
         reach = Reach(**{name: made[f"reach_{name}"] for name in Reach.names()})
         productions = ProductionTable.make(arranged(grammar, Counted()), found.labels)
-        return cls(vocabulary, grammar, found, table, productions, reach, least)
+        return cls(vocabulary, grammar, found, table, productions, reach, least, weights(table))
 
     def arranged(self, arrangement: Arrangement) -> CompiledGrammar:
         """With its members arranged so; as it is made, they are `Counted()`."""
