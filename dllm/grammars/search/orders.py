@@ -22,6 +22,9 @@ from dllm.grammars.tables.orders import Counted, Ordered, Orders, keys_in
 
 STATES = 512
 """Of a list with tracked members, at most; so lists of up to 6 required ones can be tracked as a whole."""
+ROOM = 400
+"""Nodes of a lattice, and two more for each given token, with which members are put in order, at most: that
+none was found proves nothing."""
 
 Settled = tuple[CompiledGrammar, Placement]
 """A text on a canvas, and the grammar so arranged that it has it."""
@@ -90,7 +93,9 @@ def _orders(keys: Keys, *, given: bool = False) -> Orders:
 def _ordered(compiled: CompiledGrammar, canvas: Canvas, orders: Orders) -> Settled | None:
     """A text in one of these orders, arranged as it is itself; None if none was found."""
     try:
-        placement = solve(compiled.arranged(Ordered(orders)), canvas)
+        placement = solve(
+            compiled.arranged(Ordered(orders)), canvas, ROOM + 2 * (len(canvas.ids) - canvas.ids.count(MASK))
+        )
     except UndecidedError:
         return None
     if placement is None:
