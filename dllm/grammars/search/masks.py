@@ -51,9 +51,8 @@ class Possible:
         assert layout is not None
         self._layout: Layout = layout
         lattice, chart = layout.lattice, Chart.bounded(compiled.productions, layout.lattice, MEMORY)
-        live = slice(None) if chart is None else chart.live
-        self._live = np.zeros((len(lattice.final), len(compiled.scanner.labels)), dtype=bool)  # target x label
-        self._live[lattice.target[live], lattice.label[live]] = True
+        live = np.ones(len(lattice.label), dtype=bool) if chart is None else chart.live
+        self._live: Bools = loops.live_ways(lattice, live, len(compiled.scanner.labels))
         self._alive = loops.alive(layout.nodes, self._live)
         self._found: dict[Gap, Masks] = {}
 

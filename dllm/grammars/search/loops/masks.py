@@ -11,8 +11,35 @@ from dllm.grammars.tables.steps import DEAD
 
 
 @entry
+def live_ways(lattice, live, labels):
+    """`[2, n, labels]` bool, whether an edge with a label to a node is live, from another node or from itself.
+
+    live: `[edges]` bool, whether an edge is part of a sentence.
+    """
+    found = np.zeros((2, len(lattice.at) - 1, labels), dtype=np.bool_)
+    for x in range(len(lattice.at) - 1):
+        for e in range(lattice.at[x], lattice.at[x + 1]):
+            y = lattice.target[e]
+            found[np.int64(x == y), y, lattice.label[e]] |= live[e]
+    return found
+
+
+@inner
+def _is_live(live, number, x, target, label):
+    """Whether a way from node x, or the like of it where it was copied to, is part of a sentence.
+
+    A node that leads to itself is inside a gap, and no other way is a copy of that one.
+    """
+    to = number[target]
+    return to != DEAD and (live[0, to, label] or (x == target and live[1, to, label]))
+
+
+@entry
 def alive(nodes, live):
-    """`[nodes + 1]` bool: nodes from which a sentence goes on over some label, or may end; the last is for DEAD."""
+    """`[nodes + 1]` bool: nodes from which a sentence goes on over some label, or may end; the last is for DEAD.
+
+    live: of `live_ways`.
+    """
     ways, begins, finals, number = nodes
     found = np.zeros(len(begins), dtype=np.bool_)
     for x in range(len(finals)):
@@ -20,7 +47,7 @@ def alive(nodes, live):
         for i in range(begins[x], begins[x + 1]):
             target = target_of(ways[i])
             if kind_of(ways[i]) < SILENT:
-                found[x] |= number[target] != DEAD and live[number[target], label_of(ways[i])]
+                found[x] |= _is_live(live, number, x, target, label_of(ways[i]))
             else:
                 found[x] |= found[target]
     return found
@@ -30,7 +57,7 @@ def alive(nodes, live):
 def live_labels(nodes, live, starts):
     """`[labels]` bool: what comes first on live ways from these nodes."""
     ways, begins, _, number = nodes
-    found = np.zeros(live.shape[1], dtype=np.bool_)
+    found = np.zeros(live.shape[2], dtype=np.bool_)
     met = np.zeros(len(begins), dtype=np.bool_)  # the last is for DEAD
     met[-1] = True
     queue = nothing()
@@ -43,7 +70,7 @@ def live_labels(nodes, live, starts):
         for i in range(begins[x], begins[x + 1]):
             target = target_of(ways[i])
             if kind_of(ways[i]) < SILENT:
-                found[label_of(ways[i])] |= number[target] != DEAD and live[number[target], label_of(ways[i])]
+                found[label_of(ways[i])] |= _is_live(live, number, x, target, label_of(ways[i]))
             elif not met[target]:
                 met[target] = True
                 queue.append(target)
