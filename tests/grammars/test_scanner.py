@@ -14,7 +14,7 @@ from dllm.grammars.rules import Rules, Terminal
 from dllm.grammars.tables.cfg import cfg
 from dllm.grammars.tables.scanner import Scanner, scanner
 from dllm.grammars.tables.steps import DEAD
-from dllm.grammars.tables.token_table import TokenTable, _groups
+from dllm.grammars.tables.token_table import TokenTable
 from dllm.grammars.tables.vocabulary import UNUSABLE, vocabulary
 from tests.references.grammar_brute import ALPHABET, TOKENS, SlowGrammar, letters_of, random_rules
 
@@ -239,12 +239,27 @@ def test_tokens_of_one_group_act_alike_and_ids_without_text_act_nowhere():
         assert (table.class_of[:, table.group_of[index]] == DEAD).all()
 
 
-def test_groups_are_the_columns_that_are_equal():
-    rng = np.random.default_rng(3)
-    rows = rng.integers(-1, 2, size=(4, 300)).astype(np.int16)
-    group_of, members = _groups(rows)
-    assert (rows[:, members][:, group_of] == rows).all()
-    assert len(members) == len(np.unique(rows, axis=1).T)
+@pytest.mark.parametrize("pattern", ["(ab|abc|ba{2,70})*", "[^x]{0,200}", r'"([^"\\\\]|\\\\.)*"|"abc"|"abba"'])
+def test_groups_are_the_tokens_that_do_the_same(pattern):
+    words = vocabulary([*(bytes([one]) for one in b'abcx"\\'), *TOKENS, b"abab", b"", b"ab", None, b"\xff", b'"abba"x'])
+    table = TokenTable.make(whole(Grammar.from_regex(pattern).rules), words)
+    columns = np.unique(table.class_of, axis=1)
+    assert table.class_of.shape == columns.shape
+    for state in range(len(table.scanner.next)):
+        for index, token in enumerate(words.tokens):
+            emitted, after = table.step(state, index)
+            assert after == DEAD if token is None else (emitted, after) == stepped(table.scanner, state, token)
+
+
+def stepped(found: Scanner, state: int, token: bytes) -> tuple[tuple[int, ...], int]:
+    """One token, byte by byte."""
+    emitted: tuple[int, ...] = ()
+    for byte in token:
+        emitted += found.emissions[found.emits[state, byte]]
+        state = int(found.next[state, byte])
+        if state == DEAD:
+            return (), DEAD
+    return emitted, state
 
 
 def test_the_same_grammar_gives_the_same_tables_each_time():

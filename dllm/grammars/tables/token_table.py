@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from dllm.grammars.canvas import MASK
 from dllm.grammars.tables import loops
 from dllm.grammars.tables.flat import Bools, Ints, ragged, starts, unragged
-from dllm.grammars.tables.limits import CELLS, VISITS, limit, too_large
 from dllm.grammars.tables.scanner import Scanner
 from dllm.grammars.tables.steps import DEAD, columns_of
-from dllm.grammars.tables.vocabulary import KindTrie, Vocabulary, by_kind
+from dllm.grammars.tables.token_classes import token_rows
+from dllm.grammars.tables.vocabulary import Vocabulary
 
 Labels = tuple[int, ...]
 SHIFTS = 64
@@ -85,32 +85,33 @@ class TokenTable:
 
     @classmethod
     def make(cls, scanner: Scanner, vocabulary: Vocabulary) -> TokenTable:
-        walks = _Walks(scanner, vocabulary)
-        group = walks.groups()
-        representatives = np.unique(group, return_index=True)[1]  # the lowest ids
-        count = len(scanner.next)
-        if count * len(representatives) > CELLS * limit():
-            raise too_large(
-                "the table of scanner states and tokens",
-                f"{count} states times {len(representatives)} kinds of tokens",
-                "Use smaller counts, fewer terminals, or classes of ASCII",
-            )
-        class_of, at, emitted, states, first = walks.classes(representatives)
-        kind_of, members = _groups(class_of)
-        labels_at, labels = ragged(walks.emissions)
+        members, kind_of = columns_of(scanner.next, scanner.emits)
+        steps, emits = (np.ascontiguousarray(one[:, members]) for one in (scanner.next, scanner.emits))
+        origin, moved, fixed = _origins(steps, emits, vocabulary.longest)
+        begun = np.flatnonzero(moved == 0).astype(np.int32)
+        rows = token_rows((steps, emits, *ragged(scanner.emissions)), begun, vocabulary, kind_of)
+        row = np.searchsorted(begun, origin)
+        digests = np.zeros(rows.class_of.shape[1], dtype=np.uint64)
+        loops.column_digests(rows.class_of, row, digests)
+        group = np.argsort(digests, kind="stable")
+        sizes = np.diff(rows.at)[row]
+        at = starts(sizes)
+        flat = np.arange(at[-1]) + np.repeat(rows.at[row] - at[:-1], sizes)
+        emitted, state = rows.emitted[flat], rows.state[flat]
+        state += np.where((emitted == 0) & ~fixed[state], np.repeat(moved, sizes), 0).astype(np.int32)
         return cls(
             scanner=scanner,
             vocabulary=vocabulary,
-            group_of=kind_of[np.searchsorted(np.sort(group[representatives]), group)],
-            class_of=class_of.take(members, axis=1),
+            group_of=np.argsort(group)[rows.kind_of].astype(np.int32),
+            class_of=rows.class_of.take(group, axis=1)[row],
             at=at,
             emitted=emitted,
-            state=states,
-            first=first,
-            labels=labels,
-            labels_at=labels_at,
-            parent=np.array(walks.parent, dtype=np.int32),
-            effort=_effort(len(scanner.labels), at, emitted, states, labels, labels_at),
+            state=state,
+            first=rows.first[flat],
+            labels=rows.labels,
+            labels_at=rows.labels_at,
+            parent=rows.parent,
+            effort=_effort(len(scanner.labels), at, emitted, state, rows.labels, rows.labels_at),
         )
 
     @cached_property
@@ -175,82 +176,14 @@ class TokenTable:
         return self.emissions[self.emitted[found]], int(self.state[found])
 
 
-class _Walks:
-    """All tokens from all states, along a trie of the vocabulary in which bytes that do the same are one."""
-
-    def __init__(self, scanner: Scanner, vocabulary: Vocabulary) -> None:
-        members, kind_of = columns_of(scanner.next, scanner.emits)
-        self._steps, self._emits = (np.ascontiguousarray(one[:, members]) for one in (scanner.next, scanner.emits))
-        nowhere = np.flatnonzero((self._steps == DEAD).all(axis=0))
-        self._trie, self._node_of = by_kind(vocabulary, kind_of, int(nowhere[0]) if len(nowhere) else DEAD)
-        self._alike, self._shift, self._fixed = _repeated(self._steps, self._emits, vocabulary.longest)
-        self._spelled = ragged(scanner.emissions)
-        self._ids = np.full((1 << 10, 2), DEAD, dtype=np.int64)
-        self._numbers = np.zeros(1, dtype=np.int64)  # an emission's number in `_ids` -> its own
-        self._visits = VISITS * limit()
-        self.emissions: list[Labels] = [()]
-        self.parent = [0]
-
-    def _row(self, trie: KindTrie, state: int) -> tuple[Ints, NDArray[np.int64]]:
-        """Tokens, the lowest of each kind, and what each does: its emission << 32 | the state behind it."""
-        tokens, keys, new, self._ids, self._visits = loops.token_row(
-            *(self._steps, self._emits, *self._spelled, tuple(trie)),
-            *(state, self._ids, len(self.emissions), self._visits),
-        )
-        if self._visits < 0:
-            raise too_large(
-                "the table of scanner states and tokens",
-                f"{len(self._steps)} states times {len(trie.kind)} beginnings of tokens",
-                "Use smaller counts, fewer terminals, or classes of ASCII",
-            )
-        if new:  # numbered by the order of the vocabulary's own trie, which is finer
-            known = len(self.emissions)
-            order = sorted(range(len(new)), key=lambda at: (new[at][2], at))
-            self._numbers = np.concatenate([self._numbers, known + np.argsort(order)])
-            for before, label, _ in (new[at] for at in order):
-                self.parent.append(int(self._numbers[before]))
-                self.emissions.append((*self.emissions[self.parent[-1]], int(label)))
-        return tokens, self._numbers[keys >> 32] << 32 | (keys & 0xFFFFFFFF)
-
-    def groups(self) -> NDArray[np.int64]:
-        """`[V]`: tokens that do the same from every state have the same number."""
-        group, used = np.zeros(len(self._node_of), dtype=np.int64), 1
-        for state in np.flatnonzero(~self._alike).tolist():
-            used = loops.apart(group, *self._row(self._trie, state), used)
-        found = np.where(self._node_of >= 0, group[self._trie.token[self._node_of]], 0)
-        return np.unique(found, return_inverse=True)[1].reshape(-1)
-
-    def classes(
-        self, tokens: NDArray[np.integer]
-    ) -> tuple[NDArray[np.int16] | NDArray[np.int32], Ints, Ints, Ints, Ints]:
-        """For these tokens alone: `[S, n]` class of the state, and of the classes end to end: where those of each state
-        begin, what they emit, the state behind, and the lowest token."""
-        trie = self._trie.cut(tokens)
-        place = np.zeros(len(self._node_of), dtype=np.int64)
-        place[tokens] = np.arange(len(tokens))
-        class_of = np.full((len(self._steps), len(tokens)), DEAD, dtype=np.int16)
-        classes: list[NDArray[np.int64]] = []
-        first: list[Ints] = []
-        for state in range(len(self._steps)):
-            if self._alike[state]:
-                like = state - self._shift
-                class_of[state] = class_of[like]
-                found = classes[like]
-                moved = (found >> 32 == 0) & ~self._fixed[found & 0xFFFFFFFF]
-                classes.append(np.where(moved, found + self._shift, found))
-                first.append(first[like])
-                continue
-            own, keys = self._row(trie, state)
-            order = np.argsort(own)
-            found, lowest, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
-            if len(found) > np.iinfo(class_of.dtype).max:
-                class_of = class_of.astype(np.int32)
-            class_of[state, place[own[order]]] = inverse.reshape(-1)
-            classes.append(found)
-            first.append(own[order][lowest])
-        flat = np.concatenate(classes)
-        at = starts([len(one) for one in classes])
-        return class_of, at, (flat >> 32).astype(np.int32), flat.astype(np.int32), np.concatenate(first)
+def _origins(steps: Ints, emits: Ints, longest: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Bools]:
+    """By state: the first of those that are `_repeated`, how far behind it the state is, and which do not move."""
+    alike, shift, fixed = _repeated(steps, emits, longest)
+    origin = list(range(len(steps)))
+    for state in np.flatnonzero(alike).tolist():
+        origin[state] = origin[state - shift]
+    found = np.array(origin)
+    return found, np.arange(len(found)) - found, fixed
 
 
 def _repeated(steps: Ints, emits: Ints, longest: int) -> tuple[Bools, int, Bools]:
@@ -319,15 +252,3 @@ def _effort(count: int, at: Ints, emitted: Ints, state: Ints, labels: Ints, labe
         front, steps = sorted(after - met), steps + 1
         met |= after
     return np.where(found == 1 << 20, 1, found).astype(np.int32)
-
-
-def _groups(class_of: NDArray[np.int16] | NDArray[np.int32]) -> tuple[Ints, Ints]:
-    """Columns that are equal: `[V]`, the group of each, and `[G]`, a column of each group."""
-    digests = np.zeros(class_of.shape[1], dtype=np.uint64)
-    for row in class_of:
-        digests = (digests ^ row.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        digests ^= digests >> np.uint64(29)
-    _, members, group_of = np.unique(digests, return_index=True, return_inverse=True)
-    if any((row[members][group_of] != row).any() for row in class_of):  # two columns with one digest
-        members = group_of = np.arange(class_of.shape[1])
-    return group_of.reshape(-1).astype(np.int32), members.astype(np.int32)
