@@ -227,21 +227,15 @@ class _Nfa:
         """Subset construction, over ranges of bytes that no edge tells apart."""
         cuts = sorted({0, *(cut for edges in self.edges for low, high, _ in edges for cut in (low, high + 1))} - {256})
         column_of = np.searchsorted(np.array(cuts), np.arange(256), side="right") - 1
-        columns: list[int] = column_of.tolist()
+        edges = _Edges(self.edges, column_of.tolist())
         most, left = limit(), STEPS * limit()
         first = self._needed([start])
         numbers, queue, rows, accepts = {first: 0}, [first], list[NDArray[np.int32]](), list[frozenset[int]]()
         known: dict[tuple[int, ...], int] = {}  # targets of edges -> the state
         for subset in queue:  # grows
-            targets: dict[int, list[int]] = {}
-            for at in subset:
-                for low, high, target in self.edges[at]:
-                    left -= 1
-                    for column in range(columns[low], columns[high] + 1):
-                        targets.setdefault(column, []).append(target)
             row = np.full(len(cuts), DEAD, dtype=np.int32)
-            for column, found in targets.items():
-                key = tuple(found)
+            left -= edges.cost(subset)
+            for own, key in edges.targets(subset):
                 if key not in known:
                     closed = self._needed(key)
                     left -= len(closed)
@@ -249,7 +243,7 @@ class _Nfa:
                         numbers[closed] = len(queue)
                         queue.append(closed)
                     known[key] = numbers[closed]
-                row[column] = known[key]
+                row[own] = known[key]
             if len(queue) > most or left < 0:
                 raise self._too_large(queue, parts)
             rows.append(row)
@@ -264,6 +258,70 @@ class _Nfa:
                 own[tree].add(tuple(states))
         part = parts[max(range(len(parts)), key=lambda tree: len(own[tree]))]
         return too_large(part, f"more than {len(queue) - 1} states", _SMALLER)
+
+
+class _Edges:
+    """The edges of an `_Nfa` by columns of bytes that no edge tells apart.
+
+    A set of states in many names at once has many edges, so those are looked up as rows of a table, column -> target.
+    """
+
+    MANY = 200
+    """Cells of such rows from which on they are quicker than edge by edge."""
+
+    def __init__(self, edges: Sequence[Sequence[tuple[int, int, int]]], columns: Sequence[int]) -> None:
+        self._edges = [[(columns[low], columns[high] + 1, target) for low, high, target in own] for own in edges]
+        self._cells = [sum(high - low for low, high, _ in own) for own in self._edges]
+        self._width = columns[-1] + 1
+        self._rows: dict[int, list[int]] = {}  # of a state: several where edges are of the same column
+        self._table = np.zeros((64, self._width), dtype=np.int32)
+        self._used = 0
+
+    def _many(self, states: Sequence[int]) -> bool:
+        return len(states) > 1 and sum(self._cells[at] for at in states) > self.MANY
+
+    def cost(self, states: Sequence[int]) -> int:
+        """Steps that it takes to follow these."""
+        return len(states) if self._many(states) else sum(len(self._edges[at]) for at in states)
+
+    def targets(self, states: Sequence[int]) -> Iterator[tuple[list[int], tuple[int, ...]]]:
+        """Columns, each once, and where they lead from these states, in their order; none that lead nowhere."""
+        found: dict[int, list[int]] = {}
+        if not self._many(states):
+            for low, high, target in (edge for at in states for edge in self._edges[at]):
+                for column in range(low, high):
+                    found.setdefault(column, []).append(target)
+            yield from (([column], tuple(targets)) for column, targets in found.items())
+            return
+        turned = np.ascontiguousarray(self._table_of(states).T)
+        data, size = turned.tobytes(), turned.shape[1] * turned.itemsize
+        kinds: dict[bytes, list[int]] = {}
+        for column in range(self._width):
+            kinds.setdefault(data[column * size : (column + 1) * size], []).append(column)
+        for columns in kinds.values():
+            own = turned[columns[0]]
+            if len(targets := own[own != DEAD].tolist()):
+                yield columns, tuple(targets)
+
+    def _table_of(self, states: Sequence[int]) -> NDArray[np.int32]:
+        rows = [row for at in states for row in (self._rows.get(at) or self._add(at))]
+        return self._table[rows]
+
+    def _add(self, state: int) -> list[int]:
+        nowhere = [DEAD] * self._width
+        rows = [list(nowhere)]
+        for low, high, target in self._edges[state]:
+            row = next((row for row in rows if row[low:high] == nowhere[low:high]), None)
+            if row is None:
+                row = list(nowhere)
+                rows.append(row)
+            row[low:high] = [target] * (high - low)
+        first, self._used = self._used, self._used + len(rows)
+        while self._used > len(self._table):
+            self._table = np.concatenate([self._table, self._table])
+        self._table[first : self._used] = rows
+        self._rows[state] = list(range(first, self._used))
+        return self._rows[state]
 
 
 def minimal(machine: Dfa) -> Dfa:

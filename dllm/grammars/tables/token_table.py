@@ -207,12 +207,16 @@ def _repeated(steps: Ints, emits: Ints, longest: int) -> tuple[Bools, int, Bools
     shift = 1 + int(np.argmax(found))
     one_byte = none.copy()
     one_byte[:-shift] = _alike(steps, emits, fixed, np.arange(count - shift), shift)
-    alike = one_byte
-    for _ in range(longest):  # so many bytes do the same
-        further = one_byte & ((steps == DEAD) | (emits != 0) | fixed[steps] | alike[steps]).all(axis=1)
-        if (further == alike).all():
+    # from a state where so many bytes may lead to one that does not do the same, a token may too
+    sources, columns = np.nonzero((steps != DEAD) & (emits == 0) & ~fixed[steps] & one_byte[:, None])
+    edges = np.unique(sources * count + steps[sources, columns])
+    sources, targets = np.divmod(edges, count)
+    alike = one_byte.copy()
+    for _ in range(longest):
+        ended = sources[~alike[targets] & alike[sources]]
+        if not len(ended):
             break
-        alike = further
+        alike[ended] = False
     return np.concatenate([none[:shift], alike[:-shift]]), shift, fixed
 
 
@@ -241,14 +245,14 @@ def _alike(steps: Ints, emits: Ints, fixed: Bools, states: NDArray[np.int64], sh
 def _effort(count: int, at: Ints, emitted: Ints, state: Ints, labels: Ints, labels_at: Ints) -> Ints:
     """By label; 1 where it is not known."""
     found = np.full(count, 1 << 20, dtype=np.int32)
-    front, met, steps = [0], {0}, 0
-    while front:
-        after: set[int] = set()
-        for own in (slice(at[s], at[s + 1]) for s in front):
-            loud = np.unique(emitted[own][emitted[own] > 0])
-            heads = labels[labels_at[loud]]
-            found[heads] = np.minimum(found[heads], max(1, steps))
-            after.update(state[own][emitted[own] == 0].tolist())
-        front, steps = sorted(after - met), steps + 1
-        met |= after
+    front, met, steps = np.zeros(1, dtype=np.int64), np.zeros(len(at) - 1, dtype=bool), 0
+    while len(front):
+        met[front] = True
+        sizes = at[front + 1] - at[front]
+        own = np.arange(sizes.sum()) + np.repeat(at[front] - np.cumsum(sizes) + sizes, sizes)
+        loud = np.unique(emitted[own][emitted[own] > 0])
+        heads = labels[labels_at[loud]]
+        found[heads] = np.minimum(found[heads], max(1, steps))
+        after = np.unique(state[own][emitted[own] == 0])
+        front, steps = after[~met[after]], steps + 1
     return np.where(found == 1 << 20, 1, found).astype(np.int32)
