@@ -10,6 +10,9 @@ are read. By data set it prints
 - undecided: schemas that took more than `--seconds` of CPU time (or `--gigabytes` of memory), compilation included;
 - ms: what `from_json_schema` takes, median / 95th percentile / most, for those that are refused too.
 
+With `--tables VOCABULARY` (a file as `grammar_speed.py` takes it) a second table says what the tables of a grammar and
+that vocabulary take, with nothing kept on disk: CPU time and the most memory at once, median / 95th percentile / most.
+
 Then the reasons of what is refused, by keyword and by how many schemas have it as their first; and with `--list` each
 schema that is refused or wrong.
 """
@@ -22,9 +25,11 @@ import json
 import re
 import resource
 import signal
+import sys
 import time
+import tracemalloc
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -32,6 +37,8 @@ from types import FrameType
 from typing import Any
 
 from dllm import Grammar, GrammarError
+from dllm.grammars.tables.compiled import CompiledGrammar
+from dllm.grammars.tables.vocabulary import Vocabulary
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 REASONS = (
@@ -55,7 +62,7 @@ class TooLong(Exception):
 
 @dataclass
 class Verdict:
-    """What became of one schema; `seconds` are of CPU, for `from_json_schema`."""
+    """What became of one schema; `seconds` are of CPU, for `from_json_schema`; `tables` are seconds and megabytes."""
 
     source: str
     seconds: float
@@ -63,6 +70,7 @@ class Verdict:
     undecided: bool = False
     wrong_accepts: int = 0
     wrong_rejects: list[Any] = field(default_factory=list)
+    tables: tuple[float, float] | None = None
 
     @property
     def compiled(self) -> bool:
@@ -82,8 +90,23 @@ def schemas(path: Path) -> Iterator[dict[str, Any]]:
             yield {"source": file.name.partition(".")[0], **json.loads(line)}
 
 
-def judged(item: dict[str, Any], seconds: float) -> Verdict:
-    """One schema and its instances."""
+def table_cost(grammar: Grammar, words: Vocabulary, seconds: float) -> tuple[float, float]:
+    """CPU seconds of making the tables, and megabytes, which are counted in a run of their own, since that is slow."""
+    began = time.process_time()
+    CompiledGrammar.make(grammar.rules, words)
+    spent = time.process_time() - began
+    signal.setitimer(signal.ITIMER_VIRTUAL, 4 * seconds)
+    tracemalloc.start()
+    try:
+        CompiledGrammar.make(grammar.rules, words)
+        return spent, tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+
+
+def judged(item: dict[str, Any], seconds: float, words: Vocabulary | None = None) -> Verdict:
+    """One schema and its instances; and its tables, if there is a vocabulary."""
     began = time.process_time()
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     found = Verdict(item["source"], 0.0)
@@ -95,6 +118,8 @@ def judged(item: dict[str, Any], seconds: float) -> Verdict:
             return found
         finally:
             found.seconds = time.process_time() - began
+        if words is not None:
+            found.tables = table_cost(grammar, words, seconds)
         for kind in ("valid", "invalid"):
             for instance in item.get(kind, ()):
                 accepted = grammar.accepts(json.dumps(instance, ensure_ascii=False))
@@ -121,7 +146,7 @@ def reason(error: str) -> str:
 
 
 def row(name: str, verdicts: list[Verdict]) -> str:
-    times = sorted(1000 * one.seconds for one in verdicts)
+    times = [1000 * one.seconds for one in verdicts]
     compiled, right = (sum(map(test, verdicts)) for test in (lambda one: one.compiled, lambda one: one.right))
     cells = [
         name,
@@ -131,9 +156,26 @@ def row(name: str, verdicts: list[Verdict]) -> str:
         sum(one.wrong_accepts for one in verdicts),
         sum(len(one.wrong_rejects) for one in verdicts),
         sum(one.undecided for one in verdicts),
-        f"{median(times):.1f} / {times[int(0.95 * (len(times) - 1))]:.1f} / {times[-1]:.0f}",
+        spread(times),
     ]
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def spread(values: Iterable[float]) -> str:
+    """Median / 95th percentile / most."""
+    ordered = sorted(values)
+    return f"{median(ordered):.1f} / {ordered[int(0.95 * (len(ordered) - 1))]:.1f} / {ordered[-1]:.0f}"
+
+
+def table_rows(sets: Mapping[str, Iterable[Verdict]]) -> Iterator[str]:
+    """What the tables of each data set took, if they were made."""
+    costs = {name: [one.tables for one in own if one.tables is not None] for name, own in sets.items()}
+    if any(costs.values()):
+        yield from ("", "| data set | tables made | ms | MB |", "|---|---|---|---|")
+    for name, own in costs.items():
+        if own:
+            spent, size = zip(*own, strict=True)
+            yield f"| {name} | {len(own)} | {spread(1000 * one for one in spent)} | {spread(size)} |"
 
 
 def report(verdicts: list[Verdict], most: int) -> Iterator[str]:
@@ -145,6 +187,7 @@ def report(verdicts: list[Verdict], most: int) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     yield from (row(name, sets[name]) for name in sorted(sets))
     yield row("all", verdicts)
+    yield from table_rows({**{name: sets[name] for name in sorted(sets)}, "all": verdicts})
     yield ""
     yield "| refused for | schemas |"
     yield "|---|---|"
@@ -173,12 +216,20 @@ def main() -> None:
     parser.add_argument("--reasons", type=int, default=40, help="how many reasons are listed (default 40)")
     parser.add_argument("--list", action="store_true", help="name each schema that is not right")
     parser.add_argument("--every", type=int, default=1, help="take one schema of so many")
+    parser.add_argument("--tables", type=Path, metavar="VOCABULARY", help="lines of base64(token) rank")
     options = parser.parse_args()
 
     size = int(options.gigabytes * (1 << 30))
     resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
     signal.signal(signal.SIGVTALRM, _ring)
-    verdicts = [judged(item, options.seconds) for item in list(schemas(options.path))[:: options.every]]
+    words = None
+    if options.tables is not None:
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+        from benchmarks.grammar_speed import load_vocabulary  # needs torch, which all else here does not
+
+        words, _ = load_vocabulary(options.tables)
+        table_cost(Grammar.from_choices(["a"]), words, options.seconds)  # compiles the loops, or loads them
+    verdicts = [judged(item, options.seconds, words) for item in list(schemas(options.path))[:: options.every]]
     if not verdicts:
         parser.error(f"{options.path} holds no schemas; give a file {' or '.join(SUFFIXES)}, or a folder of them")
     if options.list:
