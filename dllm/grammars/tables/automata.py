@@ -234,7 +234,7 @@ class _Nfa:
         known: dict[tuple[int, ...], int] = {}  # targets of edges -> the state
         for subset in queue:  # grows
             row = np.full(len(cuts), DEAD, dtype=np.int32)
-            left -= edges.cost(subset)
+            left -= len(subset)
             for own, key in edges.targets(subset):
                 if key not in known:
                     closed = self._needed(key)
@@ -260,39 +260,37 @@ class _Nfa:
         return too_large(part, f"more than {len(queue) - 1} states", _SMALLER)
 
 
+Columns = slice | list[int]
+
+
 class _Edges:
     """The edges of an `_Nfa` by columns of bytes that no edge tells apart.
 
     A set of states in many names at once has many edges, so those are looked up as rows of a table, column -> target.
     """
 
-    MANY = 200
-    """Cells of such rows from which on they are quicker than edge by edge."""
+    FEW = 12
+    """Edges of a set of states, up to which they are quicker one by one."""
 
     def __init__(self, edges: Sequence[Sequence[tuple[int, int, int]]], columns: Sequence[int]) -> None:
         self._edges = [[(columns[low], columns[high] + 1, target) for low, high, target in own] for own in edges]
-        self._cells = [sum(high - low for low, high, _ in own) for own in self._edges]
         self._width = columns[-1] + 1
         self._rows: dict[int, list[int]] = {}  # of a state: several where edges are of the same column
         self._table = np.zeros((64, self._width), dtype=np.int32)
         self._used = 0
 
-    def _many(self, states: Sequence[int]) -> bool:
-        return len(states) > 1 and sum(self._cells[at] for at in states) > self.MANY
-
-    def cost(self, states: Sequence[int]) -> int:
-        """Steps that it takes to follow these."""
-        return len(states) if self._many(states) else sum(len(self._edges[at]) for at in states)
-
-    def targets(self, states: Sequence[int]) -> Iterator[tuple[list[int], tuple[int, ...]]]:
+    def targets(self, states: Sequence[int]) -> Iterator[tuple[Columns, tuple[int, ...]]]:
         """Columns, each once, and where they lead from these states, in their order; none that lead nowhere."""
-        found: dict[int, list[int]] = {}
-        if not self._many(states):
-            for low, high, target in (edge for at in states for edge in self._edges[at]):
-                for column in range(low, high):
-                    found.setdefault(column, []).append(target)
-            yield from (([column], tuple(targets)) for column, targets in found.items())
+        few = [edge for at in states for edge in self._edges[at]]
+        if len(few) > self.FEW:
+            yield from self._from_rows(states)
             return
+        cuts = sorted({cut for low, high, _ in few for cut in (low, high)})
+        for begin, end in pairwise(cuts):
+            if targets := tuple([target for low, high, target in few if low <= begin < high]):
+                yield slice(begin, end), targets
+
+    def _from_rows(self, states: Sequence[int]) -> Iterator[tuple[Columns, tuple[int, ...]]]:
         turned = np.ascontiguousarray(self._table_of(states).T)
         data, size = turned.tobytes(), turned.shape[1] * turned.itemsize
         kinds: dict[bytes, list[int]] = {}
@@ -300,8 +298,8 @@ class _Edges:
             kinds.setdefault(data[column * size : (column + 1) * size], []).append(column)
         for columns in kinds.values():
             own = turned[columns[0]]
-            if len(targets := own[own != DEAD].tolist()):
-                yield columns, tuple(targets)
+            if targets := tuple(own[own != DEAD].tolist()):
+                yield columns, targets
 
     def _table_of(self, states: Sequence[int]) -> NDArray[np.int32]:
         rows = [row for at in states for row in (self._rows.get(at) or self._add(at))]

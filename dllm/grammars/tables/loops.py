@@ -290,3 +290,17 @@ def column_digests(class_of, origin, found):
         for i in range(len(found)):
             one = (found[i] ^ np.uint64(np.int64(class_of[origin[state], i]))) * np.uint64(0x9E3779B97F4A7C15)
             found[i] = one ^ one >> np.uint64(29)
+
+
+@entry
+def close(member_at, members, ahead_at, ahead, found):
+    """Rows of bits take in those of the states ahead, and of the others in their component; components last ones first."""
+    for one in range(len(member_at) - 1):
+        for word in range(found.shape[1]):
+            bits = found[members[member_at[one]], word]
+            for i in range(member_at[one] + 1, member_at[one + 1]):
+                bits |= found[members[i], word]
+            for i in range(ahead_at[one], ahead_at[one + 1]):
+                bits |= found[ahead[i], word]
+            for i in range(member_at[one], member_at[one + 1]):
+                found[members[i], word] = bits

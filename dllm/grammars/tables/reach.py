@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dllm.grammars.tables import loops
 from dllm.grammars.tables.flat import Bools, Ints, Words, bits, ragged, unpacked
 from dllm.grammars.tables.scanner import Emission, Scanner
 from dllm.grammars.tables.steps import DEAD, columns_of
@@ -235,17 +236,20 @@ class _Closure:
     """What any number of steps lead to, none included: strongly connected components, the last ones first."""
 
     def __init__(self, steps: Sequence[Sequence[int]]) -> None:
-        self._steps = steps
-        self._components = list(_components(steps))
+        components = [tuple(own) for own in _components(steps)]
+        ahead = [
+            tuple(steps[own[0]])
+            if len(own) == 1  # itself is no harm
+            else tuple({after for state in own for after in steps[state]}.difference(own))
+            for own in components
+        ]
+        (member_at, members), (ahead_at, onward) = ragged(components), ragged(ahead)
+        self._rows = (member_at, members, ahead_at, onward)
 
     def of(self, own: Words) -> Words:
         """`[n, words]`: for each state, the bits of all states that it leads to."""
         found = own.copy()
-        for component in self._components:
-            members = component if len(component) > 1 else component[0]
-            ahead = sorted({after for state in component for after in self._steps[state]}.difference(component))
-            row = found[component[0]] if len(component) == 1 else np.bitwise_or.reduce(found[component], axis=0)
-            found[members] = np.bitwise_or.reduce(found[ahead], axis=0) | row if ahead else row
+        loops.close(*self._rows, found)
         return found
 
 

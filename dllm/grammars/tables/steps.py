@@ -25,12 +25,14 @@ def columns_of(*tables: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int64]
 
 def before_each(steps: NDArray[np.int32]) -> list[list[int]]:
     """By state, the states (each once, ascending) that step to it."""
-    count, width = steps.shape
-    alive = steps.reshape(-1) != DEAD
-    keys = steps.reshape(-1)[alive].astype(np.int64) * count + np.repeat(np.arange(count), width)[alive]
-    targets, sources = np.divmod(np.unique(keys), count)
-    bounds = np.searchsorted(targets, np.arange(count + 1)).tolist()
-    own = sources.tolist()
+    ordered = np.sort(steps, axis=1)
+    first = ordered != DEAD
+    first[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+    sources, columns = np.nonzero(first)
+    targets = ordered[sources, columns]
+    order = np.argsort(targets, kind="stable")
+    bounds = np.searchsorted(targets[order], np.arange(len(steps) + 1)).tolist()
+    own = sources[order].tolist()
     return [own[low:high] for low, high in pairwise(bounds)]
 
 
