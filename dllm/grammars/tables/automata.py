@@ -260,16 +260,13 @@ class _Nfa:
         return too_large(part, f"more than {len(queue) - 1} states", _SMALLER)
 
 
-Columns = slice | list[int]
-
-
 class _Edges:
     """The edges of an `_Nfa` by columns of bytes that no edge tells apart.
 
     A set of states in many names at once has many edges, so those are looked up as rows of a table, column -> target.
     """
 
-    FEW = 12
+    FEW = 24
     """Edges of a set of states, up to which they are quicker one by one."""
 
     def __init__(self, edges: Sequence[Sequence[tuple[int, int, int]]], columns: Sequence[int]) -> None:
@@ -279,7 +276,7 @@ class _Edges:
         self._table = np.zeros((64, self._width), dtype=np.int32)
         self._used = 0
 
-    def targets(self, states: Sequence[int]) -> Iterator[tuple[Columns, tuple[int, ...]]]:
+    def targets(self, states: Sequence[int]) -> Iterator[tuple[slice, tuple[int, ...]]]:
         """Columns, each once, and where they lead from these states, in their order; none that lead nowhere."""
         few = [edge for at in states for edge in self._edges[at]]
         if len(few) > self.FEW:
@@ -290,16 +287,18 @@ class _Edges:
             if targets := tuple([target for low, high, target in few if low <= begin < high]):
                 yield slice(begin, end), targets
 
-    def _from_rows(self, states: Sequence[int]) -> Iterator[tuple[Columns, tuple[int, ...]]]:
+    def _from_rows(self, states: Sequence[int]) -> Iterator[tuple[slice, tuple[int, ...]]]:
         turned = np.ascontiguousarray(self._table_of(states).T)
-        data, size = turned.tobytes(), turned.shape[1] * turned.itemsize
-        kinds: dict[bytes, list[int]] = {}
-        for column in range(self._width):
-            kinds.setdefault(data[column * size : (column + 1) * size], []).append(column)
-        for columns in kinds.values():
-            own = turned[columns[0]]
-            if targets := tuple(own[own != DEAD].tolist()):
-                yield columns, targets
+        ends = [*(1 + np.flatnonzero((turned[1:] != turned[:-1]).any(axis=1))).tolist(), self._width]
+        kinds: dict[bytes, tuple[int, ...]] = {}
+        data, size, begin = turned.tobytes(), turned.shape[1] * turned.itemsize, 0
+        for end, own in zip(ends, turned[[0, *ends[:-1]]].tolist(), strict=True):
+            kind = data[begin * size : (begin + 1) * size]
+            if kind not in kinds:
+                kinds[kind] = tuple([target for target in own if target != DEAD])
+            if kinds[kind]:
+                yield slice(begin, end), kinds[kind]
+            begin = end
 
     def _table_of(self, states: Sequence[int]) -> NDArray[np.int32]:
         rows = [row for at in states for row in (self._rows.get(at) or self._add(at))]

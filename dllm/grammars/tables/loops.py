@@ -294,7 +294,7 @@ def column_digests(class_of, origin, found):
 
 @entry
 def close(member_at, members, ahead_at, ahead, found):
-    """Rows of bits take in those of the states ahead, and of the others in their component; components last ones first."""
+    """Rows of bits take in those of the states ahead, and of others in their component; components last ones first."""
     for one in range(len(member_at) - 1):
         for word in range(found.shape[1]):
             bits = found[members[member_at[one]], word]
