@@ -11,6 +11,7 @@ from dllm.grammars.frontends.lark import rules_from_lark
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.regex import EMPTY, NOTHING, alt, chars, literal, plus, repeat, seq
 from dllm.grammars.rules import Rules, Terminal
+from dllm.grammars.tables.automata import _Edges, dfa
 from dllm.grammars.tables.cfg import cfg
 from dllm.grammars.tables.scanner import Scanner, scanner
 from dllm.grammars.tables.steps import DEAD
@@ -24,6 +25,8 @@ CODE = rules_from_lark(
     'STRING: /"([^"\\\\]|\\\\.)*"/\nCOMMENT: /\\/\\*([^*]|\\*+[^*\\/])*\\*+\\//\n'
     "WS: /[ \\n]+/\n%ignore WS\n%ignore COMMENT"
 )
+
+WORDS = Grammar.from_regex(r"\w{2,4}|[a-f]x[^b-d]?|é+").rules
 
 
 def whole(rules: Rules) -> Scanner:
@@ -260,6 +263,16 @@ def stepped(found: Scanner, state: int, token: bytes) -> tuple[tuple[int, ...], 
         if state == DEAD:
             return (), DEAD
     return emitted, state
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_edges_in_rows_lead_where_edges_one_by_one_do(seed, monkeypatch):
+    rules = CODE if seed == 0 else random_rules(random.Random(seed))
+    trees = [terminal.pattern for terminal in rules.terminals] + [one.pattern for one in WORDS.terminals]
+    one = dfa(trees)
+    monkeypatch.setattr(_Edges, "FEW", -1)
+    other = dfa(trees)
+    assert (one.table == other.table).all() and one.accepts == other.accepts
 
 
 def test_the_same_grammar_gives_the_same_tables_each_time():

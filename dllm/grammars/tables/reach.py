@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dllm.grammars.tables import loops
 from dllm.grammars.tables.flat import Bools, Ints, Words, bits, ragged, unpacked
 from dllm.grammars.tables.scanner import Emission, Scanner
-from dllm.grammars.tables.steps import DEAD, columns_of
+from dllm.grammars.tables.steps import DEAD, columns_of, ways_of
 
 FREE = 90
 """Bytes that a state takes without a label, from which on it is inside free text: a string, a comment."""
@@ -141,10 +141,9 @@ def _steps(scanner: Scanner) -> tuple[list[list[int]], Loud]:
     members, _ = columns_of(scanner.next, scanner.emits)
     silent: list[list[int]] = []
     loud: list[set[tuple[Emission, int]]] = []
-    for row, emits in zip(scanner.next[:, members].tolist(), scanner.emits[:, members].tolist(), strict=True):
-        pairs = {(emitted, after) for emitted, after in zip(emits, row, strict=True) if after != DEAD}
+    for pairs in ways_of(scanner.next[:, members], scanner.emits[:, members]):
         own = [(scanner.emissions[emitted], after) for emitted, after in pairs]
-        silent.append(sorted({after for emission, after in own if not emission}))
+        silent.append([after for emission, after in own if not emission])  # the emission that is empty is one
         loud.append({(emission, after) for emission, after in own if emission})
     return silent, loud
 

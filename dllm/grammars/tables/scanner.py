@@ -22,7 +22,15 @@ from dllm.errors import GrammarError
 from dllm.grammars.rules import Rules, Terminal
 from dllm.grammars.tables.automata import Dfa, dfa
 from dllm.grammars.tables.limits import CELLS, limit, too_large
-from dllm.grammars.tables.steps import DEAD, before_each, columns_of, one_state_a_group, refined, without_dead_ends
+from dllm.grammars.tables.steps import (
+    DEAD,
+    before_each,
+    columns_of,
+    one_state_a_group,
+    refined,
+    ways_of,
+    without_dead_ends,
+)
 
 Emission = tuple[int, ...]
 """Labels of lexemes, in order."""
@@ -276,29 +284,28 @@ def _early(found: Scanner) -> Scanner:
         return numbers[emission]
 
     members, column_of = columns_of(found.next, found.emits)
-    steps, emits = found.next[:, members].tolist(), found.emits[:, members].tolist()
-    final = found.final.copy()
+    steps, emits, final = found.next[:, members], found.emits[:, members], found.final.copy()
     ahead = _certain(found, members)
     ahead[0] = ()  # nothing leads to the start
-    for at, row in enumerate(steps):
-        own, certain = emits[at], ahead[at]
-        for column, after in enumerate(row):
+    moved = np.array([bool(certain) for certain in ahead])
+    for at in np.flatnonzero(moved | (moved[steps] & (steps != DEAD)).any(axis=1)).tolist():
+        own, certain = emits[at].tolist(), ahead[at]
+        for column, after in enumerate(steps[at].tolist()):
             if after != DEAD and (own[column] or ahead[after] != certain):
                 whole = found.emissions[own[column]] + ahead[after]
                 own[column] = number(whole[len(certain) :])
+        emits[at] = own
         if final[at] != DEAD:
-            final[at] = number(found.emissions[found.final[at]][len(ahead[at]) :])
-    wide = np.array(emits, dtype=np.int32)[:, column_of]
-    return replace(found, emits=wide, final=final, emissions=tuple(emissions))
+            final[at] = number(found.emissions[found.final[at]][len(certain) :])
+    return replace(found, emits=emits[:, column_of], final=final, emissions=tuple(emissions))
 
 
 def _certain(found: Scanner, members: Sequence[int]) -> list[Emission]:
     """Per state, the longest sequence that everything emitted from there on begins with."""
     steps = found.next[:, members]
-    edges: list[set[tuple[Emission, int]]] = []
-    for row, emits in zip(steps.tolist(), found.emits[:, members].tolist(), strict=True):
-        pairs = zip(row, emits, strict=True)
-        edges.append({(found.emissions[emitted], after) for after, emitted in pairs if after != DEAD})
+    edges = [
+        [(found.emissions[emitted], after) for emitted, after in own] for own in ways_of(steps, found.emits[:, members])
+    ]
     before = before_each(steps)
     ahead: list[Emission | None] = [None] * len(edges)  # None: not known to lead anywhere yet
     queue = deque(np.flatnonzero(found.final != DEAD).tolist())

@@ -23,17 +23,31 @@ def columns_of(*tables: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int64]
     return [found.index(kind) for kind in range(len(kinds))], np.array(found)
 
 
-def before_each(steps: NDArray[np.int32]) -> list[list[int]]:
-    """By state, the states (each once, ascending) that step to it."""
-    ordered = np.sort(steps, axis=1)
+def distinct(rows: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
+    """The values of each row but DEAD, each once, ascending: row and value, end to end."""
+    ordered = np.sort(rows, axis=1)
     first = ordered != DEAD
     first[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
     sources, columns = np.nonzero(first)
-    targets = ordered[sources, columns]
+    return sources, ordered[sources, columns]
+
+
+def before_each(steps: NDArray[np.int32]) -> list[list[int]]:
+    """By state, the states (each once, ascending) that step to it."""
+    sources, targets = distinct(steps)
     order = np.argsort(targets, kind="stable")
     bounds = np.searchsorted(targets[order], np.arange(len(steps) + 1)).tolist()
     own = sources[order].tolist()
     return [own[low:high] for low, high in pairwise(bounds)]
+
+
+def ways_of(steps: NDArray[np.int32], emits: NDArray[np.int32]) -> list[list[tuple[int, int]]]:
+    """By state, what one byte may do, each once: (what is emitted, the state behind)."""
+    keys = np.where(steps == DEAD, DEAD, emits.astype(np.int64) << 32 | steps)
+    sources, found = distinct(keys)
+    ways = list(zip((found >> 32).tolist(), (found & 0xFFFFFFFF).tolist(), strict=True))
+    bounds = np.searchsorted(sources, np.arange(len(steps) + 1)).tolist()
+    return [ways[low:high] for low, high in pairwise(bounds)]
 
 
 def without_dead_ends(table: NDArray[np.int32], good: NDArray[np.bool_]) -> NDArray[np.int32]:
