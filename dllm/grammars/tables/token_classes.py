@@ -214,7 +214,8 @@ def _walked(steps: ScannerSteps, begun: Ints, parent: Ints, byte: Ints) -> tuple
         made = walk.made.tolist()
         if made[loops.NODE] == len(parent):
             return class_of, walk
-        if made[loops.VISITS] < 0 or made[loops.ENTRIES] > CELLS * limit():
+        kept = max(made[loops.ENTRIES], made[loops.SETS] * _words(len(begun)))
+        if made[loops.VISITS] < 0 or kept > CELLS * limit() // 4:  # of eight bytes each
             raise _too_large(len(steps[0]), made[loops.CLASSES], "beginnings of tokens")
         before, walk = walk.known, walk.larger(longest)
 
