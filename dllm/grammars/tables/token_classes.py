@@ -21,7 +21,7 @@ from dllm.grammars.tables.vocabulary import Vocabulary
 
 Longs = NDArray[np.int64]
 UNKNOWN = -2
-Classes = NDArray[np.int16] | NDArray[np.int32]
+StateClasses = NDArray[np.int16] | NDArray[np.int32]
 ScannerSteps = tuple[Ints, Ints, Ints, Ints]
 """Steps and emits, `[S, kinds]`, of kinds of bytes; where the labels of an emission begin, and the labels."""
 
@@ -147,7 +147,7 @@ class TokenRows(NamedTuple):
     """
 
     kind_of: Longs
-    class_of: Classes
+    class_of: StateClasses
     at: Ints
     emitted: Ints
     state: Ints
@@ -220,7 +220,7 @@ def _walked(steps: ScannerSteps, begun: Ints, parent: Ints, byte: Ints) -> tuple
         before, walk = walk.known, walk.larger(longest)
 
 
-def _own_classes(kinds: Ints, tokens: Ints, rank: Ints, walk: Walk) -> tuple[Classes, Ints, Ints]:
+def _own_classes(kinds: Ints, tokens: Ints, rank: Ints, walk: Walk) -> tuple[StateClasses, Ints, Ints]:
     """`[states, kinds]`; (1 + rank, lowest token) of the classes of each state, end to end; and where those begin."""
     width, count = len(walk.joint), len(kinds)
     done = np.zeros((width, count), dtype=np.int32)
