@@ -109,7 +109,7 @@ def test_random_schemas():
         try:
             rules = rules_from_schema(schema)
         except GrammarError as error:
-            assert re.search("no value is valid|oneOf may be|without end|leads back", str(error)), error
+            assert re.search("no value is valid|over 20000 cases|without end|leads back", str(error)), error
             continue
         judge, sampler, values = validator(schema), TextSampler(rules), [json_sampler.value(rng) for _ in range(10)]
         for _ in range(4):
@@ -281,8 +281,8 @@ def test_text_and_pydantic_models_are_schemas_too():
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ({"not": {}}, r"at #: the keyword 'not' is not supported"),
-        ({"properties": {"a/b": {"not": {}}}}, r"at #/properties/a~1b: the keyword 'not'"),
+        ({"unevaluatedItems": False}, r"at #: the keyword 'unevaluatedItems' is not supported"),
+        ({"properties": {"a/b": {"unevaluatedItems": False}}}, r"at #/properties/a~1b: the keyword 'unevaluatedItems'"),
         ({"uniqueItems": True}, "uniqueItems=true is not supported"),
         ({"multipleOf": 3}, "multipleOf=3 is not supported; it may be 1 or another divisor of 1000"),
         ({"multipleOf": 0.01}, r"multipleOf=0\.01"),
@@ -299,9 +299,6 @@ def test_text_and_pydantic_models_are_schemas_too():
         ({"pattern": "(?=a)"}, r"at #: pattern '\(\?=a\)' has look-around"),
         ({"pattern": "("}, "not a regular expression"),
         ({"anyOf": []}, r"anyOf=\[\]"),
-        ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, "branches 0 and 1 of oneOf may be valid for the same value"),
-        # Python's \\w has é, ECMA's has not: what a narrow reading leaves out may still be valid
-        ({"oneOf": [{"type": "string", "pattern": "^\\w+$"}, {"const": "é"}]}, "branches 0 and 1 of oneOf"),
         ({"$ref": "other.json"}, "leads out of this document"),
         ({"$ref": "#/$defs/nod", "$defs": {"node": {}}}, "Did you mean 'node'"),
         ({"$ref": "#nod", "$defs": {"node": {"$anchor": "node"}}}, "Did you mean 'node'"),

@@ -15,6 +15,7 @@ What they share, in the order of imports:
     reading       what a keyword is; one schema as those who read it see it; what is said of wrong values
     spelling      how JSON spells a string            formats   the values of `format`
     keys          the keys of an object that no keyword names, by classes
+    complements   a union of forms without another: what `not`, `if` and `oneOf` leave
     keywords      the table of all keywords, honoured and refused; notes what is none
     references    where `$ref` leads, and by which draft a schema is read
     demands       the schemas of one document: by name, as forms, and whether a value is possible
@@ -24,11 +25,15 @@ From a schema to rules: `demands` names each schema by its text and folds its ke
 narrowing what the one before leaves; then every form that is possible gives its productions, and asks for those of the
 values inside it by the names of their schemas.
 
+A document is read in two ways: narrowly, which is what becomes a grammar, and widely (`Context.wide`), which is what is
+taken away under a negation. The complement of a form is again a union of forms: one for each of the simple demands of
+which a form is made. What it asks of values inside is the negation of a demand, again by name (`Context.negation`).
+
 To add a keyword that speaks of arrays, say:
 
 1. in `arrays`, write `_name(schema, found)`: check the value by `schema`, which has the errors, and return `found`
    narrowed by the `ArrayForm` that the keyword asks for, or by several, of which a value must have one;
-2. if no `ArrayForm` says it, give that class a field, and see to it in `meet`, `possible` and `bodies`;
+2. if no `ArrayForm` says it, give that class a field, and see to it in `meet`, `possible`, `complement` and `bodies`;
 3. add it to KEYWORDS there, with `holds` if there are schemas in its value, and the drafts that have it; if it was
    refused so far, take it out of UNSUPPORTED in `keywords`;
 4. name it in the table of docs/grammars.md, and under *rejected* there if it leaves out valid texts;

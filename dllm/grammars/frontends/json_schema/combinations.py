@@ -1,7 +1,4 @@
-"""Keywords that combine schemas of one and the same value: `$ref`, `allOf`, `anyOf`, `oneOf`, `dependentSchemas`.
-
-`oneOf` is supported if no value can be valid under two branches, because they differ by type, by a required key with
-different `const` or `enum`, by bounds or the like (patterns do not count).
+"""Keywords that combine schemas of one and the same value: `$ref`, `allOf`, `anyOf`, `oneOf`, `not`, `if` and others.
 
 A text whose value is valid is rejected where
 
@@ -12,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema.complements import fewer, without
 from dllm.grammars.frontends.json_schema.drafts import NEWEST, Dialect
 from dllm.grammars.frontends.json_schema.forms import NEVER, Demand, Forms, narrowed
 from dllm.grammars.frontends.json_schema.objects import ObjectForm
-from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, wrong
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, wrong
 from dllm.grammars.frontends.json_schema.types import MAX_CASES, meet_all
 
 
@@ -24,7 +21,7 @@ def _reference(keyword: str, since: Dialect = Dialect.FOUR, until: Dialect = NEW
     def read(schema: Schema, found: Forms) -> Forms:
         context = schema.context
         target = context.target(keyword, schema.told[keyword], schema.place)
-        return meet_all(found, context.forms(context.demand(*target)), schema.place)
+        return context.fewer(meet_all(found, context.forms(context.demand(*target)), schema.place))
 
     return {keyword: Keyword(read, since=since, until=until)}
 
@@ -70,7 +67,7 @@ def _union(ways: Iterable[Forms]) -> Forms:
 
 def _all_of(schema: Schema, found: Forms) -> Forms:
     for branch in _branches(schema, "allOf"):
-        found = meet_all(found, schema.context.forms(branch), schema.place)
+        found = schema.context.fewer(meet_all(found, schema.context.forms(branch), schema.place))
     return found
 
 
@@ -79,11 +76,36 @@ def _any_of(schema: Schema, found: Forms) -> Forms:
 
 
 def _one_of(schema: Schema, found: Forms) -> Forms:
-    """The branches' union, once it is sure that no value is valid under two of them."""
-    if not schema.context.wide:
-        _require_exclusive_branches(schema)
+    """The branches' union, each without the others that share values with it."""
+    context = schema.context
+    if not context.wide:
         found = _discriminated(schema, found)
-    return _union(meet_all(found, schema.context.forms(branch), schema.place) for branch in _branches(schema, "oneOf"))
+    branches = list(_branches(schema, "oneOf"))
+    ways = [meet_all(found, context.forms(branch), schema.place) for branch in branches]
+    others = [context.flipped().forms(branch) for branch in branches]
+    for at, way in enumerate(ways):
+        for other in (*others[:at], *others[at + 1 :]):
+            way = without(way, other, context, schema.place)
+        ways[at] = way
+    return _union(ways)
+
+
+def _not(schema: Schema, found: Forms) -> Forms:
+    return without(found, schema.context.flipped().forms(schema.demand("not")), schema.context, schema.place)
+
+
+def _if(schema: Schema, found: Forms) -> Forms:
+    """What satisfies `if` and `then`, or `else` and not `if`."""
+    context, condition = schema.context, schema.demand("if")
+    if "then" not in schema.told and "else" not in schema.told:
+        return found
+    met = meet_all(found, context.forms(condition), schema.place)
+    if "then" in schema.told:
+        met = meet_all(met, context.forms(schema.demand("then")), schema.place)
+    unmet = without(found, context.flipped().forms(condition), context, schema.place)
+    if "else" in schema.told:
+        unmet = meet_all(unmet, context.forms(schema.demand("else")), schema.place)
+    return fewer(_union((met, unmet)), context)
 
 
 def _discriminated(schema: Schema, found: Forms) -> Forms:
@@ -97,23 +119,6 @@ def _discriminated(schema: Schema, found: Forms) -> Forms:
     return narrowed(found, ObjectForm.requiring([key]))
 
 
-def _require_exclusive_branches(schema: Schema) -> None:
-    """Raises a GrammarError if a value may be valid under two branches of `oneOf`."""
-    wider = schema.context.widened()
-    others = {keyword: value for keyword, value in schema.told.items() if keyword != "oneOf"}
-    outer = _discriminated(schema, wider.read(others, schema.place))
-    branches = _branches(Schema(schema.told, schema.place, wider), "oneOf")
-    ways = [meet_all(outer, wider.forms(branch)) for branch in branches]
-    for second, way in enumerate(ways):
-        for first in range(second):
-            if any(form.possible(wider) for form in meet_all(ways[first], way)):
-                raise GrammarError(
-                    f"{located(schema.place)}: the branches {first} and {second} of oneOf may be valid for the "
-                    "same value, which is not supported; let them differ by type or by a required key with different "
-                    "const or enum values, or use anyOf"
-                )
-
-
 KEYWORDS = {
     **_reference("$ref"),
     **_reference("$recursiveRef", Dialect.OF_2019, Dialect.OF_2019),
@@ -124,4 +129,8 @@ KEYWORDS = {
     "allOf": Keyword(_all_of, holds="schemas"),
     "anyOf": Keyword(_any_of, holds="schemas"),
     "oneOf": Keyword(_one_of, holds="schemas"),
+    "not": Keyword(_not, holds="schemas"),
+    "if": Keyword(_if, holds="schemas", since=Dialect.SEVEN),
+    "then": Keyword(lambda _, found: found, holds="schemas", since=Dialect.SEVEN),
+    "else": Keyword(lambda _, found: found, holds="schemas", since=Dialect.SEVEN),
 }

@@ -6,20 +6,44 @@ import json
 from typing import Any
 
 from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema.arrays import ArrayForm
+from dllm.grammars.frontends.json_schema.complements import fewer, without
 from dllm.grammars.frontends.json_schema.drafts import NEWEST, Dialect
-from dllm.grammars.frontends.json_schema.forms import DEFAULT, NEVER, Context, Demand, Forms, Options
+from dllm.grammars.frontends.json_schema.forms import DEFAULT, NEVER, Context, Demand, Forms, Options, all_of
 from dllm.grammars.frontends.json_schema.keywords import KEYWORDS, telling
 from dllm.grammars.frontends.json_schema.notes import Notes
+from dllm.grammars.frontends.json_schema.objects import ObjectForm
 from dllm.grammars.frontends.json_schema.reading import Schema, located, shown
 from dllm.grammars.frontends.json_schema.references import References
 from dllm.grammars.frontends.json_schema.types import ANYTHING, meet_all
 from dllm.grammars.tables.limits import naming
 
+MAX_NEGATIONS = 12
+"""A negation of what has a negation inside is one of so many steps at most."""
 _ARRAY_OF_ITEMS = "give the schemas of the first items as prefixItems, that of the others as items"
 
 
 class Loop(Exception):
     """A schema whose forms are being worked out is needed to work them out."""
+
+
+class Names:
+    """The schemas of a document by name, for both ways in which it is read.
+
+    Attributes:
+        references: where `$ref` leads in it.
+        schemas: name -> keywords that assert something.
+        places: name -> where it was found first.
+        negated: name of a negation -> what it negates.
+        negations: the other way round.
+    """
+
+    def __init__(self, document: Any) -> None:
+        self.references = References(document)
+        self.schemas: dict[str, dict[str, Any]] = {}
+        self.places: dict[str, str] = {}
+        self.negated: dict[str, Demand] = {}
+        self.negations: dict[Demand, str] = {}
 
 
 class Demands(Context):
@@ -29,38 +53,66 @@ class Demands(Context):
 
     Args:
         document: the root schema.
-        wide, options, notes: as in `Context`.
+        options, notes: as in `Context`.
+        twin: the same document, read the other way.
 
     Attributes:
         document: as above.
-        places: name -> where it was found first.
+        names: its schemas.
+        places: those of `names`.
         impossible: where no value was found to be valid.
     """
 
-    def __init__(
-        self, document: Any, options: Options = DEFAULT, *, wide: bool = False, notes: Notes | None = None
-    ) -> None:
-        self.wide, self.options, self.notes = wide, options, notes or Notes()
-        self.places: dict[str, str] = {}
+    def __init__(self, document: Any, options: Options = DEFAULT, *, twin: Demands | None = None) -> None:
+        self.document, self.options = document, options
+        self.wide = twin is not None
+        self.notes: Notes = twin.notes if twin else Notes()
+        self.names: Names = twin.names if twin else Names(document)
+        self.places = self.names.places
         self.impossible: list[str] = []
-        self.document = document
-        self._wider: Demands | None = None
-        self._references = References(document)
-        self._schemas: dict[str, dict[str, Any]] = {}
+        self._twin = twin
+        self._negated = self.names.negated
+        self._read: dict[str, Forms] = {}
         self._forms: dict[Demand, Forms] = {}
+        self._plainer: dict[Demand, Demand] = {}
         self._open: list[str] = []
         self._possible: dict[Demand, bool] = {(): True, NEVER: False}
 
-    def widened(self) -> Demands:
-        if self._wider is None:
-            self._wider = Demands(self.document, self.options, wide=True, notes=self.notes)
-        return self._wider
+    def flipped(self) -> Demands:
+        if self._twin is None:
+            self._twin = Demands(self.document, self.options, twin=self)
+        return self._twin
+
+    def negation(self, demand: Demand) -> Demand:
+        """As in `Context`.
+
+        Raises:
+            GrammarError: it is one of one of one of ..., as recursive schemas can make it.
+        """
+        if demand in ((), NEVER):
+            return () if demand else NEVER
+        if len(demand) == 1 and demand[0] in self._negated:
+            return self._negated[demand[0]]
+        if demand not in self.names.negations:
+            depth = 1 + max(self._depth(name) for name in demand)
+            place = self.places[demand[-1]]
+            if depth > MAX_NEGATIONS:
+                raise GrammarError(
+                    f"{located(place)}: by not, if, oneOf or contains it is negated inside its own negation over "
+                    f"{MAX_NEGATIONS} times, which is not supported; use anyOf, or leave the recursion out of it"
+                )
+            name = f"not {depth} {len(self.names.negations)}"
+            self.names.negations[demand], self._negated[name], self.places[name] = name, demand, place
+        return (self.names.negations[demand],)
+
+    def _depth(self, name: str) -> int:
+        return int(name.split()[1]) if name in self._negated else 0
 
     def target(self, keyword: str, reference: Any, place: str) -> tuple[Any, str]:
-        return self._references.target(keyword, reference, place)
+        return self.names.references.target(keyword, reference, place)
 
     def draft(self, place: str) -> Dialect:
-        return self._references.resource(place).draft
+        return self.names.references.resource(place).draft
 
     def constant(self, value: Any, place: str) -> Demand:
         return self._named({"const": value}, place)
@@ -92,12 +144,12 @@ class Demands(Context):
         return self._named(told, place)
 
     def _named(self, told: dict[str, Any], place: str) -> Demand:
-        resource = self._references.resource(place)
+        resource = self.names.references.resource(place)
         # what is equal elsewhere may be of another draft, and its references may lead elsewhere
         name = json.dumps(told)
-        if resource is not self._references.root:
+        if resource is not self.names.references.root:
             name += f" in {resource.place} of draft {resource.draft}"
-        self._schemas.setdefault(name, told)
+        self.names.schemas.setdefault(name, told)
         self.places.setdefault(name, place)
         return (name,)
 
@@ -110,12 +162,43 @@ class Demands(Context):
         """
         if demand == NEVER:
             return ()
-        if demand not in self._forms:
-            found = ANYTHING
+        found, known = ANYTHING, len(demand)
+        while known and demand[:known] not in self._forms:
+            known -= 1
+        if known:
+            found = self._forms[demand[:known]]
+        for end in range(known + 1, len(demand) + 1):
+            found = self._forms[demand[:end]] = self._with(found, demand[end - 1], demand[:end])
+        return found
+
+    def _with(self, found: Forms, name: str, demand: Demand) -> Forms:
+        """Those of `found`, which are of the rest of `demand`, that satisfy the schema `name` too."""
+        if self._contradicts_itself(demand):
+            return ()
+        if name in self._negated:
+            return without(found, self.flipped().forms(self._negated[name]), self, self.places[name])
+        return self.fewer(meet_all(found, self._of_schema(name), self.places[name]))
+
+    def fewer(self, found: Forms) -> Forms:
+        return fewer(found, self) if self._negated else found
+
+    def plainer(self, demand: Demand) -> Demand:
+        if len(demand) < 2:
+            return demand
+        if demand not in self._plainer:
+            wider = self if self.wide else self.flipped()
+            kept = demand
             for name in demand:
-                found = meet_all(found, self._of_schema(name), self.places[name])
-            self._forms[demand] = found
-        return self._forms[demand]
+                if name in self._negated:
+                    others = tuple(other for other in kept if other != name)
+                    if others and not wider.possible(all_of(others, self._negated[name])):
+                        kept = others
+            self._plainer[demand] = kept if self.possible(kept) else NEVER
+        return self._plainer[demand]
+
+    def _contradicts_itself(self, demand: Demand) -> bool:
+        """Whether something is asked for, and plainly its negation too; what is in doubt, `wide` has in both."""
+        return not self.wide and any(set(self._negated.get(name, NEVER)) <= set(demand) for name in demand)
 
     def checked_forms(self, demand: Demand) -> Forms:
         """As `forms`, where a loop is the user's mistake."""
@@ -128,16 +211,16 @@ class Demands(Context):
             ) from None
 
     def _of_schema(self, name: str) -> Forms:
-        if (name,) in self._forms:
-            return self._forms[(name,)]
+        if name in self._read:
+            return self._read[name]
         if name in self._open:
             raise Loop(name)
         self._open.append(name)
         try:
-            found = self.read(self._schemas[name], self.places[name])
+            found = self.read(self.names.schemas[name], self.places[name])
         finally:
             self._open.pop()
-        self._forms[(name,)] = found
+        self._read[name] = found
         return found
 
     def read(self, told: dict[str, Any], place: str) -> Forms:
@@ -148,6 +231,19 @@ class Demands(Context):
         return found
 
     def possible(self, demand: Demand) -> bool:
+        """As in `Context`. Into arrays and objects without what is negated it is not looked: that may take long."""
+        if self._negated:
+            asked = tuple(name for name in demand if name not in self._negated)
+            if len(asked) < len(demand):
+                if not asked:
+                    return True
+                if not self.possible(asked):
+                    return False
+                if any(isinstance(form, ArrayForm | ObjectForm) for form in self.forms(asked)):
+                    return True
+        return self._looked_into(demand)
+
+    def _looked_into(self, demand: Demand) -> bool:
         if demand not in self._possible:
             self._possible[demand] = True  # what a value inside itself would have to be is left open
             try:

@@ -50,9 +50,9 @@ class Context(Protocol):
     """The schemas of one document, for those who read one of them or ask about one inside another.
 
     Attributes:
-        wide: whether what forms narrow is left out: patterns and formats, on which dialects differ; discriminators; and
-            how branches of `oneOf` exclude each other. All that is valid has then a form, which is what a proof that
-            branches share no value needs: a value that a narrow form leaves out may still be valid.
+        wide: whether forms hold all that may be valid, instead of nothing that may be invalid. The two differ in
+            patterns that dialects read differently, in formats, discriminators and the integers of draft 4. A
+            complement turns one into the other: what is surely not valid is all but what may be.
         options: what is up to the user.
         notes: what was read past.
     """
@@ -82,8 +82,17 @@ class Context(Protocol):
     def read(self, told: dict[str, Any], place: str) -> Forms:
         """The forms of the values that satisfy all of the keywords `told` at `place`."""
 
-    def widened(self) -> Context:
-        """The same document, read with `wide`."""
+    def flipped(self) -> Context:
+        """The same document, read the other way: with `wide` if this is not, and without if it is."""
+
+    def negation(self, demand: Demand) -> Demand:
+        """What the values satisfy that do not satisfy `demand`, as it is read by `flipped`."""
+
+    def plainer(self, demand: Demand) -> Demand:
+        """The same demand without negations of what the rest of it excludes anyway; NEVER if no value satisfies it."""
+
+    def fewer(self, found: Forms) -> Forms:
+        """The same values in fewer forms, where negations may have made many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,22 @@ class Form(ABC):
     def possible(self, context: Context) -> bool:
         """Whether a value has this form; as `Context.possible`."""
         return True
+
+    def holds(self, other: Self) -> bool:
+        """Whether plainly every value of `other` has this form too."""
+        return other.meet(self) == other
+
+    def plainer(self, context: Context) -> Self:
+        """The same form, with demands as `Context.plainer` has them."""
+        return self
+
+    @abstractmethod
+    def complement(self, context: Context, place: str) -> Iterable[Self]:
+        """The forms, in `context`, of all other values of the type; this form was read by `context.flipped()`.
+
+        Raises:
+            GrammarError: they cannot be said; `place` is where they are asked for.
+        """
 
     @abstractmethod
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:

@@ -9,7 +9,7 @@ from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import NEVER, Demand, all_of
 from dllm.grammars.frontends.json_schema.spelling import any_but, quoted
 from dllm.grammars.frontends.json_schema.strings import SMALL, in_both, machine_of, matches, readings
-from dllm.grammars.regex import ANY, And, Minus, Regex, alt, literal, repeat
+from dllm.grammars.regex import ANY, NOTHING, And, Minus, Regex, alt, literal, repeat
 from dllm.grammars.tables.automata import dfa, size
 
 ANY_KEY = repeat(ANY)
@@ -36,6 +36,12 @@ def common_classes(left: Classes, right: Classes) -> Classes:
             if ANY_KEY in (tree, other) or tree == other or not empty(both):
                 found.append((both, all_of(demand, asked)))
     return tuple(found)
+
+
+def none_of(classes: Classes) -> Regex:
+    """The keys of no class."""
+    trees = [tree for tree, _ in classes]
+    return NOTHING if ANY_KEY in trees else Minus(ANY_KEY, alt(*trees))
 
 
 def _met(left: Regex, right: Regex) -> Regex:

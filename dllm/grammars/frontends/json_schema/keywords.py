@@ -29,11 +29,6 @@ Vacuous = Callable[[dict[str, Any]], bool]
 """Whether a keyword that is not honoured asserts nothing in a schema, which has it."""
 
 
-def _alone(*others: str) -> Vacuous:
-    """It asserts something only together with one of `others`."""
-    return lambda schema: not any(other in schema for other in others)
-
-
 def _true(name: str) -> Vacuous:
     """It asserts nothing if every value is valid under its schema."""
     return lambda schema: schema[name] is True or schema[name] == {}
@@ -46,13 +41,6 @@ def _asserting(
 
 
 UNSUPPORTED: dict[str, tuple[Keyword, Vacuous]] = {
-    **_asserting("not", lambda schema: schema["not"] is False),
-    **_asserting("if", _alone("then", "else"), Dialect.SEVEN),
-    **_asserting("then", _alone("if"), Dialect.SEVEN),
-    **_asserting("else", _alone("if"), Dialect.SEVEN),
-    **_asserting("contains", lambda schema: False, Dialect.SIX),
-    **_asserting("minContains", _alone("contains"), Dialect.OF_2019, "nothing"),
-    **_asserting("maxContains", _alone("contains"), Dialect.OF_2019, "nothing"),
     **_asserting("unevaluatedItems", _true("unevaluatedItems"), Dialect.OF_2019),
     **_asserting("unevaluatedProperties", _true("unevaluatedProperties"), Dialect.OF_2019),
 }

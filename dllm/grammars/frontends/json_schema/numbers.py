@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, ClassVar, Self, TypeVar
 
 from dllm.errors import GrammarError
@@ -27,8 +28,9 @@ from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, narrowed
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, shown
-from dllm.grammars.regex import NOTHING, And, Regex, alt, chars, literal, optional, plus, repeat, seq
+from dllm.grammars.regex import NOTHING, And, Minus, Regex, alt, chars, literal, optional, plus, repeat, seq
 from dllm.grammars.rules import Body
+from dllm.grammars.tables.automata import dfa
 
 MAX_STEP = 1000
 """`multipleOf` must divide it."""
@@ -86,6 +88,8 @@ class NumberForm(Form):
         step: whole numbers are multiples of it; not 1 only if `whole`.
         values: if not None, one of these; they already satisfy all else but `plain`.
         plain: written without `.0`, as integers are in draft 4; only if `whole` or `values`.
+        broken: only numbers that are not whole.
+        unlike: whole numbers are multiples of none of these, each as `step` may be; only if `whole`.
     """
 
     TYPES: ClassVar = ("integer", "number")
@@ -95,6 +99,8 @@ class NumberForm(Form):
     step: int = 1
     values: tuple[int | float, ...] | None = None
     plain: bool = False
+    broken: bool = False
+    unlike: tuple[int, ...] = ()
 
     @classmethod
     def of_types(cls, types: Collection[str]) -> Self | None:
@@ -124,26 +130,43 @@ class NumberForm(Form):
         else:
             values = tuple(value for value in values if value in other.values)
         whole, plain = self.whole or other.whole, self.plain or other.plain
-        form = type(self)(whole, low, high, math.lcm(self.step, other.step), values, plain)
+        broken, unlike = self.broken or other.broken, tuple(dict.fromkeys(self.unlike + other.unlike))
+        form = type(self)(whole, low, high, math.lcm(self.step, other.step), values, plain, broken, unlike)
         if values is not None:
             values = tuple(value for value in values if form.allows(value))
             return type(self)(values=values, plain=plain) if values else None
+        if whole and (broken or any(form.step % step == 0 for step in unlike)):
+            return None
         if low is None or high is None:
             return form
         if form.whole:
             first = -(-low.ceil() // form.step) * form.step
-            return form if first <= high.floor() else None
+            last = min(high.floor(), first + math.lcm(form.step, *unlike))
+            return form if any(map(form.allows, range(first, last + 1, form.step))) else None
         return form if low.value < high.value or (low.below(high.value) and high.above(low.value)) else None
 
     def allows(self, value: int | float) -> bool:
-        if self.whole and (value != value // 1 or value % self.step):
+        whole = value == value // 1
+        if whole if self.broken else self.whole and (not whole or value % self.step):
+            return False
+        if not all(value % step for step in self.unlike):
             return False
         return (self.low is None or self.low.below(value)) and (self.high is None or self.high.above(value))
 
     def possible(self, context: Context) -> bool:
         """`meet` has looked at whole ones and values."""
         low, high = self._ends()
+        ends = [bound for bound in (self.low, self.high) if bound]
+        if self.broken and self.values is None and ends and all(bound.decimal() is not None for bound in ends):
+            return context.wide or any(dfa([self._tree("")], ["numbers"]).accepts)
         return context.wide or self.whole or self.values is not None or low is None or high is None or low <= high
+
+    def finite(self, most: int) -> tuple[int | float, ...] | None:
+        """The numbers, if they are `most` at most, and it is plain which."""
+        if self.values is not None or not self.whole or self.low is None or self.high is None:
+            return self.values
+        low, high = self.low.ceil(), self.high.floor()
+        return tuple(filter(self.allows, range(low, high + 1))) if high - low < most else None
 
     def _ends(self) -> tuple[Decimal | None, Decimal | None]:
         """The bounds made inclusive, for numbers that need not be whole; one of over 15 digits counts as none."""
@@ -152,6 +175,26 @@ class NumberForm(Form):
             value = None if bound is None else bound.decimal()
             found.append(None if bound is None or value is None else _inclusive(value, bound.exclusive, sign))
         return found[0], found[1]
+
+    def complement(self, context: Context, place: str) -> Iterable[Self]:
+        """Numbers on the other side of a bound, that are not whole, or are no multiples; those between `values`."""
+        if self.plain and context.wide:  # 1.0 may be one of the others
+            return [type(self)()]
+        if self.values is not None:
+            ends = [None, *(Bound(value, exclusive=True) for value in sorted(self.values)), None]
+            return [type(self)(low=low, high=high) for low, high in pairwise(ends)]
+        found = [type(self)(True, step=step) for step in self.unlike]
+        if self.low:
+            found.append(type(self)(high=Bound(self.low.value, not self.low.exclusive)))
+        if self.high:
+            found.append(type(self)(low=Bound(self.high.value, not self.high.exclusive)))
+        if self.step > 1:
+            found.append(type(self)(True, unlike=(self.step,)))
+        if self.whole:
+            found.append(type(self)(broken=True))
+        if self.broken:
+            found.append(type(self)(True))
+        return found
 
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
         if self.values is not None:
@@ -162,16 +205,18 @@ class NumberForm(Form):
     def _tree(self, place: str) -> Regex:
         low, high = self.low, self.high
         if self.whole:
-            return _wholes(low.ceil() if low else None, high.floor() if high else None, self.step, self.plain)
+            ends = low.ceil() if low else None, high.floor() if high else None
+            return _wholes(*ends, self.step, self.plain, self.unlike)
         if low is None and high is None:
-            return _NUMBER
+            return _BROKEN if self.broken else _NUMBER
         for bound in (low, high):
             if bound is not None and bound.decimal() is None:
                 raise GrammarError(
                     f"{located(place)}: {shown(bound.value)} as a bound of numbers has over 15 digits, which "
                     "rounding to a double may change; use a shorter one, or the type integer"
                 )
-        return _decimals(*self._ends())
+        found = _decimals(*self._ends())
+        return And(found, _BROKEN) if self.broken else found
 
 
 def _bound(keyword: str) -> Keyword:
@@ -215,6 +260,11 @@ _NUMBER = seq(
     optional(_MINUS), _NATURAL, optional(_FRACTION), optional(seq(chars("eE"), optional(chars("+-")), plus(_DIGIT)))
 )
 """Any JSON number."""
+_BROKEN = And(
+    seq(optional(_MINUS), _NATURAL, literal("."), repeat(_DIGIT), chars("", ("1", "9")), repeat(_DIGIT)),
+    seq(optional(_MINUS), repeat(chars(".", ("0", "9")), 0, EXACT_DIGITS + 1)),
+)
+"""Numbers that are not whole, even after rounding: of so few digits."""
 
 
 def _value_text(value: int | float) -> Regex:
@@ -228,19 +278,22 @@ def _value_text(value: int | float) -> Regex:
     return literal(text)
 
 
-def _wholes(low: int | None, high: int | None, step: int = 1, plain: bool = False) -> Regex:
+def _wholes(low: int | None, high: int | None, step: int = 1, plain: bool = False, unlike: Sequence[int] = ()) -> Regex:
     """Whole numbers within inclusive bounds, perhaps with `.0` behind up to 15 digits.
 
     Args:
         low, high: no bound if None.
         step: they must be multiples of it; a divisor of 1000.
         plain: none has `.0`.
+        unlike: they must be multiples of none of these, divisors of 1000 too.
     """
 
     def magnitudes(least: int, most: int | None) -> Regex:
         found = _between(least, most)
         if step > 1:
             found = And(found, _multiples(step))
+        for other in unlike:
+            found = Minus(found, _multiples(other))
         if plain:
             return found
         if most is not None and most < 10**EXACT_DIGITS:

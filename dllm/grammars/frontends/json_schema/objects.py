@@ -4,7 +4,8 @@ A text whose value is valid is rejected where
 
 - *order*: the keys of an object from `const` or `enum` are in another order than there; or, under
   `property_order="schema"`, keys are not in the order of `properties`, `required`, then the others, where those of a
-  schema itself precede those of its `$ref`, `allOf`, `anyOf` and `oneOf`;
+  schema itself precede those of its `$ref`, `allOf`, `anyOf` and `oneOf`; or a key that no keyword names, but that must
+  be there, as `not` and `oneOf` make it, is not the last one;
 - *repetition*: a required key comes twice, or repeated keys exceed `maxProperties`. An optional key may be repeated:
   the last one counts, and each is valid.
 
@@ -12,8 +13,8 @@ A text whose value is valid is rejected where
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from dllm.errors import GrammarError
@@ -24,19 +25,42 @@ from dllm.grammars.frontends.json_schema.keys import (
     Classes,
     common_classes,
     demand_of,
+    none_of,
     partition,
     spellings,
 )
 from dllm.grammars.frontends.json_schema.productions import CLOSE, COLON, COMMA, OPEN, Productions
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located
 from dllm.grammars.frontends.json_schema.spelling import STRING, as_json, quoted_text
-from dllm.grammars.frontends.json_schema.strings import StringForm
-from dllm.grammars.regex import Regex, alt
+from dllm.grammars.frontends.json_schema.strings import StringForm, matches
+from dllm.grammars.regex import NOTHING, Minus, Regex, alt
 from dllm.grammars.rules import Body
 
 _IN_ORDER = "they come in the order of the schema, since any order would take long"
 MANY = 64
 """Required keys of an object up to which they come in any order, unless that is asked for."""
+MAX_WAYS = 200
+"""In which keys may be there of which only some are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class SomeKey:
+    """A key of `tree`, but none of `names`, is there, and its value satisfies `demand`."""
+
+    tree: Regex
+    names: tuple[str, ...]
+    demand: Demand
+
+    def has(self, key: str) -> bool:
+        return key not in self.names and (self.tree == ANY_KEY or matches(self.tree, key))
+
+    def spelled(self, others: Classes, context: Context) -> dict[Regex, Demand]:
+        """How such keys are spelled, and what the values are, where those of keys that none names are `others`."""
+        return {
+            spelled: demand
+            for tree, demand in common_classes(((self.tree, self.demand),), others)
+            if context.possible(demand) and (spelled := spellings(tree, self.names)) is not None
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +73,7 @@ class ObjectForm(Form):
         others: what the values of all other keys are, by classes of keys.
         low, high: bounds of the number of keys.
         fixed: the keys come in this order and once each, as in the value of a `const`.
+        some: keys, of some that are not told, that must be there.
     """
 
     TYPES: ClassVar = ("object",)
@@ -58,6 +83,7 @@ class ObjectForm(Form):
     low: int = 0
     high: int | None = None
     fixed: bool = False
+    some: tuple[SomeKey, ...] = ()
 
     @classmethod
     def requiring(cls, keys: Iterable[str]) -> Self:
@@ -75,14 +101,21 @@ class ObjectForm(Form):
     def meet(self, other: Self) -> Self | None:
         first, second = (other, self) if other.fixed else (self, other)
         left, right = dict(first.named), dict(second.named)
-        named = {key: all_of(first.demand_of(key), second.demand_of(key)) for key in {**left, **right}}
+        named = {
+            key: all_of(
+                left[key] if key in left else demand_of(key, first.others),
+                right[key] if key in right else demand_of(key, second.others),
+            )
+            for key in {**left, **right}
+        }
         needed = {*self.required, *other.required}
         required = tuple(key for key in named if key in needed)
         low, high = max(self.low, other.low), lower(self.high, other.high)
         if not fits(max(low, len(required)), high):
             return None
         others = common_classes(first.others, second.others)
-        return type(self)(tuple(named.items()), required, others, low, high, first.fixed)
+        some = tuple(dict.fromkeys(self.some + other.some))
+        return type(self)(tuple(named.items()), required, others, low, high, first.fixed, some)
 
     def demand_of(self, key: str) -> Demand:
         """What the value of `key` is."""
@@ -90,12 +123,84 @@ class ObjectForm(Form):
         return demand_of(key, self.others) if own is None else own
 
     def possible(self, context: Context) -> bool:
+        if not all(any(True for _ in _with(self, one, context)) for one in self.some):
+            return False
         named = dict(self.named)
         if not all(context.possible(named[key]) for key in self.required):
             return False
         return self.low <= len(named) or any(context.possible(demand) for _, demand in self.others)
 
+    def holds(self, other: Self) -> bool:
+        if self.fixed or not set(self.required) <= set(other.required) or not set(self.some) <= set(other.some):
+            return False
+        if self.low > other.low or lower(self.high, other.high) != other.high:
+            return False
+        mine, others = dict(self.named), dict(other.named)
+        for key in {**mine, **others}:
+            asked = mine[key] if key in mine else demand_of(key, self.others)
+            there = others[key] if key in others else demand_of(key, other.others)
+            if there != NEVER and not set(asked) <= set(there):
+                return False
+        if self.others == ((ANY_KEY, ()),):
+            return True
+        same = [tree for tree, _ in self.others] == [tree for tree, _ in other.others]
+        pairs = zip(self.others, other.others, strict=False)
+        return same and all(there == NEVER or set(asked) <= set(there) for (_, asked), (_, there) in pairs)
+
+    def plainer(self, context: Context) -> Self:
+        form = replace(self, named=tuple((key, context.plainer(demand)) for key, demand in self.named))
+        if not self.some:
+            return form
+        return replace(form, some=tuple(one for one in self.some if not _has_surely(form, one)))
+
+    def complement(self, context: Context, place: str) -> Iterable[Self]:
+        """Objects without a required key, with one too few or too many, or with one whose value is another."""
+        kind, names = type(self), tuple(key for key, _ in self.named)
+        free = tuple((key, ()) for key in names)
+        for key in self.required:
+            yield kind(((key, NEVER),))
+        for key, demand in self.named:
+            if demand:
+                yield kind(((key, context.negation(demand)),), (key,))
+        for tree, demand in (*self.others, (none_of(self.others), NEVER)):
+            if demand and tree != NOTHING:
+                yield kind(free, some=(SomeKey(tree, names, context.negation(demand)),))
+        for one in self.some:
+            rest = () if one.tree == ANY_KEY else ((Minus(ANY_KEY, one.tree), ()),)
+            named = tuple((key, ()) for key in one.names)
+            yield kind(named, others=((one.tree, context.negation(one.demand)), *rest))
+        if self.low:
+            yield kind(high=self.low - 1)
+        if self.high is not None:
+            yield kind(low=self.high + 1)
+
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        """Its bodies, those of all ways to have the keys of `some`."""
+        ways = _settled(self, context) if self.some else [self]
+        return [body for way in ways for body in way.bodies_of_settled(grammar, context, name)]
+
+    def bodies_of_settled(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        """A key of `some` that is not named comes last: so it is sure not to be repeated with another value."""
+        if not self.some:
+            return self.bodies_without_some(grammar, context, name)
+        if len(self.some) > 1:
+            raise GrammarError(
+                f"JSON schema at {name}: that two keys must be there which no keyword names, as not and oneOf make it, "
+                "is not supported; name them by required"
+            )
+        pairs = [
+            _pair(grammar, grammar.terminal("KEY", tree, "names of other properties"), demand)
+            for tree, demand in self.some[0].spelled(self.others, context).items()
+        ]
+        last = _one_of(grammar, pairs, name)
+        if last is None:
+            return []
+        high = None if self.high is None else self.high - 1
+        before = replace(self, some=(), low=self.low if self.low > 1 else 0, high=high)
+        found = before.bodies_without_some(grammar, context, name)
+        return [(*body[:-1], *([COMMA] if len(body) > 2 else []), last, CLOSE) for body in found]
+
+    def bodies_without_some(self, grammar: Productions, context: Context, name: str) -> list[Body]:
         """Its bodies. Optional keys may come again and again: the last counts, and each alone is valid."""
         possible = context.possible
         optional = [key for key, demand in self.named if key not in self.required and possible(demand)]
@@ -142,6 +247,49 @@ class ObjectForm(Form):
         else:
             members = _any_order(grammar, [pairs[key] for key in self.required], others, name)
         return [*bodies, (OPEN, members, CLOSE)]
+
+
+def _settled(form: ObjectForm, context: Context) -> list[ObjectForm]:
+    """The forms, as a union, in which `some` is of keys that are not named.
+
+    Raises:
+        GrammarError: they are too many.
+    """
+    found = [replace(form, some=())]
+    for one in form.some:
+        found = list(dict.fromkeys(way for before in found for way in _with(before, one, context)))
+        if len(found) > MAX_WAYS:
+            raise GrammarError(
+                f"JSON schema: that one of some keys must be there, as not and oneOf make it, is over {MAX_WAYS} "
+                "cases, which is not supported; use anyOf, or name the keys by required"
+            )
+    return found
+
+
+def _has_surely(form: ObjectForm, one: SomeKey) -> bool:
+    """Whether a required key is one."""
+    named = dict(form.named)
+    return any(set(one.demand) <= set(named[key]) and one.has(key) for key in form.required)
+
+
+def _with(form: ObjectForm, one: SomeKey, context: Context) -> Iterator[ObjectForm]:
+    """The ways to have the key too: as one that is named, or as another."""
+    if _has_surely(form, one):
+        yield form
+        return
+    named = dict(form.named)
+    for key in filter(one.has, named):
+        demand = all_of(named[key], one.demand)
+        if not context.possible(demand):
+            continue
+        required = tuple(other for other in named if other == key or other in form.required)
+        if fits(len(required), form.high):
+            named_so = tuple((other, demand if other == key else asked) for other, asked in form.named)
+            yield replace(form, named=named_so, required=required)
+    free = SomeKey(one.tree, tuple(named), one.demand)
+    common = common_classes(((one.tree, one.demand),), form.others)
+    if fits(len(form.required) + 1, form.high) and any(context.possible(demand) for _, demand in common):
+        yield replace(form, some=tuple(dict.fromkeys((*form.some, free))))
 
 
 def _pair(grammar: Productions, key: str, demand: Demand) -> str:

@@ -11,6 +11,7 @@ A text whose value is valid is rejected where
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,7 +32,7 @@ from dllm.grammars.frontends.json_schema.spelling import (
     quoted_text,
 )
 from dllm.grammars.frontends.pattern import parse_pattern
-from dllm.grammars.regex import ANY, Alt, And, Chars, Regex, Repeat, Seq, alt, literal, repeat
+from dllm.grammars.regex import ANY, Alt, And, Chars, Minus, Regex, Repeat, Seq, alt, literal, repeat
 from dllm.grammars.rules import Body
 from dllm.grammars.tables.automata import Dfa, dfa, size
 from dllm.grammars.tables.steps import DEAD
@@ -40,6 +41,9 @@ ESCAPES_UP_TO = 4
 """Above this bound of a length, `\\uXXXX` is left out, which spares 15 of 24 states for each character."""
 SMALL = 1_000
 """States of a pattern, up to which escapes stay in."""
+FEW = 16
+"""Texts of a pattern, up to which it is as an enum to those who compare it."""
+_ANY_TEXT = repeat(ANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class StringForm(Form):
     def meet(self, other: Self) -> Self | None:
         low, high = max(self.low, other.low), lower(self.high, other.high)
         form = type(self)(tuple(dict.fromkeys(self.patterns + other.patterns)), low, high)
+        if any(_others(tree) in form.patterns for tree in form.patterns if isinstance(tree, Minus)):
+            return None
         if self.texts is None and other.texts is None:
             return form if fits(low, high) else None
         texts = self.texts if self.texts is not None else other.texts or ()
@@ -80,6 +86,16 @@ class StringForm(Form):
 
     def possible(self, context: Context) -> bool:
         return self.has_text()
+
+    def complement(self, context: Context, place: str) -> Iterable[Self]:
+        if self.texts is not None:
+            return [type(self)((_others(alt(*map(literal, filter(_is_text, self.texts)))),))]
+        found = [type(self)((_others(tree),)) for tree in self.patterns]
+        if self.low:
+            found.append(type(self)(high=self.low - 1))
+        if self.high is not None:
+            found.append(type(self)(low=self.high + 1))
+        return found
 
     def has_text(self) -> bool:
         if not self.patterns or (self == StringForm(self.patterns[:1]) and self.patterns[0] in FORMATS.values()):
@@ -103,13 +119,15 @@ class StringForm(Form):
 
     def tree(self) -> Regex:
         """The texts that satisfy patterns and bounds."""
-        trees = list(self.patterns)
+        trees = [tree for tree in self.patterns if not _is_complement(tree)]
         if self.low or self.high is not None or not trees:
             trees.append(repeat(ANY, self.low, self.high))
         found = trees[0]
         for tree in trees[1:]:
             found = And(found, tree)
-        return found
+        # all that is left out is one automaton
+        out = [tree.right for tree in self.patterns if isinstance(tree, Minus) and _is_complement(tree)]
+        return Minus(found, alt(*out)) if out else found
 
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
         return [(grammar.terminal(*self._lexeme(), self._keywords()),)]
@@ -137,6 +155,44 @@ class StringForm(Form):
         return name.upper().replace("-", "_"), quoted(self.tree(), escapes=short or not plain.has_text())
 
 
+def _others(tree: Regex) -> Regex:
+    """All texts but those of `tree`."""
+    return tree.right if isinstance(tree, Minus) and _is_complement(tree) else Minus(_ANY_TEXT, tree)
+
+
+def _is_complement(tree: Regex) -> bool:
+    return isinstance(tree, Minus) and tree.left == _ANY_TEXT
+
+
+def _few(tree: Regex) -> tuple[str, ...] | None:
+    """The texts of a tree, if it is plain that they are few."""
+    match tree:
+        case Chars(ranges):
+            if sum(high - low + 1 for low, high in ranges) <= FEW:
+                return tuple(chr(code) for low, high in ranges for code in range(low, high + 1))
+        case Alt(options):
+            parts = list(map(_few, options))
+            if all(part is not None for part in parts) and sum(len(part or ()) for part in parts) <= FEW:
+                return tuple(dict.fromkeys(text for part in parts for text in part or ()))
+        case Seq(options):
+            found: tuple[str, ...] = ("",)
+            for option in options:
+                more = _few(option)
+                if more is None or len(found) * len(more) > FEW:
+                    return None
+                found = tuple(text + also for text in found for also in more)
+            return found
+        case Repeat(body, 0, 1):
+            once = _few(body)
+            return once if once is None else tuple(dict.fromkeys(("", *once)))
+    return None
+
+
+def _is_text(text: str) -> bool:
+    """Whether UTF-8 can hold it: no lone surrogates."""
+    return not re.search("[\ud800-\udfff]", text)
+
+
 @lru_cache(maxsize=256)
 def machine_of(tree: Regex, part: str) -> Dfa:
     """Its automaton; `part` says in errors what it is."""
@@ -161,8 +217,13 @@ def _after_character(machine: Dfa, state: int) -> set[int]:
 
 def _pattern(schema: Schema, found: Forms) -> Forms:
     pattern = schema.value("pattern", str, "a regular expression")
+    read = readings(pattern, f"{located(schema.place)}: pattern")
     # validators read patterns as ECMA-262 or as Python does: what both let through is valid for all of them
-    return _matching(schema, found, in_both(*readings(pattern, f"{located(schema.place)}: pattern")))
+    if not schema.context.wide:
+        return narrowed(found, StringForm((in_both(*read),)))
+    tree = alt(*dict.fromkeys(read))
+    texts = _few(tree)  # far sooner compared than automata
+    return narrowed(found, StringForm((tree,)) if texts is None else StringForm(texts=texts))
 
 
 def readings(pattern: str, what: str) -> tuple[Regex, Regex]:
@@ -199,7 +260,7 @@ def _format(schema: Schema, found: Forms) -> Forms:
     if options.formats == "note":
         notes.add(what, schema.place, "an annotation under formats='note'")
     elif name in FORMATS:
-        return _matching(schema, found, FORMATS[name])
+        return found if schema.context.wide else narrowed(found, StringForm((FORMATS[name],)))
     elif name in NUMBERS:
         ends = NUMBERS[name]
         if ends is not None and not schema.context.wide:
@@ -212,10 +273,6 @@ def _format(schema: Schema, found: Forms) -> Forms:
         hint = f" Did you mean {close!r}?" if close else ""
         notes.add(what, schema.place, f"{WARNING if close else ''}not a known format: an annotation.{hint}")
     return found
-
-
-def _matching(schema: Schema, found: Forms, tree: Regex) -> Forms:
-    return found if schema.context.wide else narrowed(found, StringForm((tree,)))
 
 
 KEYWORDS = {

@@ -39,5 +39,9 @@ class WordForm(Form):
     def meet(self, other: Self) -> Self | None:
         return self._some(word for word in self.words if word in other.words)
 
+    def complement(self, context: Context, place: str) -> Iterable[Self]:
+        found = self._some(word for word in type(self)().words if word not in self.words)
+        return [found] if found else []
+
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
         return [(grammar.terminal(" | ".join(self.words), alt(*map(literal, self.words))),)]
