@@ -109,7 +109,9 @@ def test_random_schemas():
         try:
             rules = rules_from_schema(schema)
         except GrammarError as error:
-            assert re.search("no value is valid|over 20000 cases|without end|leads back", str(error)), error
+            assert re.search("no value is valid|over 15 digits|without end|leads back|two keys|unique", str(error)), (
+                error
+            )
             continue
         judge, sampler, values = validator(schema), TextSampler(rules), [json_sampler.value(rng) for _ in range(10)]
         for _ in range(4):

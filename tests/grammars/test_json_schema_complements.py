@@ -97,6 +97,10 @@ def test_what_readers_disagree_about_is_in_neither():
     assert accepts({"type": "string", "not": word}, *texts) == [False, True, False]
     assert accepts({"oneOf": [word, {"const": "é"}]}, *texts) == [True, False, False]
     assert accepts({"if": word, "then": {"const": "a"}, "else": {"type": "string"}}, *texts) == [True, True, False]
+    # Python's $ stands before a last line end too
+    assert accepts({"type": "string", "not": {"pattern": "a$"}}, '"a"', '"a\\n"', '"a\\n\\n"') == [False, False, True]
+    ends = {"type": "object", "patternProperties": {"a$": {"type": "null"}}}
+    assert accepts(ends, '{"a": 1}', '{"a\\n": 1}', '{"a\\n\\n": 1}') == [False, False, True]
     keys = {"type": "object", "patternProperties": {"^\\w$": {"type": "null"}}}
     assert accepts({**OBJECT, "not": keys}, '{"a": 1}', '{"-": 1}', '{"é": 1}', "{}") == [True, False, False, False]
     assert accepts({"not": {**TEXT, "format": "date"}}, '"2024-02-29"', '"a"', "1") == [False, False, True]

@@ -172,7 +172,7 @@ def near(rng: random.Random, found: Any) -> Any:
 
 def schema(rng: random.Random, depth: int = 3) -> Any:
     """A random schema of supported keywords (some combinations may still be refused, or accept nothing)."""
-    kind = rng.randrange(14)
+    kind = rng.randrange(17)
     if kind == 0:
         return rng.choice([True, True, False, {}])
     if kind == 1:
@@ -187,6 +187,11 @@ def schema(rng: random.Random, depth: int = 3) -> Any:
         return {"oneOf": [schema(rng, depth - 1) for _ in range(1 + rng.randrange(3))]}
     if kind == 6:
         return {"$ref": rng.choice(["#", "#/$defs/one", "#/$defs/two"]), **_typed(rng, 0, 0.2)}
+    if kind == 7 and depth:
+        return {"not": schema(rng, depth - 1), **_typed(rng, depth - 1, 0.5)}
+    if kind == 8 and depth:
+        ways = {key: schema(rng, depth - 1) for key in ("if", "then", "else") if key == "if" or rng.random() < 0.7}
+        return {**ways, **_typed(rng, depth - 1, 0.5)}
     return _typed(rng, depth, 1.0)
 
 
@@ -223,6 +228,9 @@ def _keyword(rng: random.Random, depth: int) -> dict[str, Any]:
                 {"prefixItems": [schema(rng, inner) for _ in range(1 + rng.randrange(2))]},
                 {"minItems": rng.randrange(4)},
                 {"maxItems": rng.randrange(4)},
+                {"contains": schema(rng, inner)},
+                {"contains": schema(rng, inner), rng.choice(["minContains", "maxContains"]): rng.randrange(3)},
+                {"uniqueItems": True, "items": rng.choice([{"enum": [1, "a", None, 2.5]}, {"type": "boolean"}])},
             ]
         )
     return rng.choice(

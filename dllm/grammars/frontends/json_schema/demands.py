@@ -34,6 +34,7 @@ class Names:
         references: where `$ref` leads in it.
         schemas: name -> keywords that assert something.
         places: name -> where it was found first.
+        demands: place -> the demand of the schema there.
         negated: name of a negation -> what it negates.
         negations: the other way round.
     """
@@ -42,6 +43,7 @@ class Names:
         self.references = References(document)
         self.schemas: dict[str, dict[str, Any]] = {}
         self.places: dict[str, str] = {}
+        self.demands: dict[str, Demand] = {}
         self.negated: dict[str, Demand] = {}
         self.negations: dict[Demand, str] = {}
 
@@ -123,6 +125,12 @@ class Demands(Context):
         Raises:
             GrammarError: it is not a schema, or has a keyword that is not supported.
         """
+        found = self.names.demands.get(place)
+        if found is None:
+            found = self.names.demands[place] = self._demand(schema, place)
+        return found
+
+    def _demand(self, schema: Any, place: str) -> Demand:
         seen = [place]
         while isinstance(schema, dict):
             told = telling(schema, place, self.draft(place), self.notes, self.options.unknown)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.forms import NEVER, Demand, all_of
 from dllm.grammars.frontends.json_schema.spelling import any_but, quoted
-from dllm.grammars.frontends.json_schema.strings import SMALL, in_both, machine_of, matches, readings
+from dllm.grammars.frontends.json_schema.strings import SMALL, in_both, in_either, machine_of, matches, readings
 from dllm.grammars.regex import ANY, NOTHING, And, Minus, Regex, alt, literal, repeat
 from dllm.grammars.tables.automata import dfa, size
 
@@ -22,11 +22,15 @@ Classes = tuple[tuple[Regex, Demand], ...]
 
 def demand_of(key: str, classes: Classes) -> Demand:
     """What the value of `key` is."""
+    if classes and classes[0][0] is ANY_KEY:
+        return classes[0][1]
     return next((demand for tree, demand in classes if tree == ANY_KEY or matches(tree, key)), NEVER)
 
 
 def common_classes(left: Classes, right: Classes) -> Classes:
     """What both say."""
+    if left == ((ANY_KEY, ()),):
+        return right
     if [tree for tree, _ in left] == [tree for tree, _ in right]:
         return tuple((tree, all_of(one, other)) for (tree, one), (_, other) in zip(left, right, strict=True))
     found = []
@@ -96,7 +100,7 @@ def partition(patterns: tuple[str, ...], place: str) -> tuple[tuple[Regex, froze
             tree = _met(tree, in_both(*read[pattern]))
         others = {pattern for _, some in together if matched <= some for pattern in some - matched}
         if others:
-            tree = Minus(tree, alt(*dict.fromkeys(one for pattern in sorted(others) for one in read[pattern])))
+            tree = Minus(tree, alt(*(in_either(*read[pattern]) for pattern in sorted(others))))
         found.append((tree, matched))
     if any(ecma != python for ecma, python in read.values()):
         found.append((Minus(ANY_KEY, alt(*(tree for tree, _ in found))), None))

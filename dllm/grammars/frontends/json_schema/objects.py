@@ -99,6 +99,8 @@ class ObjectForm(Form):
                 yield cls(named, tuple(value), ((ANY_KEY, NEVER),), fixed=True)
 
     def meet(self, other: Self) -> Self | None:
+        if self == type(self)():
+            return other
         first, second = (other, self) if other.fixed else (self, other)
         left, right = dict(first.named), dict(second.named)
         named = {

@@ -31,8 +31,8 @@ from dllm.grammars.frontends.json_schema.spelling import (
     quoted,
     quoted_text,
 )
-from dllm.grammars.frontends.pattern import parse_pattern
-from dllm.grammars.regex import ANY, Alt, And, Chars, Minus, Regex, Repeat, Seq, alt, literal, repeat
+from dllm.grammars.frontends.pattern import LINE_END, parse_pattern
+from dllm.grammars.regex import ANY, Alt, And, Chars, Minus, Regex, Repeat, Seq, alt, literal, repeat, seq
 from dllm.grammars.rules import Body
 from dllm.grammars.tables.automata import Dfa, dfa, size
 from dllm.grammars.tables.steps import DEAD
@@ -221,7 +221,7 @@ def _pattern(schema: Schema, found: Forms) -> Forms:
     # validators read patterns as ECMA-262 or as Python does: what both let through is valid for all of them
     if not schema.context.wide:
         return narrowed(found, StringForm((in_both(*read),)))
-    tree = alt(*dict.fromkeys(read))
+    tree = in_either(*read)
     texts = _few(tree)  # far sooner compared than automata
     return narrowed(found, StringForm((tree,)) if texts is None else StringForm(texts=texts))
 
@@ -237,10 +237,16 @@ def in_both(left: Regex, right: Regex) -> Regex:
     """Texts of both. Trees of one shape, as one pattern gives, are met set by set: far cheaper than an intersection.
 
     That keeps only texts that go the same way through both trees, which is no more than both allow.
+
+    Args:
+        left: as ECMA-262 reads it.
+        right: as Python does, where a line end may follow.
     """
     if left == right:
         return left
     match left, right:
+        case _, Seq((*parts, end)) if end == LINE_END and not (isinstance(left, Seq) and left.parts[-1:] == (end,)):
+            return in_both(left, seq(*parts))
         case Chars(one), Chars(other):
             return Chars(common(one, other))
         case Seq(one), Seq(other) if len(one) == len(other):
@@ -250,6 +256,18 @@ def in_both(left: Regex, right: Regex) -> Regex:
         case Repeat(one, low, high), Repeat(other) if (low, high) == (right.low, right.high):
             return Repeat(in_both(one, other), low, high)
     return And(left, right)
+
+
+def in_either(left: Regex, right: Regex) -> Regex:
+    """Texts of one of both; `right`, if it plainly has those of `left` too."""
+    return right if right in (left, seq(left, LINE_END), _with_line_ends(left)) else alt(left, right)
+
+
+def _with_line_ends(tree: Regex) -> Regex:
+    """What Python's search finds where ECMA-262 finds `tree`, if both read it alike but for the end."""
+    if isinstance(tree, Alt):
+        return alt(*map(_with_line_ends, tree.options))
+    return tree if isinstance(tree, Seq) and tree.parts[-1:] == (repeat(ANY),) else seq(tree, LINE_END)
 
 
 def _format(schema: Schema, found: Forms) -> Forms:
