@@ -74,6 +74,30 @@ CASES: dict[str, dict[str, Any]] = {
         "items": {"enum": [1, None, 2.5]},
     },
     "unique where there is one": {"uniqueItems": True, "maxItems": 1},
+    "no other key": {"allOf": [{"properties": {"a": INT}}], "properties": {"b": True}, "unevaluatedProperties": False},
+    "no other key than those of the branches": {
+        "anyOf": [{"properties": {"a": INT}, "required": ["a"]}, {"properties": {"b": TEXT}, "required": ["b"]}],
+        "unevaluatedProperties": {"type": "null"},
+        "type": "object",
+    },
+    "no other key than those of if": {
+        "if": {"properties": {"a": {"const": 1}}, "required": ["a"]},
+        "then": {"properties": {"b": True}},
+        "else": {"patternProperties": {"^a": True}},
+        "unevaluatedProperties": False,
+    },
+    "no other key than those of one": {
+        "oneOf": [{"required": ["a"], "properties": {"a": True}}, {"required": ["b"], "properties": {"b": True}}],
+        "dependentSchemas": {"a": {"properties": {"ab": INT}}},
+        "unevaluatedProperties": False,
+    },
+    "no other item": {"allOf": [{"prefixItems": [INT]}], "unevaluatedItems": False},
+    "no other item than those that count": {
+        "contains": INT,
+        "prefixItems": [TEXT],
+        "unevaluatedItems": {"type": "null"},
+    },
+    "not without others": {"not": {"properties": {"a": INT}, "unevaluatedProperties": False}},
     "equal items": {"not": {"uniqueItems": True, "items": {"type": ["boolean", "null"]}}, "type": "array"},
 }
 
@@ -157,6 +181,8 @@ def test_a_chain_of_conditions_stays_small():
         ({"contains": INT, "minItems": 50_000}, "over 4000 places in the array"),
         ({"uniqueItems": True, "items": TEXT}, "uniqueItems=true is not supported here: no context-free grammar"),
         ({"not": {"uniqueItems": True}}, "uniqueItems=true is not supported here"),
+        ({"anyOf": [{"minItems": n} for n in range(9)], "unevaluatedItems": False}, "up to 6 branches"),
+        ({"dependencies": {"a": {}}, "unevaluatedProperties": False}, "say it by dependentSchemas"),
         ({"uniqueItems": "yes"}, 'uniqueItems="yes", but it must be true or false'),
         ({"uniqueItems": True, "items": {"enum": [1, 2]}, "contains": INT}, "uniqueItems beside contains"),
         ({"type": "array", "uniqueItems": True, "items": {"enum": list(range(300))}}, "over 200 values"),

@@ -111,6 +111,8 @@ _PLAIN: dict[str, tuple[Any, ...]] = {
     "required": (["a"], ["b"], ["a", "b"], ["ab"]),
     "additionalProperties": (False,),
     "items": (False,),
+    "unevaluatedProperties": (False,),
+    "unevaluatedItems": (False,),
     "maxProperties": (0, 1),
     "minProperties": (1,),
 }
@@ -121,6 +123,8 @@ _INNER = {
     "patternProperties": True,
     "propertyNames": False,
     "dependentSchemas": True,
+    "unevaluatedProperties": False,
+    "unevaluatedItems": False,
 }
 _HELD_BY = {"properties": KEYS, "patternProperties": ("^a", "b", "^b$"), "dependentSchemas": KEYS}
 

@@ -16,7 +16,8 @@ What they share, in the order of imports:
     spelling      how JSON spells a string            formats   the values of `format`
     keys          the keys of an object that no keyword names, by classes
     complements   a union of forms without another: what `not`, `if` and `oneOf` leave
-    keywords      the table of all keywords, honoured and refused; notes what is none
+    unevaluated   the keywords about what no other one tells
+    keywords      the table of all keywords; notes what is none
     references    where `$ref` leads, and by which draft a schema is read
     demands       the schemas of one document: by name, as forms, and whether a value is possible
     schema        the door
@@ -34,8 +35,7 @@ To add a keyword that speaks of arrays, say:
 1. in `arrays`, write `_name(schema, found)`: check the value by `schema`, which has the errors, and return `found`
    narrowed by the `ArrayForm` that the keyword asks for, or by several, of which a value must have one;
 2. if no `ArrayForm` says it, give that class a field, and see to it in `meet`, `possible`, `complement` and `bodies`;
-3. add it to KEYWORDS there, with `holds` if there are schemas in its value, and the drafts that have it; if it was
-   refused so far, take it out of UNSUPPORTED in `keywords`;
+3. add it to KEYWORDS there, with `holds` if there are schemas in its value, and the drafts that have it;
 4. name it in the table of docs/grammars.md, and under *rejected* there if it leaves out valid texts;
 5. `python -m tests.support.schema_suite --write` records what the official suite gains by it.
 """

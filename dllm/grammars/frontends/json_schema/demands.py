@@ -110,6 +110,10 @@ class Demands(Context):
     def _depth(self, name: str) -> int:
         return int(name.split()[1]) if name in self._negated else 0
 
+    def told(self, demand: Demand) -> tuple[dict[str, Any], str]:
+        [name] = demand
+        return self.names.schemas[name], self.places[name]
+
     def target(self, keyword: str, reference: Any, place: str) -> tuple[Any, str]:
         return self.names.references.target(keyword, reference, place)
 

@@ -82,6 +82,9 @@ class Context(Protocol):
     def read(self, told: dict[str, Any], place: str) -> Forms:
         """The forms of the values that satisfy all of the keywords `told` at `place`."""
 
+    def told(self, demand: Demand) -> tuple[dict[str, Any], str]:
+        """The keywords and the place of the one schema that `demand` is of."""
+
     def flipped(self) -> Context:
         """The same document, read the other way: with `wide` if this is not, and without if it is."""
 

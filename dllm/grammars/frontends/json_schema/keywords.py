@@ -1,18 +1,17 @@
-"""The keywords of JSON Schema, all in one table. One that asserts and is not honoured is refused by name.
+"""The keywords of JSON Schema, all in one table.
 
 What is no keyword of the draft is an annotation, as JSON Schema says: it is read past, and noted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
-from dllm.errors import GrammarError, nearest
-from dllm.grammars.frontends.json_schema import arrays, combinations, numbers, objects, strings, types
+from dllm.errors import GrammarError
+from dllm.grammars.frontends.json_schema import arrays, combinations, numbers, objects, strings, types, unevaluated
 from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.notes import WARNING, Notes, one_edit_away
-from dllm.grammars.frontends.json_schema.reading import Holds, Keyword, located
+from dllm.grammars.frontends.json_schema.reading import Keyword, located
 
 KEYWORDS: dict[str, Keyword] = {
     **types.TYPE,
@@ -22,29 +21,9 @@ KEYWORDS: dict[str, Keyword] = {
     **objects.KEYWORDS,
     **types.VALUES,
     **combinations.KEYWORDS,
+    **unevaluated.KEYWORDS,
 }
 """What is honoured, in the order in which it is read: each narrows what those before it leave."""
-
-Vacuous = Callable[[dict[str, Any]], bool]
-"""Whether a keyword that is not honoured asserts nothing in a schema, which has it."""
-
-
-def _true(name: str) -> Vacuous:
-    """It asserts nothing if every value is valid under its schema."""
-    return lambda schema: schema[name] is True or schema[name] == {}
-
-
-def _asserting(
-    name: str, vacuous: Vacuous, since: Dialect = Dialect.FOUR, holds: Holds = "schemas"
-) -> dict[str, tuple[Keyword, Vacuous]]:
-    return {name: (Keyword(lambda _, found: found, holds, since), vacuous)}
-
-
-UNSUPPORTED: dict[str, tuple[Keyword, Vacuous]] = {
-    **_asserting("unevaluatedItems", _true("unevaluatedItems"), Dialect.OF_2019),
-    **_asserting("unevaluatedProperties", _true("unevaluatedProperties"), Dialect.OF_2019),
-}
-"""What asserts something and is refused."""
 
 DEFINITIONS = ("$defs", "definitions")
 """They hold schemas by name, for others to refer to."""
@@ -63,13 +42,13 @@ _BASES: dict[str, tuple[Dialect, ...]] = {
 }
 """They name schemas, in these drafts; `references` reads them."""
 _CONTENT = ("contentEncoding", "contentMediaType", "contentSchema")
-_NAMES = (*KEYWORDS, *UNSUPPORTED, *_BASES, *_HEARD.split(), *DEFINITIONS, *_CONTENT)
+_NAMES = (*KEYWORDS, *_BASES, *_HEARD.split(), *DEFINITIONS, *_CONTENT)
 _IS_ANNOTATION = "an annotation, which asserts nothing"
 
 
 def keyword_of(name: str, draft: Dialect) -> Keyword | None:
-    """The keyword of that name, honoured or not, if the draft has it and it asserts something."""
-    keyword = KEYWORDS.get(name) or UNSUPPORTED.get(name, (None,))[0]
+    """The keyword of that name, if the draft has it and it asserts something."""
+    keyword = KEYWORDS.get(name)
     return keyword if keyword is not None and keyword.since <= draft <= keyword.until else None
 
 
@@ -84,7 +63,7 @@ def telling(
     """The keywords of a schema that assert something; `discriminator` does so beside `oneOf`.
 
     Raises:
-        GrammarError: one is not supported, or with `unknown="refuse"` of no draft.
+        GrammarError: one is of no draft, with `unknown="refuse"`.
     """
     if "$ref" in schema and draft <= Dialect.SEVEN:
         for key in schema:
@@ -93,14 +72,7 @@ def telling(
         return {"$ref": schema["$ref"]}
     told = {}
     for key, value in schema.items():
-        if key in UNSUPPORTED and keyword_of(key, draft):
-            if not UNSUPPORTED[key][1](schema):
-                raise GrammarError(
-                    f"{located(place)}: the keyword {key!r:.60} is not supported, and ignoring it could let invalid "
-                    f"values through; remove it, or say the same with {', '.join(sorted(KEYWORDS))}."
-                    + nearest(key, KEYWORDS)
-                )
-        elif keyword_of(key, draft):
+        if keyword_of(key, draft):
             told[key] = value
         elif key not in _SILENT and not names_schemas(key, draft):
             _read_past(key, place, draft, notes, unknown)
