@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from dllm.grammars.frontends.json_schema.complements import fewer, without
+from dllm.grammars.frontends.json_schema.complements import fewer, overlapping, without
 from dllm.grammars.frontends.json_schema.drafts import NEWEST, Dialect
 from dllm.grammars.frontends.json_schema.forms import NEVER, Demand, Forms, narrowed
 from dllm.grammars.frontends.json_schema.objects import ObjectForm
@@ -82,11 +82,8 @@ def _one_of(schema: Schema, found: Forms) -> Forms:
         found = _discriminated(schema, found)
     branches = list(_branches(schema, "oneOf"))
     ways = [meet_all(found, context.forms(branch), schema.place) for branch in branches]
-    others = [context.flipped().forms(branch) for branch in branches]
-    for at, way in enumerate(ways):
-        for other in (*others[:at], *others[at + 1 :]):
-            way = without(way, other, context, schema.place)
-        ways[at] = way
+    for one, other in overlapping(branches, context):
+        ways[one] = without(ways[one], context.flipped().forms(branches[other]), context, schema.place)
     return _union(ways)
 
 

@@ -6,14 +6,16 @@ that may be valid under what is negated is taken; so nothing invalid is left, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 from dllm.errors import GrammarError
-from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms
+from dllm.grammars.frontends.json_schema.forms import Context, Demand, Form, Forms
 from dllm.grammars.frontends.json_schema.reading import located
 from dllm.grammars.frontends.json_schema.strings import StringForm
-from dllm.grammars.frontends.json_schema.types import MAX_CASES
 
+MAX_LEFT = 2_000
+"""Forms that may be left."""
 MAX_PATTERNS = 2
 """Whether a text has all of so many patterns is looked into."""
 _COMPARED = 150
@@ -37,9 +39,9 @@ def without(found: Forms, removed: Forms, context: Context, place: str) -> Forms
                 others = list(gone.complement(context, place))
             kept += (met for other in others if (met := form.meet(other)) is not None)
         found = fewer(kept, context)
-        if len(found) > MAX_CASES:
+        if len(found) > MAX_LEFT:
             raise GrammarError(
-                f"{located(place)}: what not, if, oneOf or contains leave is over {MAX_CASES} cases, which is not "
+                f"{located(place)}: what not, if, oneOf or contains leave is over {MAX_LEFT} cases, which is not "
                 "supported; simplify it"
             )
     return found
@@ -51,6 +53,16 @@ def overlap(one: Form, other: Form, context: Context) -> bool:
         return False
     met = one.meet(other)
     return met is not None and likely(met, context if context.wide else context.flipped())
+
+
+def overlapping(demands: Sequence[Demand], context: Context) -> Iterator[tuple[int, int]]:
+    """The pairs of demands, both ways round, that a value may satisfy both of, as `overlap` says it."""
+    wider = context if context.wide else context.flipped()
+    forms = list(map(wider.forms, demands))
+    for one, other in combinations(range(len(demands)), 2):
+        if any(overlap(left, right, wider) for left in forms[one] for right in forms[other]):
+            yield one, other
+            yield other, one
 
 
 def likely(form: Form, context: Context) -> bool:

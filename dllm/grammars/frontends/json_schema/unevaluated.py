@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from dllm.grammars.frontends.json_schema.arrays import ArrayForm
-from dllm.grammars.frontends.json_schema.complements import without
+from dllm.grammars.frontends.json_schema.complements import overlapping, without
 from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.forms import NEVER, Context, Demand, Form, Forms, all_of, narrowed
 from dllm.grammars.frontends.json_schema.keys import ANY_KEY
@@ -120,7 +120,8 @@ def _told(schema: Schema) -> Told:
     listed = schema.draft is Dialect.OF_2019 and isinstance(told.get("items"), list)
     first = told["items"] if listed else told.get("prefixItems", ()) if schema.draft >= Dialect.OF_2020 else ()
     every = "unevaluatedItems" in told or ("additionalItems" in told if listed else "items" in told)
-    counts = "contains" in told and schema.draft >= Dialect.OF_2020
+    # in 2019-09 `contains` tells nothing, but some readers think it does
+    counts = "contains" in told and (schema.context.wide or schema.draft >= Dialect.OF_2020)
     return Told(
         tuple(told.get("properties", ())),
         tuple(trees),
@@ -163,12 +164,12 @@ def _any_of(schema: Schema, keyword: str) -> Iterator[Way]:
 
 def _one_of(schema: Schema, keyword: str) -> Iterator[Way]:
     context, branches = schema.context, _branches(schema, keyword)
+    pairs = list(overlapping(branches, context))
     for at, branch in enumerate(branches):
         for forms, told in _of(schema, branch):
-            alone = forms
-            for other in (*branches[:at], *branches[at + 1 :]):
-                alone = without(alone, context.flipped().forms(other), context, schema.place)
-            yield alone, told
+            for other in (other for one, other in pairs if one == at):
+                forms = without(forms, context.flipped().forms(branches[other]), context, schema.place)
+            yield forms, told
 
 
 def _if(schema: Schema, keyword: str) -> Iterator[Way]:
