@@ -29,9 +29,7 @@ from dllm.grammars.regex import (
     Repeat,
     Seq,
     alt,
-    chars,
     inverted,
-    optional,
     plus,
     ranges_of,
     repeat,
@@ -72,10 +70,6 @@ _NOT_ECMA_SAYS = {
 }
 
 
-LINE_END = optional(chars("\n"))
-"""What may follow where Python's `re.search` finds `$`."""
-
-
 def parse_pattern(
     pattern: str,
     *,
@@ -92,7 +86,7 @@ def parse_pattern(
         ecma: read it as JSON Schema does: `\d` and `\w` are ASCII, `\s` and `.` are ECMA-262's, and what the two
             dialects read differently is refused.
         search: whether a match anywhere in the text is enough; without it the whole text must match. By default as
-            `ecma` says, since JSON Schema searches. As Python searches, `$` stands before a last line end too.
+            `ecma` says, since JSON Schema searches.
         lexeme: the pattern of a scanner's terminal. There are no anchors, and a lazy repetition means the shortest
             text instead of any text: else `/\*(.|\n)*?\*/` would run to the last `*/` of the document.
         flags: of `re`, e.g. `re.IGNORECASE`.
@@ -114,9 +108,7 @@ def parse_pattern(
             parsed = _parser.parse(pattern, flags)
         builder = _TreeBuilder(where, ecma, lexeme)
         tree = builder.sequence(parsed, parsed.state.flags)
-        searched = ecma if search is None else search
-        end = EMPTY if ecma or not searched else LINE_END
-        return _ends(tree, searched, end, bool(parsed.state.flags & re.MULTILINE), where)
+        return _ends(tree, ecma if search is None else search, bool(parsed.state.flags & re.MULTILINE), where)
     except (re.error, OverflowError, ValueError) as error:
         if isinstance(error, GrammarError):
             raise
@@ -263,8 +255,8 @@ def _width(tree: Regex) -> int | None:
     return None
 
 
-def _ends(tree: Regex, search: bool, end: Regex, lines: bool, where: str) -> Regex:
-    """The tree without anchors: each way through it gets what may stand before and after it, and `end` for `$`."""
+def _ends(tree: Regex, search: bool, lines: bool, where: str) -> Regex:
+    """The tree without anchors: each way through it gets what may stand before and after it."""
     if not _anchored(tree):
         return seq(repeat(ANY), tree, repeat(ANY)) if search else tree
     if search and lines:
@@ -284,7 +276,7 @@ def _ends(tree: Regex, search: bool, end: Regex, lines: bool, where: str) -> Reg
                 "^ may only stand at the beginning and $ at the end of the pattern or of its branches"
             )
         before = EMPTY if first or not search else repeat(ANY)
-        after = end if last < len(parts) or not search else repeat(ANY)
+        after = EMPTY if last < len(parts) or not search else repeat(ANY)
         options.append(seq(before, *parts[first:last], after))
     return alt(*options)
 

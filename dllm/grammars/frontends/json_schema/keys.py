@@ -75,7 +75,10 @@ def partition(patterns: tuple[str, ...], place: str) -> tuple[tuple[Regex, froze
     """
     if not patterns:
         return ((ANY_KEY, frozenset()),)
-    read = {pattern: readings(pattern, f"{place}: pattern") for pattern in patterns}
+    read = {}
+    for pattern in patterns:
+        both = readings(pattern, f"{place}: pattern")
+        read[pattern] = in_both(*both), in_either(*both)
     # one automaton tells which patterns match a key together
     names = [f"{place}: pattern {pattern!r:.60}" for pattern in patterns for _ in "ep"]
     accepts = dfa([ANY_KEY, *(tree for both in read.values() for tree in both)], ["any key", *names]).accepts
@@ -97,11 +100,11 @@ def partition(patterns: tuple[str, ...], place: str) -> tuple[tuple[Regex, froze
     for matched in certain:
         tree: Regex = ANY_KEY
         for pattern in sorted(matched):
-            tree = _met(tree, in_both(*read[pattern]))
+            tree = _met(tree, read[pattern][0])
         others = {pattern for _, some in together if matched <= some for pattern in some - matched}
         if others:
-            tree = Minus(tree, alt(*(in_either(*read[pattern]) for pattern in sorted(others))))
+            tree = Minus(tree, alt(*(read[pattern][1] for pattern in sorted(others))))
         found.append((tree, matched))
-    if any(ecma != python for ecma, python in read.values()):
+    if any(inside != some for inside, some in read.values()):
         found.append((Minus(ANY_KEY, alt(*(tree for tree, _ in found))), None))
     return tuple(found)

@@ -31,8 +31,23 @@ from dllm.grammars.frontends.json_schema.spelling import (
     quoted,
     quoted_text,
 )
-from dllm.grammars.frontends.pattern import LINE_END, parse_pattern
-from dllm.grammars.regex import ANY, Alt, And, Chars, Minus, Regex, Repeat, Seq, alt, literal, repeat, seq
+from dllm.grammars.frontends.pattern import parse_pattern
+from dllm.grammars.regex import (
+    ANY,
+    Alt,
+    And,
+    Chars,
+    Minus,
+    Regex,
+    Repeat,
+    Seq,
+    alt,
+    chars,
+    literal,
+    optional,
+    repeat,
+    seq,
+)
 from dllm.grammars.rules import Body
 from dllm.grammars.tables.automata import Dfa, dfa, size
 from dllm.grammars.tables.steps import DEAD
@@ -44,6 +59,7 @@ SMALL = 1_000
 FEW = 16
 """Texts of a pattern, up to which it is as an enum to those who compare it."""
 _ANY_TEXT = repeat(ANY)
+_LINE_END = optional(chars("\n"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +253,10 @@ def in_both(left: Regex, right: Regex) -> Regex:
     """Texts of both. Trees of one shape, as one pattern gives, are met set by set: far cheaper than an intersection.
 
     That keeps only texts that go the same way through both trees, which is no more than both allow.
-
-    Args:
-        left: as ECMA-262 reads it.
-        right: as Python does, where a line end may follow.
     """
     if left == right:
         return left
     match left, right:
-        case _, Seq((*parts, end)) if end == LINE_END and not (isinstance(left, Seq) and left.parts[-1:] == (end,)):
-            return in_both(left, seq(*parts))
         case Chars(one), Chars(other):
             return Chars(common(one, other))
         case Seq(one), Seq(other) if len(one) == len(other):
@@ -259,15 +269,16 @@ def in_both(left: Regex, right: Regex) -> Regex:
 
 
 def in_either(left: Regex, right: Regex) -> Regex:
-    """Texts of one of both; `right`, if it plainly has those of `left` too."""
-    return right if right in (left, seq(left, LINE_END), _with_line_ends(left)) else alt(left, right)
+    """At least the texts of one of both: `left` is a pattern as ECMA-262 reads it, `right` as Python does."""
+    right = _with_line_ends(right)
+    return right if right in (left, seq(left, _LINE_END), _with_line_ends(left)) else alt(left, right)
 
 
 def _with_line_ends(tree: Regex) -> Regex:
-    """What Python's search finds where ECMA-262 finds `tree`, if both read it alike but for the end."""
+    """Where Python finds `$`, a last line end may follow."""
     if isinstance(tree, Alt):
         return alt(*map(_with_line_ends, tree.options))
-    return tree if isinstance(tree, Seq) and tree.parts[-1:] == (repeat(ANY),) else seq(tree, LINE_END)
+    return tree if isinstance(tree, Seq) and tree.parts[-1:] == (_ANY_TEXT,) else seq(tree, _LINE_END)
 
 
 def _format(schema: Schema, found: Forms) -> Forms:
