@@ -97,6 +97,11 @@ CASES: dict[str, dict[str, Any]] = {
         "prefixItems": [TEXT],
         "unevaluatedItems": {"type": "null"},
     },
+    "no item that only objects tell": {
+        "dependentSchemas": {"a": {"items": True}},
+        "unevaluatedItems": TEXT,
+        "type": ["array", "object"],
+    },
     "not without others": {"not": {"properties": {"a": INT}, "unevaluatedProperties": False}},
     "equal items": {"not": {"uniqueItems": True, "items": {"type": ["boolean", "null"]}}, "type": "array"},
 }

@@ -185,7 +185,7 @@ def _dependent(schema: Schema, keyword: str) -> Iterator[Way]:
     found: list[Way] = [(ANYTHING, Told())]
     for key in schema.told[keyword]:
         lacking = narrowed(ANYTHING, ObjectForm(((key, NEVER),)))
-        having = narrowed(ANYTHING, ObjectForm.requiring([key]))
+        having: Forms = (ObjectForm.requiring([key]),)
         ways = [(lacking, Told()), *_met([(having, Told())], _of(schema, schema.demand(keyword, key)), schema)]
         found = _met(found, ways, schema)
     yield from found
