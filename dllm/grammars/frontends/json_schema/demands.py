@@ -27,7 +27,7 @@ class Loop(Exception):
     """A schema whose forms are being worked out is needed to work them out."""
 
 
-class Names:
+class SchemaNames:
     """The schemas of a document by name, for both ways in which it is read.
 
     Attributes:
@@ -69,7 +69,7 @@ class Demands(Context):
         self.document, self.options = document, options
         self.wide = twin is not None
         self.notes: Notes = twin.notes if twin else Notes()
-        self.names: Names = twin.names if twin else Names(document)
+        self.names: SchemaNames = twin.names if twin else SchemaNames(document)
         self.places = self.names.places
         self.impossible: list[str] = []
         self._twin = twin
