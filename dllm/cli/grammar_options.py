@@ -51,6 +51,22 @@ class GrammarOptions:
             rich_help_panel=_GRAMMAR,
         ),
     ] = None
+    whitespace: Annotated[
+        str | None,
+        Option(
+            metavar="any|compact|pretty",
+            help="Of --json-schema: any white space (default), one space behind : and ,, or indented lines.",
+            rich_help_panel=_GRAMMAR,
+        ),
+    ] = None
+    integers: Annotated[
+        str | None,
+        Option(
+            metavar="any|plain",
+            help="Of --json-schema: 8.0 is an integer (default), or they are digits alone.",
+            rich_help_panel=_GRAMMAR,
+        ),
+    ] = None
     regex: Annotated[
         str | None,
         Option(metavar="PATTERN", help="What this Python pattern matches as a whole.", rich_help_panel=_GRAMMAR),
@@ -74,10 +90,15 @@ class GrammarOptions:
         named = [option for option, value in given.items() if value is not None]
         if len(named) > 1:
             raise UsageError(f"{' and '.join(named)} each name a grammar; give one of them")
-        if self.property_order is not None and self.json_schema is None:
-            raise UsageError(f"--property-order {self.property_order} is read with --json-schema FILE only")
-        if self.unknown_keywords is not None and self.json_schema is None:
-            raise UsageError(f"--unknown-keywords {self.unknown_keywords} is read with --json-schema FILE only")
+        of_schema = {
+            "--property-order": self.property_order,
+            "--unknown-keywords": self.unknown_keywords,
+            "--whitespace": self.whitespace,
+            "--integers": self.integers,
+        }
+        for option, value in of_schema.items():
+            if value is not None and self.json_schema is None:
+                raise UsageError(f"{option} {value} is read with --json-schema FILE only")
         if not named:
             return None
         from dllm.errors import GrammarError
@@ -106,7 +127,11 @@ class GrammarOptions:
         if self.json_schema is not None:
             text = read_file(self.json_schema, "--json-schema")
             return Grammar.from_json_schema(
-                text, property_order=self.property_order or "auto", unknown=self.unknown_keywords or "note"
+                text,
+                property_order=self.property_order or "auto",
+                unknown=self.unknown_keywords or "note",
+                whitespace=self.whitespace or "any",
+                integers=self.integers or "any",
             )
         if self.regex is not None:
             return Grammar.from_regex(read_argument(self.regex, "--regex", escape=False, stdin=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dllm.errors import GrammarError
@@ -60,7 +61,14 @@ class Grammar:
 
     @classmethod
     def from_json_schema(
-        cls, schema: Any, *, property_order: str = "auto", unknown: str = "note", formats: str = "assert"
+        cls,
+        schema: Any,
+        *,
+        property_order: str = "auto",
+        unknown: str = "note",
+        formats: str = "assert",
+        whitespace: str = "any",
+        integers: str = "any",
     ) -> Grammar:
         """JSON texts whose value is valid, by the draft that `$schema` names (2020-12 without it).
 
@@ -74,13 +82,24 @@ class Grammar:
             unknown: "note" for keywords of no draft and unknown formats as annotations, as JSON Schema has it; or
                 "refuse".
             formats: "assert", or "note" for all formats as annotations.
+            whitespace: between lexemes: "any"; "compact" for one space behind `:` and `,`, as `json.dumps(value)` has
+                it; or "pretty" for lines indented by two spaces a level, as `json.dumps(value, indent=2)` has them,
+                up to 16 levels. Behind the value any may stand, which fills a canvas that is wider.
+            integers: "any", or "plain" for digits alone, without `.0`.
 
         Raises:
             GrammarError: a keyword that is not supported, by name.
         """
         from dllm.grammars.frontends.json_schema.schema import rules_and_notes
 
-        rules, notes = rules_and_notes(schema, property_order=property_order, unknown=unknown, formats=formats)
+        rules, notes = rules_and_notes(
+            schema,
+            property_order=property_order,
+            unknown=unknown,
+            formats=formats,
+            whitespace=whitespace,
+            integers=integers,
+        )
         return cls(rules, "JSON schema", notes)
 
     @classmethod
@@ -110,11 +129,11 @@ class Grammar:
         """Of everything that the grammar means, to name files by."""
         rules = self.rules
         told = rules.members
-        members = (
-            () if told is None else (told.opening, told.closing, told.comma, told.colon, sorted(told.lists.items()))
-        )
+        marks = () if told is None else [*map(sorted, (told.opening, told.closing, told.colons))]
+        members = (marks, () if told is None else sorted(told.lists.items(), key=itemgetter(0)))
         parts = (rules.start, sorted(rules.productions.items()), rules.terminals, sorted(rules.ignored), members)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        more = () if rules.tally is None else (rules.tally,)
+        return hashlib.sha256(repr((*parts, *more)).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Grammar) and self.digest == other.digest

@@ -92,6 +92,12 @@ def inverted(ranges: Ranges) -> Ranges:
     return ranges_of((edges[i] + 1, edges[i + 1] - 1) for i in range(0, len(edges), 2))
 
 
+def common(left: Ranges, right: Ranges) -> Ranges:
+    """Characters of both sets."""
+    found = [(max(a, c), min(b, d)) for a, b in left for c, d in right]
+    return ranges_of(pair for pair in found if pair[0] <= pair[1])
+
+
 def chars(text: str = "", *spans: tuple[str, str]) -> Chars:
     """One of the characters of `text`, or of the inclusive `spans`, e.g. `chars("_", ("a", "z"))`."""
     singles = [(ord(c), ord(c)) for c in text]

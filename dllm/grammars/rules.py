@@ -8,7 +8,7 @@ grammar decides which is meant. Ignored terminals are then dropped, and the rest
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from dllm.grammars.regex import Regex
@@ -40,10 +40,12 @@ class AnyOrder:
 
     Attributes:
         required, others: nonterminals.
+        comma: the terminal between two of them.
     """
 
     required: tuple[str, ...]
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...]
+    comma: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,38 @@ class Members:
     production, which begins with the terminals of key and colon. In no other place does a colon stand behind a key.
 
     Attributes:
-        opening, closing, comma, colon: names of terminals; a comma is between two members.
+        opening, closing, colons: names of terminals.
         lists: nonterminal, which has no productions -> its members.
     """
 
-    opening: str
-    closing: str
-    comma: str
-    colon: str
+    opening: Set[str]
+    closing: Set[str]
+    colons: Set[str]
     lists: Mapping[str, AnyOrder]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Which lexemes are counted by characters (`dllm.grammars.tables.tally`), so that productions may bound them.
+
+    Such a lexeme is read as some marks, one behind each `every` characters, and then by its own name. So are all
+    lexemes that begin like one, as long as it can become one that is counted.
+
+    Attributes:
+        quote: one character; these lexemes begin and end with it.
+        unit: a character between, as it is spelled: no spelling begins another, and none begins with `quote`.
+        every: characters to a mark.
+        mark: the terminal that stands for one. Its pattern, so many units, matches nothing by itself.
+        rests: terminals that are counted -> how many characters are behind the last mark, the least and the most.
+        loose: the grammar without counts, which has all its texts and more.
+    """
+
+    quote: Regex
+    unit: Regex
+    every: int
+    mark: str
+    rests: Mapping[str, tuple[int, int]]
+    loose: Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +105,7 @@ class Rules:
         outline: a regular expression that matches the text of every sentence, or None. What is outside of it is no way
             on even where the next lexemes alone could not tell.
         members: nonterminals whose members come in any order.
+        tally: which lexemes are counted, or None.
     """
 
     start: str
@@ -89,3 +115,4 @@ class Rules:
     counted: Regex | None = None
     outline: Regex | None = None
     members: Members | None = None
+    tally: Tally | None = None

@@ -108,6 +108,9 @@ def test_every_step_is_shown(dllm, files):
         (["--property-order", "schema"], ["--property-order", "--json-schema"]),
         (["--unknown-keywords", "refuse"], ["--unknown-keywords", "--json-schema"]),
         (["--json-schema", "schema.json", "--unknown-keywords", "drop"], ["'drop'", "refuse"]),
+        (["--whitespace", "pretty"], ["--whitespace", "--json-schema"]),
+        (["--json-schema", "schema.json", "--whitespace", "some"], ["'some'", "compact"]),
+        (["--json-schema", "schema.json", "--integers", "some"], ["'some'", "plain"]),
         (["-g", "cp"], ["'cp'", "cpp", "smiles"]),
         (["-g", "no.lark"], ["--grammar no.lark", "No such file"]),
         (["-g", "./json"], ["--grammar json", "No such file"]),
@@ -167,6 +170,8 @@ def test_check_of_every_kind_of_grammar(dllm, files):
     assert check("12", "--regex", "[0-9]+") == 0 and check("", "--regex", "[0-9]+") == 1
     assert check('{"age": 1, "name": ""}', "--json-schema", "schema.json") == 0
     assert check('{"age": 1, "name": ""}', "--json-schema", "schema.json", "--property-order", "schema") == 1
+    assert check('{"name": "", "age":  1}', "--json-schema", "schema.json", "--whitespace", "compact") == 1
+    assert check('{"name": "", "age": 1.0}', "--json-schema", "schema.json", "--integers", "plain") == 1
 
 
 def test_check_as_json(dllm, files):

@@ -60,8 +60,8 @@ def random_lists(rng: random.Random) -> Rules:
             productions[f"{key}={value}"] = ((key, "COLON", value),)
             members.append(f"{key}={value}")
         count = rng.randint(1, len(members))
-        lists[f"{name}:members"] = AnyOrder(tuple(members[:count]), tuple(members[count:]))
-    told = Members("OPEN", "CLOSE", "COMMA", "COLON", lists)
+        lists[f"{name}:members"] = AnyOrder(tuple(members[:count]), tuple(members[count:]), "COMMA")
+    told = Members({"OPEN"}, {"CLOSE"}, {"COLON"}, lists)
     return Rules("S", productions, tuple(terminals), members=told)
 
 
@@ -73,7 +73,7 @@ def random_text(rng: random.Random, rules: Rules, name: str, depth: int = 0) -> 
     if name in rules.members.lists:
         own = rules.members.lists[name]
         members = [*own.required, *(one for one in own.others if rng.random() < 0.3)]
-        body = [symbol for one in rng.sample(members, len(members)) for symbol in ("COMMA", one)][1:]
+        body = [symbol for one in rng.sample(members, len(members)) for symbol in (own.comma, one)][1:]
     elif name in rules.productions:
         body = list(rng.choice(rules.productions[name]))
     else:

@@ -18,10 +18,10 @@ def spelled_out(rules: Rules) -> Rules:
             for index, member in enumerate(own.required):
                 if missing >> index & 1:
                     left = missing & ~(1 << index)
-                    bodies.append((member, rules.members.comma, f"{name}<{left}>"))
+                    bodies.append((member, own.comma, f"{name}<{left}>"))
                     bodies += [(member,)] if not left else []
             for member in own.others:
-                bodies.append((member, rules.members.comma, f"{name}<{missing}>"))
+                bodies.append((member, own.comma, f"{name}<{missing}>"))
                 bodies += [(member,)] if not missing else []
             productions[f"{name}<{missing}>"] = tuple(bodies)
         productions[name] = ((f"{name}<{(1 << len(own.required)) - 1}>",),)

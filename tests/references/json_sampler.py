@@ -66,7 +66,7 @@ class TextSampler:
                     self.least[name], changed = 2 * sum(self.least[s] for s in own.required), True
 
     def text(self, seed: int, size: int = 30) -> str:
-        """A text of about up to `size` lexemes, with white space between some."""
+        """A text of about up to `size` lexemes, with white space between some if it is ignored."""
         rng = random.Random(seed)
         made = b""
         todo = [self.rules.start]
@@ -74,7 +74,8 @@ class TextSampler:
             symbol = todo.pop()
             if symbol in self.machines:
                 made += self.machines[symbol].bytes(rng)
-                made += rng.choice([b"", b"", b"", b" ", b"\n", b"\t\r "])
+                if self.rules.ignored:
+                    made += rng.choice([b"", b"", b"", b" ", b"\n", b"\t\r "])
                 size -= 1
                 continue
             if symbol in self.lists:
@@ -89,12 +90,11 @@ class TextSampler:
 
     def _members(self, rng: random.Random, name: str, short: bool) -> list[str]:
         """The symbols of a list: required members in any order, others between."""
-        assert self.rules.members is not None
         own = self.lists[name]
         others = [one for one in own.others if one in self.least]
         found = [*own.required, *([] if short or not others else rng.choices(others, k=rng.randint(0, 2)))]
         rng.shuffle(found)
-        return [symbol for one in found for symbol in (self.rules.members.comma, one)][1:]
+        return [symbol for one in found for symbol in (own.comma, one)][1:]
 
 
 class _Walk:

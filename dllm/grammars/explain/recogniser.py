@@ -18,8 +18,8 @@ from dllm.grammars.rules import Rules
 from dllm.grammars.tables.automata import Dfa
 from dllm.grammars.tables.cfg import Cfg, cfg
 from dllm.grammars.tables.limits import naming
-from dllm.grammars.tables.orders import Counted, Ordered, arranged, keys_in
-from dllm.grammars.tables.scanner import endless, machine_of, meant
+from dllm.grammars.tables.orders import Counted, Ordered, arranged, orders_in
+from dllm.grammars.tables.scanner import endless, machine_of, meant, numbered
 from dllm.grammars.tables.steps import DEAD
 from dllm.grammars.tables.useful import productive
 
@@ -90,6 +90,12 @@ class Recogniser:
         return {accepted: meant(self.rules, accepted) for accepted in set(self._machine.accepts)}
 
     @cached_property
+    def _mark(self) -> tuple[int, ...]:
+        """The terminal that a mark within a lexeme is (`dllm.grammars.tables.tally`)."""
+        tally = self.rules.tally
+        return () if tally is None else (numbered(self.rules, tally.mark),)
+
+    @cached_property
     def _grammar(self) -> Cfg:
         rules = self.rules
         lists = {} if rules.members is None else {name: (own.required,) for name, own in rules.members.lists.items()}
@@ -123,9 +129,7 @@ class Recogniser:
             for lexeme in self.lexemes(data)
             if lexeme.terminals
         ]
-        keys = keys_in(grammar.members, sentence)
-        orders = tuple(dict.fromkeys(tuple(dict.fromkeys(key for key, _ in own)) for own in keys))
-        return Parse(States(arranged(grammar, Ordered(orders))))
+        return Parse(States(arranged(grammar, Ordered(orders_in(grammar.members, sentence)))))
 
     def accepts(self, data: bytes) -> bool:
         """Whether `data` is the UTF-8 of a text of the grammar."""
@@ -160,14 +164,17 @@ class Recogniser:
 
     def lexemes(self, data: bytes) -> Iterator[Lexeme]:
         """The lexemes of a text, ignored ones (no terminals) included; an empty last one stands where none matches."""
-        rows, accepts, unending = self._rows, self._machine.accepts, self._endless
+        rows, accepts, unending, marks = self._rows, self._machine.accepts, self._endless, self._machine.marks
         start = 0
         while start < len(data):
             state, end, kept = 0, start, 0
+            marked: list[int] = []
             for at in range(start, len(data)):
                 state = rows[state][data[at]]
                 if state == DEAD:
                     break
+                if state in marks:
+                    marked.append(at)
                 if accepts[state]:
                     end, kept = at + 1, state
                 elif unending[state]:
@@ -175,6 +182,9 @@ class Recogniser:
             if end == start:
                 yield Lexeme(start, start, ())
                 return
+            for at in marked:
+                if at < end:
+                    yield Lexeme(start, end, self._mark)
             yield Lexeme(start, end, self._meant[accepts[kept]])
             start = end
 

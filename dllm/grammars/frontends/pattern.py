@@ -1,7 +1,7 @@
 """Python's regular expressions as trees of `dllm.grammars.regex`; Python's own parser reads them.
 
 A pattern says what a whole text is, as in `re.fullmatch`; what only guides a search (captures, greed) falls away, and
-what is not an operator on sets of texts (back-references, look-around, ...) is refused by name.
+what is not an operator on sets of texts (back-references, atomic groups, ...) is refused by name.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from __future__ import annotations
 import itertools
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 from dllm.errors import GrammarError
+from dllm.grammars.frontends.assertions import BEGIN, END, LookAround, Looks, without_assertions
 from dllm.grammars.frontends.charsets import ECMA_LINE_ENDS, category, folded, spans_of
 from dllm.grammars.regex import (
     ANY,
     EMPTY,
-    NOTHING,
     SURROGATES,
     Alt,
-    And,
     Chars,
     Minus,
     Ranges,
@@ -38,19 +37,11 @@ from dllm.grammars.regex import (
 
 MAX_COUNT = 100_000
 """Of a repetition; what fewer cost is bounded by `dllm.grammars.tables.limits`."""
-MAX_WAYS = 1000
-"""Combinations of branches with anchors."""
 # the parser has no public name since Python 3.11, but it is the only reader that agrees with `re` on every corner
 _parser: Any = import_module("re._parser")
 _op: Any = import_module("re._constants")
 
-# anchors while a tree is being built: no pattern gives an intersection, so nothing else can be equal to these
-_BEGIN: Regex = And(NOTHING, EMPTY)
-_END: Regex = And(EMPTY, NOTHING)
-
 _REFUSED = {
-    "ASSERT": "look-around (?=...) or (?<=...)",
-    "ASSERT_NOT": "negative look-around (?!...) or (?<!...)",
     "GROUPREF": "a back-reference to a group",
     "GROUPREF_EXISTS": "a conditional group (?(1)...)",
     "ATOMIC_GROUP": "an atomic group (?>...)",
@@ -85,8 +76,8 @@ def parse_pattern(
         pattern: in the syntax of `re`. Anchors may only stand at its very ends, or at the ends of its branches.
         ecma: read it as JSON Schema does: `\d` and `\w` are ASCII, `\s` and `.` are ECMA-262's, and what the two
             dialects read differently is refused.
-        search: whether a match anywhere in the text is enough; without it the whole text must match. By default as
-            `ecma` says, since JSON Schema searches.
+        search: whether a match anywhere in the text is enough; without it the whole text must match, and there is no
+            look-around. By default as `ecma` says, since JSON Schema searches.
         lexeme: the pattern of a scanner's terminal. There are no anchors, and a lazy repetition means the shortest
             text instead of any text: else `/\*(.|\n)*?\*/` would run to the last `*/` of the document.
         flags: of `re`, e.g. `re.IGNORECASE`.
@@ -106,9 +97,11 @@ def parse_pattern(
             if ecma:  # of brackets that may one day mean more to Python
                 warnings.simplefilter("ignore", FutureWarning)
             parsed = _parser.parse(pattern, flags)
-        builder = _TreeBuilder(where, ecma, lexeme)
+        anywhere = ecma if search is None else search
+        builder = _TreeBuilder(where, ecma, lexeme, looks=anywhere and not lexeme)
         tree = builder.sequence(parsed, parsed.state.flags)
-        return _ends(tree, ecma if search is None else search, bool(parsed.state.flags & re.MULTILINE), where)
+        lines = bool(parsed.state.flags & re.MULTILINE)
+        return without_assertions(tree, builder.looks, anywhere, lines, where)
     except (re.error, OverflowError, ValueError) as error:
         if isinstance(error, GrammarError):
             raise
@@ -128,9 +121,11 @@ def _check_ecma(pattern: str, where: str) -> None:
 
 
 class _TreeBuilder:
-    """From what `re._parser` gives to a tree in which `_BEGIN` and `_END` stand for anchors."""
+    """From what `re._parser` gives to a tree in which assertions have trees of their own (`assertions`)."""
 
-    def __init__(self, where: str, ecma: bool, lexeme: bool) -> None:
+    def __init__(self, where: str, ecma: bool, lexeme: bool, looks: bool) -> None:
+        self.looks = Looks()
+        self.may_look = looks
         self.where = where
         self.ecma = ecma
         self.lexeme = lexeme
@@ -171,7 +166,13 @@ class _TreeBuilder:
         if op in ("MAX_REPEAT", "MIN_REPEAT"):
             return self.repetition(arg, flags)
         if op == "AT":
-            return self.anchor(str(arg))
+            return self.anchor(str(arg), flags)
+        if op in ("ASSERT", "ASSERT_NOT"):
+            negative = op == "ASSERT_NOT"
+            if not self.may_look:
+                name = "negative look-around (?!...) or (?<!...)" if negative else "look-around (?=...) or (?<=...)"
+                raise self.refuse(name, "write the pattern without it")
+            return self.looks.add(LookAround(self.sequence(arg[1], flags), arg[0] > 0, negative))
         if op == "ANY":
             if flags & re.DOTALL:
                 return ANY
@@ -195,12 +196,15 @@ class _TreeBuilder:
             raise self.refuse("a lazy repetition inside a repetition", "say what it may not contain instead")
         return repeat(self.sequence(items, flags), int(low), top)
 
-    def anchor(self, name: str) -> Regex:
+    def anchor(self, name: str, flags: int) -> Regex:
         if "BOUNDARY" in name:
-            raise self.refuse("a word boundary \\b or \\B", "write the pattern without it")
+            if not self.may_look:
+                raise self.refuse("a word boundary \\b or \\B", "write the pattern without it")
+            word = category("CATEGORY_WORD", self.ecma or bool(flags & re.ASCII), self.ecma)
+            return self.looks.boundary(word, "NON_BOUNDARY" in name, self.ecma)
         if self.lexeme:
             raise self.refuse("an anchor", "the scanner decides where a terminal begins: remove ^, $, \\A and \\Z")
-        return _BEGIN if "BEGINNING" in name else _END
+        return BEGIN if "BEGINNING" in name else END
 
     def members(self, items: Sequence[tuple[Any, Any]], flags: int) -> Ranges:
         """The characters of a class, before it is negated."""
@@ -236,67 +240,20 @@ def _settled(tree: Regex) -> bool:
     """Whether the length of what follows a lazy repetition is fixed, up to another lazy repetition at its end."""
     if isinstance(tree, Seq) and tree.parts and isinstance(tree.parts[-1], Minus):
         tree = Seq(tree.parts[:-1])
-    return isinstance(tree, Minus) or _width(tree) is not None
+    return isinstance(tree, Minus) or width(tree) is not None
 
 
-def _width(tree: Regex) -> int | None:
+def width(tree: Regex) -> int | None:
     """The length of all texts of `tree`, or None where they differ."""
     if isinstance(tree, Chars):
         return 1
     if isinstance(tree, Seq):
-        widths = [_width(part) for part in tree.parts]
+        widths = [width(part) for part in tree.parts]
         return None if None in widths else sum(width or 0 for width in widths)
     if isinstance(tree, Alt):
-        options = {_width(option) for option in tree.options}
+        options = {width(option) for option in tree.options}
         return options.pop() if len(options) == 1 else None
     if isinstance(tree, Repeat) and tree.low == tree.high:
-        width = _width(tree.body)
-        return None if width is None else width * tree.low
+        once = width(tree.body)
+        return None if once is None else once * tree.low
     return None
-
-
-def _ends(tree: Regex, search: bool, lines: bool, where: str) -> Regex:
-    """The tree without anchors: each way through it gets what may stand before and after it."""
-    if not _anchored(tree):
-        return seq(repeat(ANY), tree, repeat(ANY)) if search else tree
-    if search and lines:
-        raise GrammarError(f"{where} has an anchor under the flag m, which a grammar cannot honour; drop the flag")
-    options: list[Regex] = []
-    for count, parts in enumerate(_ways(tree, where)):
-        if count >= MAX_WAYS:
-            raise GrammarError(f"{where} has anchors in over {MAX_WAYS} combinations of branches; simplify it")
-        first, last = 0, len(parts)
-        while first < last and parts[first] == _BEGIN:
-            first += 1
-        while first < last and parts[last - 1] == _END:
-            last -= 1
-        if any(_anchored(part) for part in parts[first:last]):
-            raise GrammarError(
-                f"{where} has an anchor inside, which a grammar cannot honour; "
-                "^ may only stand at the beginning and $ at the end of the pattern or of its branches"
-            )
-        before = EMPTY if first or not search else repeat(ANY)
-        after = EMPTY if last < len(parts) or not search else repeat(ANY)
-        options.append(seq(before, *parts[first:last], after))
-    return alt(*options)
-
-
-def _anchored(tree: Regex) -> bool:
-    if tree in (_BEGIN, _END):
-        return True
-    inner = tree.parts if isinstance(tree, Seq) else tree.options if isinstance(tree, Alt) else ()
-    return any(map(_anchored, (tree.body,) if isinstance(tree, Repeat) else inner))
-
-
-def _ways(tree: Regex, where: str) -> Iterator[tuple[Regex, ...]]:
-    """The sequences whose union is `tree`, with every anchor a part of its own."""
-    if not _anchored(tree) or tree in (_BEGIN, _END):
-        yield (tree,)
-    elif isinstance(tree, Alt):
-        for option in tree.options:
-            yield from _ways(option, where)
-    elif isinstance(tree, Seq):
-        for chosen in itertools.product(*(list(_ways(part, where)) for part in tree.parts)):
-            yield tuple(part for parts in chosen for part in parts)
-    else:
-        raise GrammarError(f"{where} has an anchor inside a repetition, which a grammar cannot honour; take it out")

@@ -18,10 +18,11 @@ from torch import Tensor
 from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.masks import Possible
-from dllm.grammars.search.orders import settle
+from dllm.grammars.search.orders import Settled, settle
 from dllm.grammars.search.placement import END, NO_LIMIT, ROOM, Placement, Ways
 from dllm.grammars.search.refusals import Refusals
 from dllm.grammars.search.repair import adapted
+from dllm.grammars.search.reread import loosely
 from dllm.grammars.search.solve import UndecidedError
 from dllm.grammars.tables.compiled import CompiledGrammar
 
@@ -55,7 +56,8 @@ class GrammarConstraint:
             GrammarError: it cannot be completed, or that could not be found out.
         """
         try:
-            settled = settle(compiled, canvas)
+            certain, settled = (False, None) if compiled.loose is None else loosely(compiled, canvas, None)
+            settled = settled if certain else settle(compiled, canvas)
         except UndecidedError:
             raise GrammarError(
                 "whether a text of the grammar fits this canvas was not found out: it is too long, or its holes too "
@@ -167,23 +169,28 @@ class GrammarConstraint:
 
     def _on(self, canvas: Canvas) -> GrammarConstraint | None:
         """On another canvas, or None if no text fits. Raises UndecidedError."""
-        if len(canvas.ids) == len(self.canvas.ids):
-            placement = adapted(self.arranged, canvas, self.placement)
-        else:
-            placement = self._placed(canvas, tuple(Ways), ROOM)
-        settled = None if placement is None else (self.arranged, placement)
-        if settled is None:
-            try:
-                settled = settle(self.compiled, canvas)
-            except UndecidedError:
-                placement = self._placed(canvas, (Ways.EXACT,))
-                if placement is None:
-                    raise
-                settled = (self.arranged, placement)
+        settled = self._settled(canvas)
         if settled is None:
             return None
         arranged, placement = settled
         return replace(self, canvas=canvas, arranged=arranged, placement=placement, refusals=self.refusals.copy())
+
+    def _settled(self, canvas: Canvas) -> Settled | None:
+        """How a text lies on another canvas. Raises UndecidedError."""
+        same = len(canvas.ids) == len(self.canvas.ids)
+        if self.compiled.loose is not None:
+            certain, found = loosely(self.compiled, canvas, self.placement if same else None)
+            if certain:
+                return found
+        placement = adapted(self.arranged, canvas, self.placement) if same else self._placed(canvas, tuple(Ways), ROOM)
+        if placement is None:
+            try:
+                return settle(self.compiled, canvas)
+            except UndecidedError:
+                placement = self._placed(canvas, (Ways.EXACT,))
+                if placement is None:
+                    raise
+        return self.arranged, placement
 
     def _placed(self, canvas: Canvas, ways: Sequence[Ways], room: int = NO_LIMIT) -> Placement | None:
         """The same sentence on another canvas, if it fits."""

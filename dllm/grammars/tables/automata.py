@@ -30,10 +30,12 @@ class Dfa:
     Attributes:
         table: `[n, 256]` int32, state x byte -> state, or DEAD. Some text is accepted from every state.
         accepts: per state, the labels of the expressions that match what was read; empty where none does.
+        marks: states that are entered with a mark (`dllm.grammars.tables.tally`).
     """
 
     table: NDArray[np.int32]
     accepts: tuple[frozenset[int], ...]
+    marks: frozenset[int] = frozenset()
 
     def run(self, data: bytes, state: int = 0) -> int:
         """The state after `data`, or DEAD."""

@@ -24,22 +24,23 @@ class MemberList:
         head: it.
         required, others: its members.
         keys: the terminals that those of `required` begin with.
+        comma: the terminal between two members.
     """
 
     head: int
     required: tuple[int, ...]
     others: tuple[int, ...]
     keys: tuple[int, ...]
+    comma: int
 
 
 @dataclass(frozen=True)
 class MemberLists:
     """`Members` in numbers."""
 
-    opening: int
-    closing: int
-    comma: int
-    colon: int
+    opening: frozenset[int]
+    closing: frozenset[int]
+    colons: frozenset[int]
     lists: tuple[MemberList, ...]
 
 
@@ -85,7 +86,9 @@ def cfg(rules: Rules) -> Cfg:
 def _marks(rules: Rules) -> frozenset[str]:
     """The terminals by which members are told."""
     told = rules.members
-    return frozenset() if told is None else frozenset((told.opening, told.closing, told.comma, told.colon))
+    if told is None:
+        return frozenset()
+    return frozenset({*told.opening, *told.closing, *told.colons, *(own.comma for own in told.lists.values())})
 
 
 def _check_names(rules: Rules) -> None:
@@ -112,7 +115,7 @@ def _useful(rules: Rules) -> dict[str, set[Body]]:
         raise GrammarError(f"no text is a {rules.start}: every way to build one goes on without end")
     if told is not None:  # for now a list is any of its symbols
         for name in lists.keys() & bodies:
-            parts = (*lists[name].required, *(one for one in lists[name].others if one in bodies), told.comma)
+            parts = (*lists[name].required, *(one for one in lists[name].others if one in bodies), lists[name].comma)
             bodies[name] = tuple((one,) for one in parts)
     return {head: set(own) for head, own in reached(rules.start, bodies).items()}
 
@@ -218,18 +221,28 @@ def _listed(rules: Rules, merged: Mapping[str, str], grammar: Cfg) -> Cfg:
     lists = []
     for name, own in told.lists.items():
         if name in number:
-            keys = (merged[rules.productions[one][0][0]] for one in own.required)
-            others = (number[one] for one in own.others if one in number)
-            required = (number[one] for one in own.required)
-            lists.append(MemberList(number[name], *map(tuple, (required, others, (number[key] for key in keys)))))
+            required = tuple(number[one] for one in own.required)
+            others = tuple(number[one] for one in own.others if one in number)
+            keys = tuple(number[merged[_key(rules, one)]] for one in own.required)
+            lists.append(MemberList(number[name], required, others, keys, number[merged[own.comma]]))
     heads = {own.head for own in lists}
     unit = tuple(pair for pair in grammar.unit if pair[0] not in heads)
     if not lists:
         return replace(grammar, unit=unit)
-    opening, closing, comma, colon = (
-        number[merged[mark]] for mark in (told.opening, told.closing, told.comma, told.colon)
-    )
-    return replace(grammar, unit=unit, members=MemberLists(opening, closing, comma, colon, tuple(lists)))
+
+    def numbers(names: Set[str]) -> frozenset[int]:
+        return frozenset(number[merged[name]] for name in names if name in merged)
+
+    marks = MemberLists(numbers(told.opening), numbers(told.closing), numbers(told.colons), tuple(lists))
+    return replace(grammar, unit=unit, members=marks)
+
+
+def _key(rules: Rules, member: str) -> str:
+    """The terminal before the colon of a member; what is counted has others before it."""
+    found = rules.productions[member][0][0]
+    while found in rules.productions:
+        found = rules.productions[found][0][-1]
+    return found
 
 
 def shortest(rules: Rules, grammar: Cfg) -> int:

@@ -34,6 +34,7 @@ class CompiledGrammar:
         productions: with them, as they are arranged.
         shortest: bytes of every text, at least.
         weights: `[labels]`, see `dllm.grammars.tables.weights`.
+        loose: the grammar without its counts, if lexemes are counted (`dllm.grammars.tables.tally`).
     """
 
     vocabulary: Vocabulary
@@ -44,6 +45,7 @@ class CompiledGrammar:
     reach: Reach
     shortest: int
     weights: Ints
+    loose: CompiledGrammar | None = None
 
     @classmethod
     def make(cls, rules: Rules, vocabulary: Vocabulary, name: str | None = None) -> CompiledGrammar:
@@ -69,7 +71,10 @@ class CompiledGrammar:
         table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
         reach = Reach(**{name: made[f"reach_{name}"] for name in Reach.names()})
         productions = ProductionTable.make(arranged(grammar, Counted()), found.labels)
-        return cls(vocabulary, grammar, found, table, productions, reach, least, weights(table))
+        loose = None
+        if rules.tally is not None:
+            loose = cls.make(rules.tally.loose, vocabulary, name and f"{name} without counts")
+        return cls(vocabulary, grammar, found, table, productions, reach, least, weights(table), loose)
 
     def arranged(self, arrangement: Arrangement) -> CompiledGrammar:
         """With its members arranged so; as it is made, they are `Counted()`."""

@@ -95,7 +95,7 @@ class _Arranged:
 
     def __init__(self, grammar: Cfg) -> None:
         assert grammar.members is not None
-        self.count, self._comma = len(grammar.names), grammar.members.comma
+        self.count = len(grammar.names)
         self.unit: list[tuple[int, int]] = []
         self.binary: list[tuple[int, int, int]] = []
 
@@ -114,7 +114,7 @@ class _Arranged:
         @cache
         def behind_comma(state: State) -> int:
             found = self._symbol()
-            self.binary.append((found, self._comma, named(state)))
+            self.binary.append((found, own.comma, named(state)))
             return found
 
         @cache
@@ -157,11 +157,16 @@ def keys_in(members: MemberLists, sentence: Sequence[Collection[int]]) -> list[l
     found: list[list[tuple[int, int]]] = []
     inside: list[list[tuple[int, int]]] = []
     for at, (terminals, after) in enumerate(zip(sentence, [*sentence[1:], ()], strict=True)):
-        if members.opening in terminals:
+        if not members.opening.isdisjoint(terminals):
             inside.append([])
             found.append(inside[-1])
-        elif members.closing in terminals:
+        elif not members.closing.isdisjoint(terminals):
             inside.pop()
-        elif members.colon in after:
+        elif not members.colons.isdisjoint(after):
             inside[-1] += [(key, at) for key in terminals if key in known]
     return found
+
+
+def orders_in(members: MemberLists, sentence: Sequence[Collection[int]]) -> Orders:
+    """The orders in which required members come in a sentence."""
+    return tuple(dict.fromkeys(tuple(dict.fromkeys(key for key, _ in own)) for own in keys_in(members, sentence)))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dllm.errors import GrammarError
+from dllm.grammars.regex import NOTHING, Regex
 from dllm.grammars.rules import Rules, Terminal
 from dllm.grammars.tables.automata import Dfa, dfa
 from dllm.grammars.tables.limits import CELLS, limit, too_large
@@ -31,6 +32,7 @@ from dllm.grammars.tables.steps import (
     ways_of,
     without_dead_ends,
 )
+from dllm.grammars.tables.tally import tallied
 
 Emission = tuple[int, ...]
 """Labels of lexemes, in order."""
@@ -83,8 +85,9 @@ def scanner(rules: Rules, symbols: Sequence[int | None]) -> Scanner:
         name = rules.terminals[min(machine.accepts[0])].name
         raise GrammarError(f"terminal {name} matches the empty text; a lexeme has at least one character")
     reached = frozenset().union(*machine.accepts)
+    tally = () if rules.tally is None else (rules.tally.mark, *rules.tally.rests)
     for index, terminal in enumerate(rules.terminals):
-        if index not in reached:
+        if index not in reached and terminal.name not in tally:
             raise GrammarError(f"terminal {terminal.name} matches no text at all; remove it")
     found = _reduced(_TransducerBuilder(rules, machine, symbols).build())
     return found if rules.outline is None else _merged(_without_dead_ends(_within(found, dfa([rules.outline]))))
@@ -92,7 +95,16 @@ def scanner(rules: Rules, symbols: Sequence[int | None]) -> Scanner:
 
 def machine_of(rules: Rules) -> Dfa:
     """The automaton of a grammar's terminals; terminal i has the label i. Raises GrammarError, as `dfa` does."""
-    return dfa([terminal.pattern for terminal in rules.terminals], [called(terminal) for terminal in rules.terminals])
+    if rules.tally is None:
+        patterns = [terminal.pattern for terminal in rules.terminals]
+        return dfa(patterns, [called(terminal) for terminal in rules.terminals])
+    own: dict[Regex, list[int]] = {}  # those of a length have one pattern
+    for index, terminal in enumerate(rules.terminals):
+        own.setdefault(NOTHING if terminal.name == rules.tally.mark else terminal.pattern, []).append(index)
+    found = dfa(list(own), [called(rules.terminals[indices[0]]) for indices in own.values()])
+    labels = list(own.values())
+    accepts = tuple(frozenset(index for label in one for index in labels[label]) for one in found.accepts)
+    return tallied(replace(found, accepts=accepts), rules, rules.tally)
 
 
 def called(terminal: Terminal) -> str:
@@ -110,6 +122,10 @@ def meant(rules: Rules, accepted: Iterable[int]) -> tuple[int, ...]:
         for index in found
         if rules.terminals[index].priority == highest and rules.terminals[index].name not in rules.ignored
     )
+
+
+def numbered(rules: Rules, name: str) -> int:
+    return next(index for index, terminal in enumerate(rules.terminals) if terminal.name == name)
 
 
 def endless(machine: Dfa) -> list[bool]:
@@ -152,6 +168,8 @@ class _TransducerBuilder:
         emitted = (self._emitted(meant(rules, accepted), symbols) for accepted in machine.accepts)
         self.emission: list[Emission | None] = [*emitted, ()]
         self.endless = [*endless(machine), False]
+        self.marks = machine.marks
+        self.mark = None if rules.tally is None else self._emitted((numbered(rules, rules.tally.mark),), symbols)
         self.states: list[_State] = [(len(machine.table), (), NOT_BACK)]
         self.numbers = {self.states[0]: 0}
         self.rows: dict[int, list[tuple[Emission, int] | None]] = {}  # of states that others fall back to
@@ -189,6 +207,9 @@ class _TransducerBuilder:
         for after, back in zip(self.steps[self.states[number][0]], self._fallen(number), strict=True):
             if after == DEAD:
                 found.append(back)
+            elif after in self.marks:
+                assert back is None, "what is counted does not fall back"
+                found.append(None if self.mark is None else (self.mark, self._number((after, (), NOT_BACK))))
             elif back is None or self.accepts[after] or self.endless[after]:
                 if self.plain[after] == NOT_BACK:
                     self.plain[after] = self._number((after, (), NOT_BACK))

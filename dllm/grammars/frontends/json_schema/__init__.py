@@ -10,10 +10,12 @@ What they share, in the order of imports:
     drafts        which version of JSON Schema `$schema` names
     notes         what was read past because it asserts nothing
     tidy          productions without what is of no use
+    layout        white space between lexemes
     productions   where forms put productions and terminals
     forms         what a form is, and how unions of them are narrowed
     reading       what a keyword is; one schema as those who read it see it; what is said of wrong values
     spelling      how JSON spells a string            formats   the values of `format`
+    counts        lengths of strings, by marks        multiples the digits of multiples of a number
     keys          the keys of an object that no keyword names, by classes
     complements   a union of forms without another: what `not`, `if` and `oneOf` leave
     unevaluated   the keywords about what no other one tells

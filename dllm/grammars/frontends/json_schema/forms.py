@@ -37,10 +37,12 @@ class Options:
     Attributes:
         unknown: whether keywords and formats that nobody knows are noted, or refused.
         formats: whether formats are asserted, or noted, all of them.
+        plain_integers: whether integers are written without `.0`.
     """
 
     unknown: Literal["note", "refuse"] = "note"
     formats: Literal["assert", "note"] = "assert"
+    plain_integers: bool = False
 
 
 DEFAULT = Options()

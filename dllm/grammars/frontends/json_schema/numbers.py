@@ -7,8 +7,9 @@ never crosses a double: that is all these patterns rely on. 1.0 is an integer.
 A text whose value is valid is rejected where
 
 - *number*: a whole number has an exponent, or over 15 digits before `.0`; a number with bounds has an exponent, or is
-  closer to an exclusive one than its 15th digit; one from `const` or `enum` has an exponent, or does not fit a double,
-  and is not written as `json.dumps` does.
+  closer to an exclusive one than its 15th digit; one under `multipleOf` has an exponent, or a fraction and over 15
+  digits, those up to the last place of the step counted; one from `const` or `enum` has an exponent, or does not fit a
+  double, and is not written as `json.dumps` does.
 
 How `json.loads` is limited is no part of this: by default Python reads no integer of over 4300 digits.
 """
@@ -20,20 +21,26 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, ClassVar, Self, TypeVar
 
 from dllm.errors import GrammarError
 from dllm.grammars.frontends.json_schema.drafts import Dialect
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, narrowed
+from dllm.grammars.frontends.json_schema.multiples import (
+    LEGAL_STEPS,
+    common_step,
+    decimal_multiples,
+    possible_step,
+    whole_multiples,
+)
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
 from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, shown
 from dllm.grammars.regex import NOTHING, And, Minus, Regex, alt, chars, literal, optional, plus, repeat, seq
 from dllm.grammars.rules import Body
 from dllm.grammars.tables.automata import dfa
 
-MAX_STEP = 1000
-"""`multipleOf` must divide it."""
 EXACT_DIGITS = 15
 """Decimals of so many significant digits survive a double."""
 
@@ -85,18 +92,18 @@ class NumberForm(Form):
 
     Attributes:
         whole: only whole numbers, 1.0 included.
-        step: whole numbers are multiples of it; not 1 only if `whole`.
+        step: they are multiples of it; None is no step.
         values: if not None, one of these; they already satisfy all else but `plain`.
-        plain: written without `.0`, as integers are in draft 4; only if `whole` or `values`.
+        plain: whole ones are written without `.0`, as integers are in draft 4; only if `whole` or `values`.
         broken: only numbers that are not whole.
-        unlike: whole numbers are multiples of none of these, each as `step` may be; only if `whole`.
+        unlike: whole numbers are multiples of none of these; only if `whole`.
     """
 
     TYPES: ClassVar = ("integer", "number")
     whole: bool = False
     low: Bound | None = None
     high: Bound | None = None
-    step: int = 1
+    step: Fraction | None = None
     values: tuple[int | float, ...] | None = None
     plain: bool = False
     broken: bool = False
@@ -131,25 +138,37 @@ class NumberForm(Form):
             values = tuple(value for value in values if value in other.values)
         whole, plain = self.whole or other.whole, self.plain or other.plain
         broken, unlike = self.broken or other.broken, tuple(dict.fromkeys(self.unlike + other.unlike))
-        form = type(self)(whole, low, high, math.lcm(self.step, other.step), values, plain, broken, unlike)
+        form = type(self)(whole, low, high, common_step(self.step, other.step), values, plain, broken, unlike)
         if values is not None:
             values = tuple(value for value in values if form.allows(value))
             return type(self)(values=values, plain=plain) if values else None
-        if whole and (broken or any(form.step % step == 0 for step in unlike)):
+        if whole and (broken or any(form.whole_step % step == 0 for step in unlike)):
             return None
         if low is None or high is None:
             return form
         if form.whole:
-            first = -(-low.ceil() // form.step) * form.step
-            last = min(high.floor(), first + math.lcm(form.step, *unlike))
-            return form if any(map(form.allows, range(first, last + 1, form.step))) else None
+            first = -(-low.ceil() // form.whole_step) * form.whole_step
+            last = min(high.floor(), first + math.lcm(form.whole_step, *unlike))
+            return form if any(map(form.allows, range(first, last + 1, form.whole_step))) else None
+        if form.step is not None:
+            start, end = (Fraction(repr(bound.value)) for bound in (low, high))
+            count = -(-start // form.step)
+            number = form.step * (count + 1 if low.exclusive and count * form.step == start else count)
+            return form if number < end or (number == end and not high.exclusive) else None
         return form if low.value < high.value or (low.below(high.value) and high.above(low.value)) else None
+
+    @property
+    def whole_step(self) -> int:
+        """The step of those that are whole."""
+        return 1 if self.step is None else self.step.numerator
 
     def allows(self, value: int | float) -> bool:
         whole = value == value // 1
-        if whole if self.broken else self.whole and (not whole or value % self.step):
+        if whole if self.broken else self.whole and not whole:
             return False
         if not all(value % step for step in self.unlike):
+            return False
+        if self.step is not None and Fraction(repr(value)) % self.step:
             return False
         return (self.low is None or self.low.below(value)) and (self.high is None or self.high.above(value))
 
@@ -157,7 +176,7 @@ class NumberForm(Form):
         """`meet` has looked at whole ones and values."""
         low, high = self._ends()
         ends = [bound for bound in (self.low, self.high) if bound]
-        if self.broken and self.values is None and ends and all(bound.decimal() is not None for bound in ends):
+        if self.broken and self.values is None and (ends or self.step) and all(bound.decimal() for bound in ends):
             return context.wide or any(dfa([self._tree("")], ["numbers"]).accepts)
         return context.wide or self.whole or self.values is not None or low is None or high is None or low <= high
 
@@ -178,45 +197,60 @@ class NumberForm(Form):
 
     def complement(self, context: Context, place: str) -> Iterable[Self]:
         """Numbers on the other side of a bound, that are not whole, or are no multiples; those between `values`."""
-        if self.plain and context.wide:  # 1.0 may be one of the others
-            return [type(self)()]
+        kind = type(self)
+        if context.wide and (self.plain or (self.step is not None and self.step.denominator > 1)):
+            return [kind()]  # what readers disagree about may be one of the others
         if self.values is not None:
             ends = [None, *(Bound(value, exclusive=True) for value in sorted(self.values)), None]
-            return [type(self)(low=low, high=high) for low, high in pairwise(ends)]
-        found = [type(self)(True, step=step) for step in self.unlike]
+            return [kind(low=low, high=high) for low, high in pairwise(ends)]
+        found = [kind(True, step=Fraction(step)) for step in self.unlike]
         if self.low:
-            found.append(type(self)(high=Bound(self.low.value, not self.low.exclusive)))
+            found.append(kind(high=Bound(self.low.value, not self.low.exclusive)))
         if self.high:
-            found.append(type(self)(low=Bound(self.high.value, not self.high.exclusive)))
-        if self.step > 1:
-            found.append(type(self)(True, unlike=(self.step,)))
+            found.append(kind(low=Bound(self.high.value, not self.high.exclusive)))
+        if self.step is not None and self.step.denominator == 1 and self.step > 1:
+            found.append(kind(True, unlike=(self.whole_step,)))
         if self.whole:
-            found.append(type(self)(broken=True))
+            found.append(kind(broken=True))
         if self.broken:
-            found.append(type(self)(True))
+            found.append(kind(True))
         return found
 
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
+        if context.options.plain_integers and (self.whole or self.values is not None) and not self.plain:
+            return replace(self, plain=True).bodies(grammar, context, name)
         if self.values is not None:
-            texts = [literal(str(int(value))) if self.plain else _value_text(value) for value in self.values]
+            texts = [
+                literal(str(int(value))) if self.plain and value == value // 1 else _value_text(value)
+                for value in self.values
+            ]
             return [(grammar.terminal(choice(map(str, self.values)), alt(*texts), "enum"),)]
         return [(grammar.terminal("INTEGER" if self.whole else "NUMBER", self._tree(name), "numbers"),)]
 
     def _tree(self, place: str) -> Regex:
         low, high = self.low, self.high
+        step = Fraction(self.whole_step) if self.whole else self.step
+        if step is not None and not possible_step(step):
+            raise GrammarError(
+                f"{located(place)}: all values of multipleOf together ask for multiples of {step}, which is not "
+                f"supported; {LEGAL_STEPS}"
+            )
         if self.whole:
             ends = low.ceil() if low else None, high.floor() if high else None
-            return _wholes(*ends, self.step, self.plain, self.unlike)
+            return _wholes(*ends, self.whole_step, self.plain, self.unlike)
+        multiples = None if self.step is None else seq(optional(_MINUS), decimal_multiples(self.step, EXACT_DIGITS))
+        if self.broken:
+            multiples = _BROKEN if multiples is None else And(multiples, _BROKEN)
         if low is None and high is None:
-            return _BROKEN if self.broken else _NUMBER
+            return _NUMBER if multiples is None else multiples
         for bound in (low, high):
             if bound is not None and bound.decimal() is None:
                 raise GrammarError(
                     f"{located(place)}: {shown(bound.value)} as a bound of numbers has over 15 digits, which "
                     "rounding to a double may change; use a shorter one, or the type integer"
                 )
-        found = _decimals(*self._ends())
-        return And(found, _BROKEN) if self.broken else found
+        within = _decimals(*self._ends())
+        return within if multiples is None else And(within, multiples)
 
 
 def _bound(keyword: str) -> Keyword:
@@ -240,12 +274,12 @@ def _multiple_of(schema: Schema, found: Forms) -> Forms:
     step = schema.told["multipleOf"]
     if isinstance(step, bool) or not isinstance(step, int | float) or step <= 0:
         raise schema.wrong("multipleOf", "a number above 0")
-    if step != int(step) or MAX_STEP % int(step):
-        raise schema.refused(
-            "multipleOf",
-            f"; it may be 1 or another divisor of {MAX_STEP}, which last digits tell: use one, or remove it",
-        )
-    return narrowed(found, NumberForm(True, step=int(step)))
+    exact = Fraction(repr(step))
+    if not possible_step(exact):
+        raise schema.refused("multipleOf", f"; {LEGAL_STEPS}")
+    if schema.context.wide and exact.denominator > 1:
+        return found  # some readers divide doubles
+    return narrowed(found, NumberForm(exact.denominator == 1, step=exact))
 
 
 KEYWORDS = {
@@ -283,17 +317,17 @@ def _wholes(low: int | None, high: int | None, step: int = 1, plain: bool = Fals
 
     Args:
         low, high: no bound if None.
-        step: they must be multiples of it; a divisor of 1000.
+        step: they must be multiples of it.
         plain: none has `.0`.
-        unlike: they must be multiples of none of these, divisors of 1000 too.
+        unlike: they must be multiples of none of these.
     """
 
     def magnitudes(least: int, most: int | None) -> Regex:
         found = _between(least, most)
         if step > 1:
-            found = And(found, _multiples(step))
+            found = And(found, whole_multiples(step))
         for other in unlike:
-            found = Minus(found, _multiples(other))
+            found = Minus(found, whole_multiples(other))
         if plain:
             return found
         if most is not None and most < 10**EXACT_DIGITS:
@@ -368,14 +402,6 @@ def _at_most(number: int) -> Regex:
 
 def _any_digits(count: int) -> Regex:
     return repeat(_DIGIT, count, count)
-
-
-def _multiples(step: int) -> Regex:
-    """Digits of the multiples of a divisor of 10, 100 or 1000, which the last digits decide."""
-    places = next(count for count in (1, 2, 3) if 10**count % step == 0)
-    below = alt(*(literal(str(number)) for number in range(0, 10**places, step)))
-    endings = alt(*(literal(f"{number:0{places}}") for number in range(0, 10**places, step)))
-    return alt(below, seq(chars("", ("1", "9")), repeat(_DIGIT), endings))
 
 
 def _decimal_at_least(number: Decimal) -> Regex:

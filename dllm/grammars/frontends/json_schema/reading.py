@@ -14,7 +14,7 @@ from dllm.grammars.frontends.json_schema.forms import Context, Demand, Forms
 MAX_COUNT = 256
 """The highest maxProperties and the like: each count costs productions."""
 MAX_LENGTH = 100_000
-"""The highest maxLength, whose states are counted (`dllm.grammars.tables.limits`), or maxItems, which costs few."""
+"""The highest maxItems, which costs few productions."""
 
 Holds = Literal["nothing", "schemas", "named schemas"]
 """What the value of a keyword is, or has in it."""

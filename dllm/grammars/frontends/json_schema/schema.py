@@ -1,7 +1,8 @@
 """JSON Schema as a grammar: the JSON texts whose values are valid under a schema.
 
-Texts are those of RFC 8259, with white space anywhere between lexemes. Schemas are read by the draft that `$schema`
-names. Nothing invalid is ever accepted: what a grammar cannot say is refused by name; what asserts nothing is noted.
+Texts are those of RFC 8259, with white space anywhere between lexemes unless `whitespace` says otherwise. Schemas are
+read by the draft that `$schema` names. Nothing invalid is ever accepted: what a grammar cannot say is refused by name;
+what asserts nothing is noted.
 
 Which keywords there are, and which texts are rejected although their values are valid, is listed in docs/grammars.md;
 the file of a type says more of the latter. A schema under which nothing is valid is refused.
@@ -18,6 +19,7 @@ from typing import Any
 from dllm.errors import GrammarError, nearest
 from dllm.grammars.frontends.json_schema.demands import Demands
 from dllm.grammars.frontends.json_schema.forms import Options
+from dllm.grammars.frontends.json_schema.layout import DEEPEST, WhiteSpace
 from dllm.grammars.frontends.json_schema.productions import Productions
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.limits import naming
@@ -25,6 +27,8 @@ from dllm.grammars.tables.limits import naming
 _ORDERS = ("auto", "any", "schema")
 _UNKNOWN = ("note", "refuse")
 _FORMATS = ("assert", "note")
+_WHITE_SPACE = ("any", "compact", "pretty")
+_INTEGERS = ("any", "plain")
 _TOO_DEEP = "JSON schema: its schemas are nested too deeply; move inner ones to $defs"
 
 
@@ -34,7 +38,13 @@ def rules_from_schema(schema: Any, **options: str) -> Rules:
 
 
 def rules_and_notes(
-    schema: Any, *, property_order: str = "auto", unknown: str = "note", formats: str = "assert"
+    schema: Any,
+    *,
+    property_order: str = "auto",
+    unknown: str = "note",
+    formats: str = "assert",
+    whitespace: str = "any",
+    integers: str = "any",
 ) -> tuple[Rules, tuple[str, ...]]:
     """A grammar of the JSON texts whose values are valid under a schema, and sentences about what was read past.
 
@@ -44,6 +54,9 @@ def rules_and_notes(
             does not name come last; or "auto": any, but where over 64 keys are required, that of the schema.
         unknown: "note": keywords of no draft and formats that nobody knows are annotations; or "refuse".
         formats: "assert": strings have the formats that are asked for; or "note": they are annotations.
+        whitespace: "any"; or "compact" or "pretty", just what `json.dumps` puts between lexemes (`layout`).
+        integers: "any": 8.0 is an integer, as JSON Schema has it; or "plain": integers, among them those of `const` and
+            `enum`, are digits alone.
 
     Raises:
         GrammarError: the schema is not JSON, not a schema, not supported, or no value is valid under it.
@@ -51,11 +64,18 @@ def rules_and_notes(
     _check("property_order", property_order, _ORDERS)
     _check("unknown", unknown, _UNKNOWN)
     _check("formats", formats, _FORMATS)
+    _check("whitespace", whitespace, _WHITE_SPACE)
+    _check("integers", integers, _INTEGERS)
     document = _document(schema)
     try:
-        options = Options("refuse" if unknown == "refuse" else "note", "note" if formats == "note" else "assert")
+        options = Options(
+            "refuse" if unknown == "refuse" else "note",
+            "note" if formats == "note" else "assert",
+            plain_integers=integers == "plain",
+        )
         demands = Demands(document, options)
-        rules = _rules(demands, Productions(demands.places, property_order))
+        layout: WhiteSpace = "compact" if whitespace == "compact" else "pretty" if whitespace == "pretty" else "any"
+        rules = _rules(demands, Productions(demands.places, property_order, layout))
     except RecursionError:
         raise GrammarError(_TOO_DEEP) from None
     if not rules.productions:
@@ -63,6 +83,7 @@ def rules_and_notes(
         raise GrammarError(
             f"JSON schema: no value is valid under it{places}; look for false, bounds that exclude each other, a "
             "required key that may not be there, or an object that must contain another of its kind without end"
+            + (f" (or {DEEPEST} times, under whitespace='pretty')" if layout == "pretty" else "")
         )
     return rules, demands.notes.sentences()
 
@@ -78,10 +99,7 @@ def _check(name: str, value: str, legal: tuple[str, ...]) -> None:
 def _rules(demands: Demands, grammar: Productions) -> Rules:
     """The grammar of the whole document, for which `grammar` is yet empty."""
     start = grammar.value(demands.demand(demands.document, "#"))
-    while grammar.pending:
-        demand = grammar.pending.pop()
-        name = grammar.value(demand)
-        grammar.place = grammar.place_of(demand)
+    for demand, name in grammar.pending():
         with naming(f"JSON schema at {grammar.place}"):
             for form in demands.checked_forms(demand):
                 if form.possible(demands):

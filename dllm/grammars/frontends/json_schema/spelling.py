@@ -31,6 +31,7 @@ from dllm.grammars.regex import (
     Seq,
     alt,
     chars,
+    common,
     inverted,
     literal,
     ranges_of,
@@ -44,7 +45,7 @@ _ESCAPED = ranges_of([(0, 0x1F), (0x7F, MAX_CHAR)])
 WITHOUT_ESCAPES = Chars(inverted(ranges_of((code, code) for code in range(0x20) if chr(code) not in _SHORT)))
 """Characters that have a spelling other than `\\uXXXX`."""
 _HEX = tuple("0123456789abcdef")
-_QUOTE = chars('"')
+QUOTE = chars('"')
 
 # an escape as digits of mixed radix: what is written before each digit, and the digits it may be
 _Places = tuple[tuple[str, Sequence[str]], ...]
@@ -67,7 +68,7 @@ def quoted(tree: Regex, *, escapes: bool = True) -> Regex:
         escapes: whether `\uXXXX` is a spelling. It takes an automaton that counts characters from 9 states for each to
             24.
     """
-    return seq(_QUOTE, spelled(tree, escapes), _QUOTE)
+    return seq(QUOTE, spelled(tree, escapes), QUOTE)
 
 
 def quoted_text(text: str) -> Regex:
@@ -112,12 +113,6 @@ def _spelled_set(ranges: Ranges, escapes: bool) -> Regex:
     return alt(*ways)
 
 
-def common(left: Ranges, right: Ranges) -> Ranges:
-    """Characters of both sets."""
-    found = [(max(a, c), min(b, d)) for a, b in left for c, d in right]
-    return ranges_of(pair for pair in found if pair[0] <= pair[1])
-
-
 def _digits(spans: Ranges, places: _Places) -> Regex:
     """The numbers of the inclusive `spans`, written with one digit for each of `places`."""
     if not places:
@@ -137,6 +132,8 @@ def _digits(spans: Ranges, places: _Places) -> Regex:
     return alt(*(seq(literal(before), chars(some), _digits(inner, places[1:])) for inner, some in shared.items()))
 
 
+CHARACTER = spelled(ANY)
+"""All ways to spell one character."""
 STRING = quoted(repeat(ANY))
 """Any JSON string without lone surrogates."""
 

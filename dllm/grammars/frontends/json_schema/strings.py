@@ -17,21 +17,22 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
+from dllm.grammars.frontends.ecma import in_python
+from dllm.grammars.frontends.json_schema import counts
 from dllm.grammars.frontends.json_schema.formats import FORMATS, NUMBERS
 from dllm.grammars.frontends.json_schema.forms import Context, Form, Forms, fits, lower, narrowed
 from dllm.grammars.frontends.json_schema.notes import WARNING, one_edit_away
 from dllm.grammars.frontends.json_schema.numbers import Bound, NumberForm
 from dllm.grammars.frontends.json_schema.productions import Productions, choice
-from dllm.grammars.frontends.json_schema.reading import MAX_LENGTH, Keyword, Schema, located, shown
+from dllm.grammars.frontends.json_schema.reading import Keyword, Schema, located, shown
 from dllm.grammars.frontends.json_schema.spelling import (
     STRING,
     WITHOUT_ESCAPES,
     as_json,
-    common,
     quoted,
     quoted_text,
 )
-from dllm.grammars.frontends.pattern import parse_pattern
+from dllm.grammars.frontends.pattern import parse_pattern, width
 from dllm.grammars.regex import (
     ANY,
     Alt,
@@ -43,6 +44,7 @@ from dllm.grammars.regex import (
     Seq,
     alt,
     chars,
+    common,
     literal,
     optional,
     repeat,
@@ -56,6 +58,8 @@ ESCAPES_UP_TO = 4
 """Above this bound of a length, `\\uXXXX` is left out, which spares 15 of 24 states for each character."""
 SMALL = 1_000
 """States of a pattern, up to which escapes stay in."""
+MAX_SIZE = 1_000_000
+"""The highest maxLength and minLength; they cost productions logarithmic in it."""
 FEW = 16
 """Texts of a pattern, up to which it is as an enum to those who compare it."""
 _ANY_TEXT = repeat(ANY)
@@ -146,7 +150,15 @@ class StringForm(Form):
         return Minus(found, alt(*out)) if out else found
 
     def bodies(self, grammar: Productions, context: Context, name: str) -> list[Body]:
-        return [(grammar.terminal(*self._lexeme(), self._keywords()),)]
+        if max(self.low, self.high or 0) <= counts.BY_STATES:
+            return [(grammar.terminal(*self._lexeme(), self._keywords()),)]
+        free = StringForm(self.patterns).tree()
+        tree = quoted(free, escapes=not self._plain().has_text())
+        return [(grammar.terminal("string", tree, self._keywords(), counts.Lengths(self.low, self.high)),)]
+
+    def _plain(self) -> StringForm:
+        r"""The same without characters that only `\uXXXX` spells."""
+        return replace(self, patterns=(*self.patterns, repeat(WITHOUT_ESCAPES)))
 
     def _keywords(self) -> str:
         """What has asked for it."""
@@ -167,8 +179,7 @@ class StringForm(Form):
             return "STRING", STRING
         name = next((name for name, tree in FORMATS.items() if (tree,) == self.patterns), "string")
         short = max(self.low, self.high or 0) <= ESCAPES_UP_TO and size(self.tree()) <= SMALL
-        plain = replace(self, patterns=(*self.patterns, repeat(WITHOUT_ESCAPES)))
-        return name.upper().replace("-", "_"), quoted(self.tree(), escapes=short or not plain.has_text())
+        return name.upper().replace("-", "_"), quoted(self.tree(), escapes=short or not self._plain().has_text())
 
 
 def _others(tree: Regex) -> Regex:
@@ -235,18 +246,40 @@ def _pattern(schema: Schema, found: Forms) -> Forms:
     pattern = schema.value("pattern", str, "a regular expression")
     read = readings(pattern, f"{located(schema.place)}: pattern")
     # validators read patterns as ECMA-262 or as Python does: what both let through is valid for all of them
-    if not schema.context.wide:
-        return narrowed(found, StringForm((in_both(*read),)))
-    tree = in_either(*read)
-    texts = _few(tree)  # far sooner compared than automata
-    return narrowed(found, StringForm((tree,)) if texts is None else StringForm(texts=texts))
+    if schema.context.wide:
+        tree = in_either(*read)
+        texts = _few(tree)  # far sooner compared than automata
+        return narrowed(found, StringForm((tree,)) if texts is None else StringForm(texts=texts))
+    tree = in_both(*read)
+    if size(tree) <= SMALL:
+        return narrowed(found, StringForm((tree,)))
+    uncounted, low, high = by_length(tree)
+    return narrowed(found, StringForm((uncounted,), low, high))
+
+
+def by_length(tree: Regex) -> tuple[Regex, int, int | None]:
+    """The texts of a pattern as those of another one that have so many characters: `[a-z]{3,900}` is `[a-z]*` of 3 to
+    900. The pattern itself, without bounds, where its counts are no length."""
+    parts: list[Regex] = list(tree.parts) if isinstance(tree, Seq) else [tree]
+    counted = [at for at, part in enumerate(parts) if isinstance(part, Repeat) and width(part.body)]
+    if not counted:
+        return tree, 0, None
+    largest = max(counted, key=lambda at: size(parts[at]))
+    one, others = parts[largest], width(Seq(tuple(parts[:largest] + parts[largest + 1 :])))
+    assert isinstance(one, Repeat)
+    each = width(one.body)
+    if others is None or each is None:
+        return tree, 0, None
+    parts[largest] = repeat(one.body)
+    high = None if one.high is None else others + each * one.high
+    return Seq(tuple(parts)), others + each * one.low, high
 
 
 def readings(pattern: str, what: str) -> tuple[Regex, Regex]:
     """The texts in which ECMA-262 finds the pattern, and those in which Python does; `what` it is, for errors."""
-    return parse_pattern(pattern, ecma=True, search=True, what=what), parse_pattern(
-        pattern, ecma=False, search=True, what=what
-    )
+    written = in_python(pattern, f"{what} {pattern!r:.200}")
+    ecma, python = (parse_pattern(written, ecma=ecma, search=True, what=what) for ecma in (True, False))
+    return ecma, python
 
 
 def in_both(left: Regex, right: Regex) -> Regex:
@@ -305,8 +338,8 @@ def _format(schema: Schema, found: Forms) -> Forms:
 
 
 KEYWORDS = {
-    "minLength": Keyword(lambda schema, found: narrowed(found, StringForm(low=schema.count("minLength", MAX_LENGTH)))),
-    "maxLength": Keyword(lambda schema, found: narrowed(found, StringForm(high=schema.count("maxLength", MAX_LENGTH)))),
+    "minLength": Keyword(lambda schema, found: narrowed(found, StringForm(low=schema.count("minLength", MAX_SIZE)))),
+    "maxLength": Keyword(lambda schema, found: narrowed(found, StringForm(high=schema.count("maxLength", MAX_SIZE)))),
     "pattern": Keyword(_pattern),
     "format": Keyword(_format),
 }

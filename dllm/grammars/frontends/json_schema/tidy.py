@@ -25,11 +25,12 @@ def tidied(rules: Rules) -> Rules:
     used = {symbol for found in bodies.values() for body in found for symbol in body} | rules.ignored
     members = _members(rules, bodies)
     if members is not None:
-        used |= {members.opening, members.closing, members.comma, members.colon}
+        used |= {*members.opening, *members.closing, *members.colons, *(own.comma for own in members.lists.values())}
+    used |= {rules.tally.mark} if rules.tally else set()
     terminals = tuple(one for one in rules.terminals if one.name in used)
     apart = {*_others(bodies), *(() if members is None else members.lists)}
     productions = {name: found for name, found in bodies.items() if name not in apart}
-    return Rules(rules.start, productions, terminals, rules.ignored, members=members)
+    return replace(rules, productions=productions, terminals=terminals, members=members)
 
 
 _REQUIRED, _OTHERS = "<required>", "<others>"
@@ -41,7 +42,7 @@ def _with_lists(rules: Rules) -> dict[str, tuple[Body, ...]]:
     found = dict(rules.productions)
     for name, own in ({} if rules.members is None else rules.members.lists).items():
         others = f"{name}{_OTHERS}"
-        found[name] = ((_REQUIRED, *own.required, _OTHERS, others),)
+        found[name] = ((_REQUIRED, own.comma, *own.required, _OTHERS, others),)
         found[others] = ((), *((one,) for one in own.others))
     return found
 
@@ -61,8 +62,12 @@ def _members(rules: Rules, bodies: Bodies) -> Members | None:
         if _is_list(found):
             split = found[0].index(_OTHERS)
             others = tuple(one for body in bodies[found[0][-1]] for one in body)
-            lists[name] = AnyOrder(found[0][1:split], others)
-    return replace(rules.members, lists=lists) if lists and rules.members else None
+            lists[name] = AnyOrder(found[0][2:split], others, found[0][1])
+    if not lists or rules.members is None:
+        return None
+    used = {symbol for found in bodies.values() for body in found for symbol in body}
+    told = rules.members
+    return Members(used & told.opening, used & told.closing, used & told.colons, lists)
 
 
 def _renamed(bodies: Bodies, names: dict[str, str]) -> Bodies:
