@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from dllm.errors import DllmError
+from dllm.errors import DllmError, GrammarError
 from dllm.trace import Trace, TraceStep
 
 FinishReason = Literal["stop", "length"]
@@ -78,6 +78,8 @@ class RequestOutput:
         holes: the filled spans as text (`infill` only).
         seed: of this sample's noise.
         more: the other samples when `n` > 1; `samples` holds all of them.
+        parser: reads the text for `parsed`, under a grammar that has one (`Grammar.parser`). No part of what is
+            compared.
     """
 
     text: str
@@ -89,11 +91,33 @@ class RequestOutput:
     holes: list[str] = field(default_factory=list)
     seed: int = 0
     more: tuple[RequestOutput, ...] = ()
+    parser: Callable[[str], Any] | None = field(default=None, compare=False)
 
     @property
     def samples(self) -> tuple[RequestOutput, ...]:
         """All `n` samples, in the order of their seeds."""
         return (self, *self.more)
+
+    @property
+    def parsed(self) -> Any:
+        """What the text stands for, read anew each time: a value of the type that the grammar was made of, the JSON
+        value under another JSON schema, the call under `Grammar.from_tools`; None where there is nothing to read.
+
+        Raises:
+            GrammarError: the text does not stand for a value of the type: JSON Schema cannot say all that validators
+                check; or it holds an integer, or is nested, beyond what Python reads.
+        """
+        if self.parser is None:
+            return None
+        try:
+            return self.parser(self.text)
+        except DllmError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise GrammarError(
+                "the text belongs to its grammar, but cannot be read: a schema says less than those who read it check; "
+                f"look at .text, or say more in the schema. {error}"
+            ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it, without the trace: the first sample, and under `samples` all of several."""

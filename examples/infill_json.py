@@ -1,7 +1,5 @@
 """Fill the holes of a JSON document so that it is valid under a schema: `python examples/infill_json.py`."""
 
-import json
-
 from dllm import LLM, Grammar, Hole, SamplingParams
 
 SCHEMA = {
@@ -24,7 +22,7 @@ def main() -> None:
     print("document           ", '{"name": "<mask:1>", "age": <mask:2>, "city": "<mask:1-4>"}')
     print("without a grammar  ", free.text)
     print("under the schema   ", held.text)
-    print("read as JSON       ", json.loads(held.text))
+    print("read as JSON       ", held.parsed)
     print(f"{held.stats.tokens} tokens in the holes, {held.stats.witness_tokens} that the model had not proposed")
 
 

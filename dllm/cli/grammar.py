@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from dllm import Grammar
 
 grammar = typer.Typer(help="Check texts against a grammar, or have one described.", invoke_without_command=True)
-_NONE = "name a grammar: --grammar NAME|FILE.lark|FILE.gbnf, --json-schema FILE, --regex PATTERN or --choice TEXT"
+_NONE = (
+    "name a grammar: --grammar NAME|FILE.lark|FILE.gbnf, --json-schema FILE, --tools FILE, --regex PATTERN or "
+    "--choice TEXT"
+)
 
 AsJson = Annotated[bool, Option("--json", help="One JSON object on stdout.")]
 

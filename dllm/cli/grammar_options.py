@@ -67,6 +67,22 @@ class GrammarOptions:
             rich_help_panel=_GRAMMAR,
         ),
     ] = None
+    tools: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Free text, or the JSON of a call of one of these tools: a JSON list, in OpenAI's form.",
+            rich_help_panel=_GRAMMAR,
+        ),
+    ] = None
+    tool_choice: Annotated[
+        str | None,
+        Option(
+            metavar="auto|required|NAME",
+            help="Of --tools: a call or free text (default), a call, or a call of that tool.",
+            rich_help_panel=_GRAMMAR,
+        ),
+    ] = None
     regex: Annotated[
         str | None,
         Option(metavar="PATTERN", help="What this Python pattern matches as a whole.", rich_help_panel=_GRAMMAR),
@@ -84,6 +100,7 @@ class GrammarOptions:
         given = {
             "--grammar": self.grammar,
             "--json-schema": self.json_schema,
+            "--tools": self.tools,
             "--regex": self.regex,
             "--choice": self.choice or None,
         }
@@ -99,6 +116,8 @@ class GrammarOptions:
         for option, value in of_schema.items():
             if value is not None and self.json_schema is None:
                 raise UsageError(f"{option} {value} is read with --json-schema FILE only")
+        if self.tool_choice is not None and self.tools is None:
+            raise UsageError(f"--tool-choice {self.tool_choice} is read with --tools FILE only")
         if not named:
             return None
         from dllm.errors import GrammarError
@@ -113,6 +132,8 @@ class GrammarOptions:
         """Where a mistake is: the file, or the option where its value stands in the message."""
         if self.json_schema is not None:
             return f"{option} {self.json_schema}"
+        if self.tools is not None:
+            return f"{option} {self.tools}"
         return f"{option} {self.grammar}" if self.grammar is not None and _is_file(self.grammar) else option
 
     def text(self) -> str | None:
@@ -133,6 +154,8 @@ class GrammarOptions:
                 whitespace=self.whitespace or "any",
                 integers=self.integers or "any",
             )
+        if self.tools is not None:
+            return Grammar.from_tools(read_file(self.tools, "--tools"), choice=self.tool_choice or "auto")
         if self.regex is not None:
             return Grammar.from_regex(read_argument(self.regex, "--regex", escape=False, stdin=False))
         texts = [read_argument(text, "--choice", escape=escape, stdin=False) for text in self.choice or ()]

@@ -9,7 +9,7 @@ import math
 import secrets
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,6 +54,11 @@ class Setup:
         added = (torch.tensor([*column], device=model.device) for column in (biases, biases.values()))
         scheduler, cache = engine.bind(params.schedule), resolve_cache(params.caching, model)
         return cls(engine, params, scheduler, cache, (next(added), next(added)) if biases else None)
+
+    @property
+    def parser(self) -> Callable[[str], Any] | None:
+        """What reads an answer for `RequestOutput.parsed`."""
+        return None if self.params.grammar is None else self.params.grammar.parser
 
     def spec(
         self,
@@ -240,6 +245,7 @@ class Answer:
             stats=replace(self.row.stats, tokens=len(ids) - planted),
             trace=replace(self.row.trace, texts=self.setup.engine.texts_of(self.row.trace)),
             seed=self.row.view.seed,
+            parser=self.setup.parser,
         )
 
     @property
@@ -317,6 +323,7 @@ class Document:
             trace=replace(self.row.trace, texts=self.setup.engine.texts_of(self.row.trace)),
             holes=holes,
             seed=self.row.view.seed,
+            parser=self.setup.parser,
         )
 
     def _render(self, end: int) -> tuple[str, list[str]]:

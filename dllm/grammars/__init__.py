@@ -7,7 +7,7 @@
 
 The rooms that a grammar goes through; `rules` imports none of the others, `tables` only that, `search` only these:
 
-- `frontends/`: what people write (Lark, a regular expression, choices, a JSON Schema) -> `Rules`; texts in `data/`.
+- `frontends/`: what people write (Lark, a pattern, choices, a JSON Schema, tools) -> `Rules`; texts in `data/`.
 - `rules.py`, `regex.py`: what every front end produces, productions over terminals, and terminals as trees of regular
   expressions. Everything behind it knows only those.
 - `tables/`: rules x vocabulary: a scanner from bytes to lexemes, what each token does to it, productions as arrays.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -26,15 +27,22 @@ class Grammar:
         rules: terminals and productions; usually from one of the class methods.
         name: for messages.
         notes: what was read as an annotation, a sentence each; no part of what is compared.
+        parser: what a text stands for, for `RequestOutput.parsed`; it may raise ValueErrors. No part of it either.
     """
 
-    def __init__(self, rules: Rules, name: str = "grammar", notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        name: str = "grammar",
+        notes: Sequence[str] = (),
+        parser: Callable[[str], Any] | None = None,
+    ) -> None:
         if not isinstance(rules, Rules):
             raise GrammarError(
                 f"Grammar takes Rules, not {rules!r:.60}; of a text, a schema or a pattern make one with "
                 "Grammar.from_lark, from_json_schema, from_regex, from_choices or builtin"
             )
-        self.rules, self.name, self.notes = rules, name, tuple(notes)
+        self.rules, self.name, self.notes, self.parser = rules, name, tuple(notes), parser
         self._compiled: dict[str, CompiledGrammar] = {}
 
     @classmethod
@@ -76,7 +84,9 @@ class Grammar:
         to assert.
 
         Args:
-            schema: a dict, a bool, JSON text, or a pydantic model.
+            schema: a dict, a bool, JSON text; or a pydantic model, dataclass, TypedDict, or any other type of which
+                pydantic 2, which must be installed then, has a schema (`list[int]`): `RequestOutput.parsed` is a value
+                of that type.
             property_order: "auto": keys in any order, but in that of the schema in objects with over 64 required ones,
                 which is noted; "any", or "schema", for all objects.
             unknown: "note" for keywords of no draft and unknown formats as annotations, as JSON Schema has it; or
@@ -91,6 +101,7 @@ class Grammar:
             GrammarError: a keyword that is not supported, by name.
         """
         from dllm.grammars.frontends.json_schema.schema import rules_and_notes
+        from dllm.grammars.frontends.pydantic_types import Validated, is_type
 
         rules, notes = rules_and_notes(
             schema,
@@ -100,7 +111,51 @@ class Grammar:
             whitespace=whitespace,
             integers=integers,
         )
-        return cls(rules, "JSON schema", notes)
+        return cls(rules, "JSON schema", notes, Validated(schema) if is_type(schema) else json.loads)
+
+    @classmethod
+    def from_tools(
+        cls,
+        tools: Iterable[Any] | str,
+        *,
+        choice: str = "auto",
+        parallel: bool = False,
+        property_order: str = "auto",
+        unknown: str = "note",
+        formats: str = "assert",
+        whitespace: str = "any",
+        integers: str = "any",
+    ) -> Grammar:
+        """Calls of tools: JSON texts `{"name": NAME, "arguments": {...}}`, arguments valid under the tool's schema.
+
+        Under "auto" a text that begins with `{`, past white space, is a call, and any other is free text.
+        `RequestOutput.parsed` is the call as a dict, None for free text.
+
+        Args:
+            tools: as OpenAI's interface has them, `{"type": "function", "function": {"name": ..., "parameters":
+                schema}}`; or the inner object alone, or a class or function whose parameters pydantic 2 knows; or the
+                JSON text of such a list.
+            choice: "auto": free text or a call; "required": a call; or the name of the tool to call.
+            parallel: a list of one or more calls (`[...]`) instead of one.
+            property_order, unknown, formats, integers: of the arguments, as in `from_json_schema`.
+            whitespace: the same; beside free text any may stand in a call.
+
+        Raises:
+            GrammarError: a mistake in a tool, by its name; or a choice that is none.
+        """
+        from dllm.grammars.frontends.tools import call_in, calls_in, rules_from_tools
+
+        rules, notes = rules_from_tools(
+            tools,
+            choice=choice,
+            parallel=parallel,
+            property_order=property_order,
+            unknown=unknown,
+            formats=formats,
+            whitespace=whitespace,
+            integers=integers,
+        )
+        return cls(rules, "tools", notes, calls_in if parallel else call_in)
 
     @classmethod
     def from_regex(cls, pattern: str) -> Grammar:
@@ -122,7 +177,7 @@ class Grammar:
         from dllm.grammars.frontends.builtin import builtin_text
         from dllm.grammars.frontends.lark import rules_from_lark
 
-        return cls(rules_from_lark(builtin_text(name)), name)
+        return cls(rules_from_lark(builtin_text(name)), name, parser=json.loads if name == "json" else None)
 
     @cached_property
     def digest(self) -> str:

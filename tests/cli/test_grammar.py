@@ -24,6 +24,9 @@ CUT = "int evaluate(int n, int m) { if (m == 0) return n; return evaluate<mask:3
 WHOLE = "int evaluate(int n, int m) { if (m == 0) return n; return evaluate(m, n % m); }"
 
 
+TOOL = {"name": "person", "parameters": SCHEMA}
+
+
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """A folder to work in, with the files that the tests name."""
@@ -38,6 +41,7 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "whole.cpp").write_text(WHOLE)
     (tmp_path / "wrong.cpp").write_text("int f() {\n  return 1 +;\n}\n")
     (tmp_path / "aaa").write_text("aaa")
+    (tmp_path / "tools.json").write_text(json.dumps([{"type": "function", "function": TOOL}]))
     return tmp_path
 
 
@@ -59,6 +63,14 @@ def test_the_order_of_properties(dllm, files):
     assert list(json.loads(dllm(*asked, model="tiny").stdout)) == ["age", "name"]
     held = dllm(*asked, "--property-order", "schema", "--seed", "0", model="tiny").stdout
     assert list(json.loads(held)) == ["name", "age"]
+
+
+def test_a_call_of_a_tool(dllm, files):
+    asked = ("generate", "-e", ANA, "-n", "64", "--tools", "tools.json", "--tool-choice", "person")
+    assert json.loads(dllm(*asked, model="tiny").stdout)["name"] == "person"
+    for choice, code in (("auto", 0), ("required", 1)):
+        said = dllm("grammar", "check", "aaa", "--tools", "tools.json", "--tool-choice", choice, model=None)
+        assert said.exit_code == code
 
 
 def test_the_documents_file_is_the_document(dllm, files):
@@ -111,6 +123,14 @@ def test_every_step_is_shown(dllm, files):
         (["--whitespace", "pretty"], ["--whitespace", "--json-schema"]),
         (["--json-schema", "schema.json", "--whitespace", "some"], ["'some'", "compact"]),
         (["--json-schema", "schema.json", "--integers", "some"], ["'some'", "plain"]),
+        (["--json-schema", "schema.json", "--tools", "tools.json"], ["--json-schema and --tools"]),
+        (["--tool-choice", "person"], ["--tool-choice", "--tools"]),
+        (
+            ["--tools", "tools.json", "--tool-choice", "persn"],
+            ["--tools tools.json", "'persn'", "mean 'person'"],
+        ),
+        (["--tools", "text.json"], ["--tools text.json", "not JSON"]),
+        (["--tools", "schema.json"], ["--tools schema.json", "write [tool]"]),
         (["-g", "cp"], ["'cp'", "cpp", "smiles"]),
         (["-g", "no.lark"], ["--grammar no.lark", "No such file"]),
         (["-g", "./json"], ["--grammar json", "No such file"]),

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.validators import validator_for
 
+from dllm import LLM
 from dllm.errors import GrammarError
+from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.explain.recogniser import Recogniser
 from dllm.grammars.frontends.json_schema.keywords import KEYWORDS
 from dllm.grammars.frontends.json_schema.schema import rules_from_schema
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.rules import Rules
+from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.tables.automata import dfa
 from tests.references import json_sampler
 from tests.references.json_sampler import TextSampler, spellings
@@ -228,6 +232,46 @@ def test_many_required_keys_come_in_any_order_and_none_is_left_out_or_comes_twic
     for found in (keys[1:], [*keys[1:], keys[5]], [keys[3], *keys]):
         assert not recogniser.accepts(f"{{{','.join(found)}}}".encode())
     assert accepts(required(40), f"{{{','.join(keys)}}}", property_order="schema") == [False]
+
+
+LONG = {
+    "properties": {
+        "a": {"type": "string", "maxLength": 2000},
+        "b": {"items": {"type": "integer"}},
+        "c": {"properties": {"x": {"type": "null"}, "y": {"type": "string"}}, "required": ["x", "y"], "type": "object"},
+    },
+    "required": ["a", "b", "c"],
+    "type": "object",
+}
+
+
+@pytest.mark.parametrize(("whitespace", "indent"), [("any", 3), ("compact", None), ("pretty", 2)])
+def test_any_order_goes_with_long_strings_and_every_white_space(whitespace, indent):
+    grammar = Grammar.from_json_schema(LONG, whitespace=whitespace)
+    value = {"c": {"y": "z" * 70, "x": None}, "a": "k" * 2000, "b": [1, 2]}
+    sorted_value = dict(sorted(value.items()))
+    for valid in (value, sorted_value, {**value, "d": {}}):
+        assert grammar.accepts(json.dumps(valid, indent=indent))
+    for invalid in ({**value, "a": "k" * 2001}, {"a": "", "b": []}, {**value, "c": {"x": None}}):
+        assert not grammar.accepts(json.dumps(invalid, indent=indent))
+    assert grammar.explain(json.dumps({"a": "", "b": []}, indent=indent)).startswith("line ")
+
+
+@pytest.mark.parametrize("whitespace", ["any", "pretty"])
+def test_what_is_committed_in_any_order_is_valid_in_the_end(whitespace):
+    """Random tokens, with a bound that is in the way."""
+    schema = {**LONG, "properties": {**LONG["properties"], "a": {"type": "string", "maxLength": 70, "minLength": 66}}}
+    llm, grammar = LLM("tiny"), Grammar.from_json_schema(schema, whitespace=whitespace)
+    compiled, rng = grammar.compile(llm.vocabulary), random.Random(whitespace)
+    held = GrammarConstraint.start(compiled, Canvas((MASK,) * 150, True), 0, [0])
+    while MASK in held.canvas.ids:
+        at = rng.choice([at for at, token in enumerate(held.canvas.ids) if token == MASK][:12])
+        options = held.allowed(torch.tensor([at]))[0].nonzero().flatten().tolist()
+        after = held.commit({at: rng.choice(options)})
+        held = after or held.commit({at: held.witness(at)})
+    text = b"".join(llm.vocabulary.tokens[token] or b"" for token in held.canvas.ids).decode()
+    validator(schema).validate(json.loads(text))
+    assert grammar.accepts(text)
 
 
 def test_over_64_keys_come_in_the_order_of_the_schema_unless_any_is_asked_for():

@@ -1,1 +1,1 @@
-"""Front ends: from what people write (Lark, a pattern, choices, a JSON Schema) to `dllm.grammars.rules`."""
+"""Front ends: from what people write (Lark, a pattern, choices, a JSON Schema, tools) to `dllm.grammars.rules`."""

@@ -156,10 +156,12 @@ def keys_in(members: MemberLists, sentence: Sequence[Collection[int]]) -> list[l
     known = frozenset(key for own in members.lists for key in own.keys)
     found: list[list[tuple[int, int]]] = []
     inside: list[list[tuple[int, int]]] = []
-    for at, (terminals, after) in enumerate(zip(sentence, [*sentence[1:], ()], strict=True)):
+    for at, (terminals, after) in enumerate(zip(sentence, [*sentence, ()][1:], strict=True)):
         if not members.opening.isdisjoint(terminals):
             inside.append([])
             found.append(inside[-1])
+        elif not inside:  # a mark outside of all braces, which is no mark of a list
+            continue
         elif not members.closing.isdisjoint(terminals):
             inside.pop()
         elif not members.colons.isdisjoint(after):

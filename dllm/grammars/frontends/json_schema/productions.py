@@ -37,14 +37,17 @@ class Productions:
         places: name of a schema -> where it is.
         order: in which keys come: "auto", "any" or "schema".
         layout: which white space stands between lexemes.
+        in_order: places of schemas where that is "schema" in any case.
 
     Attributes:
-        order: as above.
+        order: of the schema whose productions are added.
         place: of the schema whose productions are added.
     """
 
-    def __init__(self, places: Mapping[str, str], order: str, layout: WhiteSpace = "any") -> None:
-        self.order = order
+    def __init__(
+        self, places: Mapping[str, str], order: str, layout: WhiteSpace = "any", in_order: Iterable[str] = ()
+    ) -> None:
+        self._order, self._in_order = order, frozenset(in_order)
         self.place = "#"
         self._layout = layout
         self._depth = 0  # of the values inside those whose productions are added; it counts under "pretty" only
@@ -62,8 +65,15 @@ class Productions:
         for name, char in PLAIN.items():
             self.terminal(name, literal(char))
 
-    def rules(self, start: str) -> Rules:
-        """The grammar of the nonterminal `start`, made small; it has no productions if it has no text."""
+    @property
+    def order(self) -> str:
+        return "schema" if self.place in self._in_order else self._order
+
+    def rules(self, start: str, around: Callable[[Rules], Rules] | None = None) -> Rules:
+        """The grammar of the nonterminal `start`, made small; it has no productions if it has no text.
+
+        around: what is made of it before strings are counted.
+        """
         ignored = frozenset({_WHITE_SPACE}) if self._layout == "any" else frozenset()
         if not ignored:
             whole = self.nonterminal("text")
@@ -72,6 +82,8 @@ class Productions:
         terminals = (*self._terminals.values(), Terminal(_WHITE_SPACE, SPACE))
         productions = {name: tuple(bodies) for name, bodies in self._bodies.items()}
         found = tidied(Rules(start, productions, terminals, ignored, members=self._members()))
+        if around is not None and found.productions:
+            found = around(found)
         lengths = {one.name: self._lengths[one.name] for one in found.terminals if one.name in self._lengths}
         return tidied(counted(found, lengths)) if lengths else found
 

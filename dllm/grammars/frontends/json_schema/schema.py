@@ -14,6 +14,7 @@ nesting.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dllm.errors import GrammarError, nearest
@@ -21,6 +22,7 @@ from dllm.grammars.frontends.json_schema.demands import Demands
 from dllm.grammars.frontends.json_schema.forms import Options
 from dllm.grammars.frontends.json_schema.layout import DEEPEST, WhiteSpace
 from dllm.grammars.frontends.json_schema.productions import Productions
+from dllm.grammars.frontends.pydantic_types import is_type, schema_of
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.limits import naming
 
@@ -32,7 +34,7 @@ _INTEGERS = ("any", "plain")
 _TOO_DEEP = "JSON schema: its schemas are nested too deeply; move inner ones to $defs"
 
 
-def rules_from_schema(schema: Any, **options: str) -> Rules:
+def rules_from_schema(schema: Any, **options: Any) -> Rules:
     """The rules of `rules_and_notes`, without the notes."""
     return rules_and_notes(schema, **options)[0]
 
@@ -45,11 +47,13 @@ def rules_and_notes(
     formats: str = "assert",
     whitespace: str = "any",
     integers: str = "any",
+    in_order: Iterable[str] = (),
+    around: Callable[[Rules], Rules] | None = None,
 ) -> tuple[Rules, tuple[str, ...]]:
     """A grammar of the JSON texts whose values are valid under a schema, and sentences about what was read past.
 
     Args:
-        schema: a dict or bool, a str (the schema's JSON text), or a pydantic model class.
+        schema: a dict or bool, a str (the schema's JSON text), or a type that pydantic knows.
         property_order: "any"; or "schema": keys come in the order in which `properties` names them, and keys that it
             does not name come last; or "auto": any, but where over 64 keys are required, that of the schema.
         unknown: "note": keywords of no draft and formats that nobody knows are annotations; or "refuse".
@@ -57,6 +61,8 @@ def rules_and_notes(
         whitespace: "any"; or "compact" or "pretty", just what `json.dumps` puts between lexemes (`layout`).
         integers: "any": 8.0 is an integer, as JSON Schema has it; or "plain": integers, among them those of `const` and
             `enum`, are digits alone.
+        in_order: places of schemas; the keys of objects there come in the order of the schema in any case.
+        around: what is made of the rules at last.
 
     Raises:
         GrammarError: the schema is not JSON, not a schema, not supported, or no value is valid under it.
@@ -66,7 +72,7 @@ def rules_and_notes(
     _check("formats", formats, _FORMATS)
     _check("whitespace", whitespace, _WHITE_SPACE)
     _check("integers", integers, _INTEGERS)
-    document = _document(schema)
+    document = as_document(schema)
     try:
         options = Options(
             "refuse" if unknown == "refuse" else "note",
@@ -75,7 +81,7 @@ def rules_and_notes(
         )
         demands = Demands(document, options)
         layout: WhiteSpace = "compact" if whitespace == "compact" else "pretty" if whitespace == "pretty" else "any"
-        rules = _rules(demands, Productions(demands.places, property_order, layout))
+        rules = _rules(demands, Productions(demands.places, property_order, layout, in_order), around)
     except RecursionError:
         raise GrammarError(_TOO_DEEP) from None
     if not rules.productions:
@@ -96,19 +102,23 @@ def _check(name: str, value: str, legal: tuple[str, ...]) -> None:
         )
 
 
-def _rules(demands: Demands, grammar: Productions) -> Rules:
-    """The grammar of the whole document, for which `grammar` is yet empty."""
+def _rules(demands: Demands, grammar: Productions, around: Callable[[Rules], Rules] | None) -> Rules:
+    """The grammar of the whole document, for which `grammar` is yet empty, and what is made of it."""
     start = grammar.value(demands.demand(demands.document, "#"))
     for demand, name in grammar.pending():
         with naming(f"JSON schema at {grammar.place}"):
             for form in demands.checked_forms(demand):
                 if form.possible(demands):
                     grammar.add(name, *form.bodies(grammar, demands, name))
-    return grammar.rules(start)
+    return grammar.rules(start, around)
 
 
-def _document(schema: Any) -> Any:
-    """The schema as plain JSON data, a copy."""
+def as_document(schema: Any) -> Any:
+    """A schema as plain JSON data, a copy.
+
+    Raises:
+        GrammarError: it is not JSON, or of no kind that a schema is given as.
+    """
     if isinstance(schema, str):
         try:
             schema = json.loads(schema, parse_constant=_not_json)
@@ -116,15 +126,12 @@ def _document(schema: Any) -> Any:
             raise GrammarError(
                 f"the JSON schema is a str but not JSON: {error}; pass its JSON text, or a dict"
             ) from None
-    elif isinstance(schema, type) and callable(getattr(schema, "model_json_schema", None)):
-        try:
-            schema = schema.model_json_schema()  # type: ignore[attr-defined]  # pydantic is not imported here
-        except Exception as error:  # its errors are no ValueErrors
-            raise GrammarError(f"pydantic has no JSON schema for {schema.__name__}: {error}") from None
+    elif is_type(schema):
+        schema = schema_of(schema)
     elif not isinstance(schema, dict | bool):
         raise GrammarError(
-            f"a JSON schema is a dict, a bool, a str of JSON or a pydantic model class, but this is "
-            f"{type(schema).__name__} {schema!r:.60}"
+            f"a JSON schema is a dict, a bool, a str of JSON, a type such as list[int] or a pydantic model class, but "
+            f"this is {type(schema).__name__} {schema!r:.60}"
         )
     try:
         return json.loads(json.dumps(schema, allow_nan=False))
