@@ -25,6 +25,7 @@ from dllm.grammars.search.repair import adapted
 from dllm.grammars.search.reread import loosely
 from dllm.grammars.search.solve import UndecidedError
 from dllm.grammars.tables.compiled import CompiledGrammar
+from dllm.grammars.tables.flat import Bools
 
 
 @dataclass(frozen=True)
@@ -80,20 +81,20 @@ class GrammarConstraint:
         """
         group_of, eos = self.compiled.table.group_of, list(self.eos)
         found = np.ones((len(positions), len(group_of)), dtype=bool)
-        made: dict[int, NDArray[np.bool_]] = {}  # positions inside a gap mostly share their masks
+        made: dict[int, tuple[Bools, Bools]] = {}  # positions inside a gap mostly share their masks
         for row, position in enumerate((positions - self.offset).tolist()):
             if not self._masked(position):
                 continue
             gap = next(gap for gap in self.canvas.gaps if gap.start <= position < gap.stop)
             masks, number = self._possible(gap), position - gap.start
-            self.refusals.learn(position, masks.states[number])
-            refused, groups = self.refusals.groups(position), masks.groups[number]
+            self.refusals.learn(position, masks.states(number))
+            refused, groups = self.refusals.groups(position), masks.groups(number)
             if refused is not None:
                 found[row] = (groups & ~refused)[group_of]
             else:
                 if id(groups) not in made:
-                    made[id(groups)] = groups[group_of]
-                found[row] = made[id(groups)]
+                    made[id(groups)] = groups, groups[group_of]
+                found[row] = made[id(groups)][1]
             found[row, eos] = masks.ends[number] and not self.refusals.holds_end(position)
             found[row, self.witness(position + self.offset)] = True
             if exact:

@@ -32,14 +32,24 @@ class Masks:
     """The tokens of a gap.
 
     Attributes:
-        groups: mask of the gap -> `[G]` bool, groups of tokens (`TokenTable.group_of`).
+        steps: what a token does in the gap.
+        before, after: `[width + 1, 2, S]` bool, see `loops.sweep`.
         ends: mask of the gap -> whether the text may end there, or before it in the gap.
-        states: mask of the gap -> `[S]` bool, scanner states that may be before it.
     """
 
-    groups: tuple[Bools, ...]
+    steps: Strides
+    before: Bools
+    after: Bools
     ends: tuple[bool, ...]
-    states: tuple[Bools, ...]
+
+    def groups(self, number: int) -> Bools:
+        """`[G]` bool, the groups of tokens (`TokenTable.group_of`) that may stand at a mask of the gap."""
+        return self.steps.groups(self.before[number], self.after[number + 1])
+
+    def states(self, number: int) -> Bools:
+        """`[S]` bool, the scanner states that may be before a mask of the gap."""
+        found: Bools = self.before[number].any(axis=0)
+        return found
 
 
 class Possible:
@@ -71,11 +81,9 @@ class Possible:
         before, after = loops.sweep(
             steps.silent, steps.first, steps.later, begins, stops, steps.ending, gap.width, tail
         )
-        groups = tuple(steps.groups(before[at], after[at + 1]) for at in range(gap.width))
         ends = [at >= tail and bool((before[at] & steps.ending).any()) for at in range(gap.width)]
         # where the text may end before, an end may be committed: it leaves the masks before it open
-        states = before[:-1].any(axis=1)
-        return Masks(groups, tuple(itertools.accumulate(ends, operator.or_)), tuple(states))
+        return Masks(steps, before, after, tuple(itertools.accumulate(ends, operator.or_)))
 
     def _labels(self, nodes: NDArray[np.int64]) -> Bools:
         """`[labels]` bool: of live edges from any of these nodes, or like them: they may be live where they were copied
