@@ -10,11 +10,19 @@ are read. By data set it prints
 - undecided: schemas that took more than `--seconds` of CPU time (or `--gigabytes` of memory), compilation included;
 - ms: what `from_json_schema` takes, median / 95th percentile / most, for those that are refused too.
 
-With `--tables VOCABULARY` (a file as `grammar_speed.py` takes it) a second table says what the tables of a grammar and
-that vocabulary take, with nothing kept on disk: CPU time and the most memory at once, median / 95th percentile / most.
-
 Then the reasons of what is refused, by keyword and by how many schemas have it as their first; and with `--list` each
 schema that is refused or wrong.
+
+With `--peers` the same for the engines of others that are installed, each schema in turn by all of them, each engine in
+a process of its own; and a table that compares them. Of ours, ms is `from_json_schema` alone; of theirs, all that they
+do before the first byte, on a vocabulary of bytes.
+
+With `--generate N` it generates under the N largest schemas of those that compile and have a valid instance, with
+random logits on a canvas 30 % longer than that instance, and has `jsonschema` judge each text; which formats that
+checks depends on what it finds installed (`jsonschema[format-nongpl]` has them all). A line a schema, then a table.
+
+With `--tables VOCABULARY` (lines of base64(token) and rank, as `grammar_speed.py` takes it) it says what the tables of
+a grammar and that vocabulary take, with nothing kept on disk.
 """
 
 from __future__ import annotations
@@ -24,21 +32,20 @@ import gzip
 import json
 import re
 import resource
-import signal
 import sys
 import time
-import tracemalloc
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from statistics import median
-from types import FrameType
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the parts of this benchmark lie in this folder
+
+from benchmarks.schema_limits import cpu_limit, spread
+from benchmarks.schema_peers import GRACE, Accepts, Worker, installed
 from dllm import Grammar, GrammarError
-from dllm.grammars.tables.compiled import CompiledGrammar
-from dllm.grammars.tables.vocabulary import Vocabulary
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 REASONS = (
@@ -56,13 +63,9 @@ REASONS = (
 """In what is said of a refused schema, and the reason that is counted."""
 
 
-class TooLong(Exception):
-    """A schema took all of its time."""
-
-
 @dataclass
 class Verdict:
-    """What became of one schema; `seconds` are of CPU, for `from_json_schema`; `tables` are seconds and megabytes."""
+    """What became of one schema; `seconds` are of CPU, for `from_json_schema`."""
 
     source: str
     seconds: float
@@ -70,7 +73,6 @@ class Verdict:
     undecided: bool = False
     wrong_accepts: int = 0
     wrong_rejects: list[Any] = field(default_factory=list)
-    tables: tuple[float, float] | None = None
 
     @property
     def compiled(self) -> bool:
@@ -90,49 +92,51 @@ def schemas(path: Path) -> Iterator[dict[str, Any]]:
             yield {"source": file.name.partition(".")[0], **json.loads(line)}
 
 
-def table_cost(grammar: Grammar, words: Vocabulary, seconds: float) -> tuple[float, float]:
-    """CPU seconds of making the tables, and megabytes, which are counted in a run of their own, since that is slow."""
-    began = time.process_time()
-    CompiledGrammar.make(grammar.rules, words)
-    spent = time.process_time() - began
-    signal.setitimer(signal.ITIMER_VIRTUAL, 4 * seconds)
-    tracemalloc.start()
-    try:
-        CompiledGrammar.make(grammar.rules, words)
-        return spent, tracemalloc.get_traced_memory()[1] / 1e6
-    finally:
-        tracemalloc.stop()
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+def ours(schema: Any) -> Accepts:
+    """Whether a text is an instance, by our grammar. Raises GrammarError."""
+    return Grammar.from_json_schema(schema).accepts
 
 
-def judged(item: dict[str, Any], seconds: float, words: Vocabulary | None = None) -> Verdict:
-    """One schema and its instances; and its tables, if there is a vocabulary."""
-    began = time.process_time()
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+def judged(item: dict[str, Any], seconds: float, make: Callable[[Any], Accepts] = ours) -> Verdict:
+    """One schema and its instances. `make` raises GrammarError for what it refuses."""
     found = Verdict(item["source"], 0.0)
+    began = time.process_time()
     try:
-        try:
-            grammar = Grammar.from_json_schema(item["schema"])
-        except GrammarError as error:
+        with cpu_limit(seconds) as clock:
+            try:
+                accepts = make(item["schema"])
+            finally:
+                found.seconds = time.process_time() - began
+            for kind in ("valid", "invalid"):
+                for instance in item.get(kind, ()):
+                    accepted = accepts(json.dumps(instance, ensure_ascii=False))
+                    if accepted and kind == "invalid":
+                        found.wrong_accepts += 1
+                    elif not accepted and kind == "valid":
+                        found.wrong_rejects.append(instance)
+    except Exception as error:
+        if not (clock.over or isinstance(error, GrammarError | MemoryError)):
+            raise
+        found.undecided = clock.over or isinstance(error, MemoryError)
+        if not found.undecided:  # at the first text, too: tables that outgrow the limit
             found.refused = str(error)
-            return found
-        finally:
-            found.seconds = time.process_time() - began
-        if words is not None:
-            found.tables = table_cost(grammar, words, seconds)
-        for kind in ("valid", "invalid"):
-            for instance in item.get(kind, ()):
-                accepted = grammar.accepts(json.dumps(instance, ensure_ascii=False))
-                if accepted and kind == "invalid":
-                    found.wrong_accepts += 1
-                elif not accepted and kind == "valid":
-                    found.wrong_rejects.append(instance)
-    except GrammarError as error:  # tables that outgrow the limit, found out by the first text
-        found.refused = str(error)
-    except (TooLong, MemoryError):
-        found.undecided = True
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    return found
+
+
+def compared(items: Iterable[dict[str, Any]], seconds: float) -> dict[str, list[Verdict]]:
+    """Our verdicts and those of the peers that are installed, by name: each schema in turn by all of them."""
+    makers = {"dllm": ours, **installed()}
+    plain = {"source": "", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}, "valid": [{"a": 1}]}
+    workers: dict[str, Worker[dict[str, Any], Verdict]] = {
+        name: Worker(partial(judged, seconds=seconds, make=make), [plain], seconds + GRACE)
+        for name, make in makers.items()
+    }
+    found: dict[str, list[Verdict]] = {name: [] for name in workers}
+    for item in items:
+        for name, worker in workers.items():
+            found[name].append(worker.ask(item) or Verdict(item["source"], seconds, undecided=True))
+    for worker in workers.values():
+        worker.stop()
     return found
 
 
@@ -146,7 +150,6 @@ def reason(error: str) -> str:
 
 
 def row(name: str, verdicts: list[Verdict]) -> str:
-    times = [1000 * one.seconds for one in verdicts]
     compiled, right = (sum(map(test, verdicts)) for test in (lambda one: one.compiled, lambda one: one.right))
     cells = [
         name,
@@ -156,26 +159,9 @@ def row(name: str, verdicts: list[Verdict]) -> str:
         sum(one.wrong_accepts for one in verdicts),
         sum(len(one.wrong_rejects) for one in verdicts),
         sum(one.undecided for one in verdicts),
-        spread(times),
+        spread([1000 * one.seconds for one in verdicts]),
     ]
     return f"| {' | '.join(map(str, cells))} |"
-
-
-def spread(values: Iterable[float]) -> str:
-    """Median / 95th percentile / most."""
-    ordered = sorted(values)
-    return f"{median(ordered):.1f} / {ordered[int(0.95 * (len(ordered) - 1))]:.1f} / {ordered[-1]:.0f}"
-
-
-def table_rows(sets: Mapping[str, Iterable[Verdict]]) -> Iterator[str]:
-    """What the tables of each data set took, if they were made."""
-    costs = {name: [one.tables for one in own if one.tables is not None] for name, own in sets.items()}
-    if any(costs.values()):
-        yield from ("", "| data set | tables made | ms | MB |", "|---|---|---|---|")
-    for name, own in costs.items():
-        if own:
-            spent, size = zip(*own, strict=True)
-            yield f"| {name} | {len(own)} | {spread(1000 * one for one in spent)} | {spread(size)} |"
 
 
 def report(verdicts: list[Verdict], most: int) -> Iterator[str]:
@@ -187,12 +173,35 @@ def report(verdicts: list[Verdict], most: int) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     yield from (row(name, sets[name]) for name in sorted(sets))
     yield row("all", verdicts)
-    yield from table_rows({**{name: sets[name] for name in sorted(sets)}, "all": verdicts})
     yield ""
     yield "| refused for | schemas |"
     yield "|---|---|"
     reasons = Counter(reason(one.refused) for one in verdicts if one.refused is not None)
     yield from (f"| {why} | {count} |" for why, count in reasons.most_common(most))
+
+
+def summary(by_name: dict[str, list[Verdict]], items: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The lines that compare engines: over all schemas, and over the instances of those that each compiles."""
+    yield "\n## All\n"
+    yield "| engine | schemas | compiled % | right % | valid accepted | invalid accepted | undecided | ms |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, verdicts in by_name.items():
+        told = [(one, item) for one, item in zip(verdicts, items, strict=True) if one.compiled and not one.undecided]
+        valid, invalid = (sum(len(item.get(kind, ())) for _, item in told) for kind in ("valid", "invalid"))
+        accepted = valid - sum(len(one.wrong_rejects) for one, _ in told)
+        wrong = sum(one.wrong_accepts for one, _ in told)
+        schemas_wrong = sum(one.wrong_accepts > 0 for one, _ in told)
+        cells = [
+            name,
+            len(verdicts),
+            f"{100 * len(told) / len(verdicts):.1f}",
+            f"{100 * sum(one.right for one in verdicts) / len(verdicts):.1f}",
+            f"{accepted} of {valid}",
+            f"{wrong} of {invalid} ({schemas_wrong} schemas)",
+            sum(one.undecided for one in verdicts),
+            spread([1000 * one.seconds for one in verdicts]),
+        ]
+        yield f"| {' | '.join(map(str, cells))} |"
 
 
 def listed(verdicts: Iterable[Verdict]) -> Iterator[str]:
@@ -216,29 +225,45 @@ def main() -> None:
     parser.add_argument("--reasons", type=int, default=40, help="how many reasons are listed (default 40)")
     parser.add_argument("--list", action="store_true", help="name each schema that is not right")
     parser.add_argument("--every", type=int, default=1, help="take one schema of so many")
-    parser.add_argument("--tables", type=Path, metavar="VOCABULARY", help="lines of base64(token) rank")
+    parser.add_argument("--peers", action="store_true", help="llguidance, xgrammar, outlines-core too, if installed")
+    parser.add_argument(
+        "--tables", type=Path, metavar="VOCABULARY", help="what tables take: lines of base64(token) rank"
+    )
+    parser.add_argument("--generate", type=int, metavar="N", help="generate under the N largest schemas instead")
+    parser.add_argument("--limit", type=float, default=60.0, help="CPU time of a run of --generate (default 60)")
+    parser.add_argument("--block-length", type=int, help="positions denoised at a time (default: the whole canvas)")
+    parser.add_argument("--seed", type=int, default=0, help="of --generate (default 0)")
     options = parser.parse_args()
 
     size = int(options.gigabytes * (1 << 30))
     resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    signal.signal(signal.SIGVTALRM, _ring)
-    words = None
-    if options.tables is not None:
-        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-        from benchmarks.grammar_speed import load_vocabulary  # needs torch, which all else here does not
-
-        words, _ = load_vocabulary(options.tables)
-        table_cost(Grammar.from_choices(["a"]), words, options.seconds)  # compiles the loops, or loads them
-    verdicts = [judged(item, options.seconds, words) for item in list(schemas(options.path))[:: options.every]]
-    if not verdicts:
+    items = list(schemas(options.path))[:: options.every]
+    if not items:
         parser.error(f"{options.path} holds no schemas; give a file {' or '.join(SUFFIXES)}, or a folder of them")
-    if options.list:
-        print(*listed(verdicts), sep="\n")
-    print(*report(verdicts, options.reasons), sep="\n")
+    if options.generate:
+        from benchmarks.schema_generation import generation  # needs jsonschema, and loads a model
 
+        for said in generation(items, options.generate, options.limit, options.block_length, options.seed):
+            print(said, flush=True)
+        return
+    if options.tables:
+        from benchmarks.schema_tables import tables  # needs torch, which all else here does not
 
-def _ring(_signal: int, _frame: FrameType | None) -> None:
-    raise TooLong
+        for said in tables(items, options.tables, options.seconds):
+            print(said, flush=True)
+        return
+    if options.peers:
+        by_name = compared(items, options.seconds)
+    else:
+        by_name = {"dllm": [judged(item, options.seconds) for item in items]}
+    for name, verdicts in by_name.items():
+        if options.peers:
+            print(f"\n## {name}\n")
+        if options.list:
+            print(*listed(verdicts), sep="\n")
+        print(*report(verdicts, options.reasons), sep="\n")
+    if options.peers:
+        print(*summary(by_name, items), sep="\n")
 
 
 if __name__ == "__main__":
