@@ -90,7 +90,7 @@ def compute_masks(compiled: CompiledGrammar, canvas: Canvas, count: int, rng: ra
     masked = [at for at, token in enumerate(canvas.ids) if token == MASK]
     for at in sorted(rng.sample(masked, min(count, len(masked)))):
         gap = next(gap for gap in canvas.gaps if gap.start <= at < gap.stop)
-        _ = possible(gap).groups(at - gap.start)[compiled.table.group_of)
+        _ = possible(gap).groups(at - gap.start)[compiled.table.group_of]
 
 
 def timed(work: Callable[[], Result]) -> tuple[float, Result]:
