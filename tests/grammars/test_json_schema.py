@@ -68,7 +68,7 @@ def test_official_suite(name):
     found, mark = schema_suite.counts(name), MARK[name]
     assert found["wrongly_accepted"] == schema_suite.ANNOTATED.get(name, 0)
     assert "UNLISTED" not in found["rejected"], (
-        "a valid value is rejected for a reason that docs/grammars.md does not list"
+        "a valid value is rejected for a reason that docs/json-schema.md does not list"
     )
     assert not schema_suite.worse(found, mark), "see `python -m tests.support.schema_suite`"
     assert found == mark, "better than before: record it with `python -m tests.support.schema_suite --write`"
@@ -380,8 +380,8 @@ def test_mistakes_and_what_is_not_supported(schema, message):
 
 
 def test_the_documentation_names_every_keyword():
-    page = (Path(__file__).parents[2] / "docs" / "grammars.md").read_text()
-    section = page[page.index("### JSON Schema") : page.index("### Lark")]
+    page = (Path(__file__).parents[2] / "docs" / "json-schema.md").read_text()
+    section = page[: page.index("## Types of Python")]
     assert [name for name in KEYWORDS if not re.search(rf"`{re.escape(name)}\b", section)] == []
 
 

@@ -34,7 +34,7 @@ SECONDS = 20.0
 LARGEST = 3_000
 """Productions and terminals of a grammar whose texts are sampled, which is done in plain Python."""
 NARROW = '"(const|enum|pattern|format|discriminator|required|minProperties|maxProperties|maxLength|minLength|depend.*)"'
-"""Keywords under which valid texts are rejected for the reasons that docs/grammars.md lists."""
+"""Keywords under which valid texts are rejected for the reasons that docs/json-schema.md lists."""
 SUITE = [group["schema"] for groups in schema_suite.SUITE.values() for group in groups]
 HOSTILE: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 3, 4, 8, 9, 16, 256, 257, 1 << 20, 1 << 64, 10**400, 0.5, -0.0, 1e-300, 1.5),

@@ -71,7 +71,7 @@ def judged(name: str) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]
 
 
 def reason(name: str, schema: Any, data: Any) -> str:
-    """Which of the reasons listed in docs/grammars.md explains that valid `data` is rejected."""
+    """Which of the reasons listed in docs/json-schema.md explains that valid `data` is rejected."""
     text = json.dumps(data)
     if isinstance(data, dict) and data == schema.get("const") and [*data] != [*schema["const"]]:
         return "order"

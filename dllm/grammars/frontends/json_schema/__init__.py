@@ -38,6 +38,6 @@ To add a keyword that speaks of arrays, say:
    narrowed by the `ArrayForm` that the keyword asks for, or by several, of which a value must have one;
 2. if no `ArrayForm` says it, give that class a field, and see to it in `meet`, `possible`, `complement` and `bodies`;
 3. add it to KEYWORDS there, with `holds` if there are schemas in its value, and the drafts that have it;
-4. name it in the table of docs/grammars.md, and under *rejected* there if it leaves out valid texts;
+4. name it in the table of docs/json-schema.md, and under *rejected* there if it leaves out valid texts;
 5. `python -m tests.support.schema_suite --write` records what the official suite gains by it.
 """
