@@ -549,15 +549,15 @@ import json, sys
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.masks import Possible
-from dllm.grammars.search.solve import solve
+from dllm.grammars.search.orders import settle
 from dllm.grammars.tables.vocabulary import vocabulary
 tokens = [bytes([byte]) for byte in range(256)] + [b'"}', b'": ', b'{"', b'name', b'", "', None]
 grammar = Grammar.from_json_schema(json.loads(sys.argv[1]))
 compiled = grammar.compile(vocabulary(tokens))
 canvas = Canvas((MASK,) * 24, True)
-groups = Possible(compiled, canvas)(canvas.gaps[0]).groups
-masks = [one[compiled.table.group_of].tolist() for one in groups]
-print(json.dumps([grammar.digest, solve(compiled, canvas).witness, masks]))
+gap = Possible(compiled, canvas)(canvas.gaps[0])
+masks = [gap.groups(number)[compiled.table.group_of].tolist() for number in range(24)]
+print(json.dumps([grammar.digest, settle(compiled, canvas)[1].witness, masks]))
 """
 
 

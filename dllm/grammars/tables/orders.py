@@ -21,7 +21,7 @@ from typing import NamedTuple
 from dllm.grammars.tables.cfg import Cfg, MemberList, MemberLists
 
 
-class State(NamedTuple):
+class Missing(NamedTuple):
     """What required members are still to come; keys are terminals.
 
     Attributes:
@@ -45,15 +45,15 @@ class Counted:
 
     tracked: frozenset[int] = frozenset()
 
-    def starts(self, own: MemberList) -> Iterator[State]:
-        yield State(len(own.keys), (), tuple(key for key in own.keys if key in self.tracked))
+    def starts(self, own: MemberList) -> Iterator[Missing]:
+        yield Missing(len(own.keys), (), tuple(key for key in own.keys if key in self.tracked))
 
-    def after(self, state: State, key: int) -> State | None:
+    def after(self, state: Missing, key: int) -> Missing | None:
         """Behind a required member, or None where it may not come."""
         others = tuple(other for other in state.others if other != key)
         if state.left <= len(others) or (key in self.tracked and key not in state.others):
             return None
-        return State(state.left - 1, (), others)
+        return Missing(state.left - 1, (), others)
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Ordered:
 
     orders: Orders = ((),)
 
-    def starts(self, own: MemberList) -> Iterator[State]:
+    def starts(self, own: MemberList) -> Iterator[Missing]:
         for told in dict.fromkeys(tuple(dict.fromkeys(key for key in one if key in own.keys)) for one in self.orders):
-            yield State(len(own.keys), told, tuple(key for key in own.keys if key not in told))
+            yield Missing(len(own.keys), told, tuple(key for key in own.keys if key not in told))
 
-    def after(self, state: State, key: int) -> State | None:
+    def after(self, state: Missing, key: int) -> Missing | None:
         """As of `Counted`."""
         if state.first[:1] == (key,):
             return state._replace(left=state.left - 1, first=state.first[1:])
@@ -107,12 +107,12 @@ class _Arranged:
         """The productions of a list: a symbol a state, of all that may come from there, and one with a comma before."""
 
         @cache
-        def named(state: State) -> int:
+        def named(state: Missing) -> int:
             queue.append(state)
             return self._symbol()
 
         @cache
-        def behind_comma(state: State) -> int:
+        def behind_comma(state: Missing) -> int:
             found = self._symbol()
             self.binary.append((found, own.comma, named(state)))
             return found
@@ -126,8 +126,8 @@ class _Arranged:
             return found
 
         @cache
-        def onward(state: State) -> dict[State, tuple[int, ...]]:
-            found: dict[State, tuple[int, ...]] = {}
+        def onward(state: Missing) -> dict[Missing, tuple[int, ...]]:
+            found: dict[Missing, tuple[int, ...]] = {}
             for member, key in zip(own.required, own.keys, strict=True):
                 after = arrangement.after(state, key)
                 if after is not None:
@@ -136,7 +136,7 @@ class _Arranged:
                 found[state] = own.others
             return found
 
-        queue: list[State] = []
+        queue: list[Missing] = []
         self.unit += [(own.head, named(state)) for state in arrangement.starts(own)]
         for state in queue:  # grows
             for after, members in onward(state).items():
