@@ -4,8 +4,8 @@ Texts are those of RFC 8259, with white space anywhere between lexemes unless `w
 read by the draft that `$schema` names. Nothing invalid is ever accepted: what a grammar cannot say is refused by name;
 what asserts nothing is noted.
 
-Which keywords there are, and which texts are rejected although their values are valid, is listed in docs/json-schema.md;
-the file of a type says more of the latter. A schema under which nothing is valid is refused.
+Which keywords there are, and which texts are rejected although their values are valid, is listed in
+docs/json-schema.md; the file of a type says more of the latter. A schema under which nothing is valid is refused.
 
 How `json.loads` is limited is no part of this: by default Python reads no integer of over 4300 digits, and no deep
 nesting.
