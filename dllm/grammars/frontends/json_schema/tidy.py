@@ -93,18 +93,27 @@ def _without_renaming(bodies: Bodies) -> Bodies:
 
 def _merged(start: str, bodies: Bodies) -> Bodies:
     """One name for all that have the same bodies, up to such names."""
-    groups = dict.fromkeys(bodies, 0)
+    number = {name: index for index, name in enumerate(bodies)}
+    for found in bodies.values():
+        for body in found:
+            for symbol in body:
+                number.setdefault(symbol, len(number))
+    coded = [[tuple(number[symbol] for symbol in body) for body in found] for found in bodies.values()]
+    own = list(range(len(number)))  # of each symbol, the group it is in; terminals are groups of their own
+    own[: len(bodies)] = [0] * len(bodies)
     count = 1
     while True:
         signs: dict[object, int] = {}
-        refined = {}
-        for name, found in bodies.items():
-            sign = frozenset(tuple(groups.get(s, s) for s in body) for body in found)
-            refined[name] = signs.setdefault((groups[name], sign), len(signs))
-        groups = refined
+        of = own.__getitem__
+        refined = [
+            signs.setdefault((own[at], frozenset(tuple(map(of, body)) for body in found)), len(signs))
+            for at, found in enumerate(coded)
+        ]
+        own[: len(bodies)] = refined
         if len(signs) == count:
             break
         count = len(signs)
+    groups = dict(zip(bodies, own, strict=False))
     first: dict[int, str] = {groups[start]: start}
     for name, group in groups.items():
         first.setdefault(group, name)
