@@ -8,7 +8,9 @@ from itertools import product
 import pytest
 
 from dllm import LLM, Grammar, GrammarError, SamplingParams
+from dllm.grammars.canvas import Canvas
 from dllm.grammars.frontends.tools import call_in, calls_in, rules_from_tools, with_free_text
+from dllm.grammars.search.constraint import GrammarConstraint
 from tests.references.json_sampler import TextSampler
 from tests.support.byte_bpe import SPECIAL, train
 from tests.support.fakes import MixDenoiser
@@ -246,3 +248,26 @@ def test_whatever_a_model_says_it_is_a_call_or_free():
     document = '{"name": "<mask:1>", "arguments": {"a": <mask:2>}}'
     free = LLM("tiny").infill(document, SamplingParams(grammar=Grammar.from_tools([ADD, STOP]), seed=0))
     assert free.parsed["name"] == "add" and isinstance(free.parsed["arguments"]["a"], int)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_long_strings_are_counted_in_calls_and_open_ones_are_free_text(parallel):
+    parameters = {"type": "object", "properties": {"t": {"type": "string", "maxLength": 66}}}
+    tool = {"name": "f", "parameters": parameters}
+    vocabulary = LLM("tiny").vocabulary
+    grammar = Grammar.from_tools([tool], parallel=parallel)
+    compiled = grammar.compile(vocabulary)
+    one = {token: index for index, token in reversed(list(enumerate(vocabulary.tokens))) if token}
+    opening, closing = (
+        ('[{"name":"f","arguments":{"t":"', '"}}]') if parallel else ('{"name":"f","arguments":{"t":"', '"}}')
+    )
+    texts = {f"{opening}{'x' * count}{closing}": count <= 66 for count in (64, 66, 67)}
+    texts |= {f"{opening}{'x' * 65}": False, f'"{"x" * 64}': True, f'"{"é" * 65}" "{{': True, f'"{"a" * 64}\\': True}
+    for text, belongs in texts.items():
+        assert grammar.accepts(text) == belongs
+        canvas = Canvas(tuple(one[bytes([byte])] for byte in text.encode()))
+        if belongs:
+            GrammarConstraint.start(compiled, canvas, 0, [0])
+        else:
+            with pytest.raises(GrammarError):
+                GrammarConstraint.start(compiled, canvas, 0, [0])

@@ -208,7 +208,7 @@ class _TransducerBuilder:
             if after == DEAD:
                 found.append(back)
             elif after in self.marks:
-                assert back is None, "what is counted does not fall back"
+                assert back is None or self.accepts[after], "what is counted does not fall back"
                 found.append(None if self.mark is None else (self.mark, self._number((after, (), NOT_BACK))))
             elif back is None or self.accepts[after] or self.endless[after]:
                 if self.plain[after] == NOT_BACK:
