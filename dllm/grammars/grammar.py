@@ -138,7 +138,7 @@ class Grammar:
             choice: "auto": free text or a call; "required": a call; or the name of the tool to call.
             parallel: a list of one or more calls (`[...]`) instead of one.
             property_order, unknown, formats, integers: of the arguments, as in `from_json_schema`.
-            whitespace: the same; beside free text any may stand in a call.
+            whitespace: the same; under "auto" only "any".
 
         Raises:
             GrammarError: a mistake in a tool, by its name; or a choice that is none.
