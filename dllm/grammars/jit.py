@@ -1,26 +1,14 @@
-"""How the loops of the grammar engine are compiled."""
+"""How the loops of the grammar engine are compiled.
+
+Compiling takes the longest of all in a first use after installation, and a good part of it goes into what lets Python
+call a function (a copy that unpacks a hundred arrays, and one for C). So only what Python calls has that.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 from numba import njit
 
-LEAN = "0.68."
-"""Versions of numba for which `lean` was made. It knows of their insides; others compile as they do by default, which
-takes a quarter more time."""
-
-
-def _pipeline() -> dict[str, Any]:
-    if not numba.__version__.startswith(LEAN):
-        return {"cache": True}
-    from dllm.grammars.lean import Lean
-
-    return {"pipeline_class": Lean}
-
-
-entry = njit(no_cfunc_wrapper=True, **_pipeline() | {"cache": True})
+entry = njit(cache=True, no_cfunc_wrapper=True)
 """For a loop that Python calls."""
-inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_pipeline())
+inner = njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For what only other loops call; Python cannot. Literal arguments make one more copy each: give `np.int64(0)`."""
