@@ -76,7 +76,6 @@ def build(
     """The lattice of a canvas, with the gaps `opened` open and the others closed.
 
     Args:
-        opened: gaps, or parts of them at either end.
         exact: whether a lexeme may lie between two masks of an open gap in every way, or in plain ways only (see
             `Reach.plain`): then the lattice may hold less than the canvas allows.
         view: what is taken to stand in gaps.
@@ -90,9 +89,8 @@ def build(
     for gap in opened:
         masks[gap.start : gap.stop] = True
     for gap in canvas.gaps:
-        closed = np.flatnonzero(~masks[gap.start : gap.stop]) + gap.start
-        if len(closed):
-            stops[closed[0]] = closed[-1] + 1
+        if not masks[gap.start]:
+            stops[gap.start] = gap.stop
     if labels is None:
         labels = LABELS if view < View.ANY else len(table.labels)
     few = FEW if view < View.ANY else 0

@@ -27,8 +27,7 @@ them by chance."""
 AT_ONCE = 5
 """Gaps that are opened where a sentence does not fit."""
 NARROW = 8
-"""Masks of gaps that are opened together, at most: a wide one may be loose only because of a narrow one. Of a wide one
-so many are opened at either end, and twice as many the next time: what does not fit mostly does not fit there."""
+"""Masks of gaps that are opened together, at most: a wide one may be loose only because of a narrow one."""
 LIMIT = 16_000
 """Nodes of a lattice, and two more for each token of the canvas, beyond which the search is given up."""
 MEMORY = 256 << 20
@@ -46,11 +45,10 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
         UndecidedError: the lattice outgrew `limit` nodes, by default as `LIMIT` says, or the chart its memory.
     """
     few = canvas.ids.count(MASK) <= FEW_MASKS
-    ends = {gap: gap.width if few and gap.width == 1 else 0 for gap in canvas.gaps}  # open masks at either end
+    opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
     view, exact = View.CALM, False
     most = LIMIT + 2 * len(canvas.ids) if limit is None else limit
     while True:
-        opened = [part for gap, count in ends.items() for part in _ends(gap, count)]
         layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=most)
         chart = None if layout is None else Chart.bounded(compiled.productions, layout.lattice, MEMORY)
         if layout is None or chart is None:
@@ -67,9 +65,9 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -
         if found is not None:
             return found
         view = max(view, View.FEW)
-        closed = [gap for gap, count in ends.items() if 2 * count < gap.width]
+        closed = [gap for gap in canvas.gaps if gap not in opened]
         assert closed, "with all gaps open, what is found fits"  # in exact ways, which were tried without a limit
-        ends |= {gap: max(NARROW, 2 * ends[gap]) for gap in _next(closed, loose)}
+        opened += _next(closed, loose)
 
 
 def _too_heavy(compiled: CompiledGrammar, layout: Layout, chart: Chart, canvas: Canvas) -> bool:
@@ -77,13 +75,6 @@ def _too_heavy(compiled: CompiledGrammar, layout: Layout, chart: Chart, canvas: 
     middles = layout.nodes.number[layout.middles[layout.middles != DEAD]]
     weight = chart.lightest(compiled.weights, middles[middles != DEAD])
     return weight is not None and weight > canvas.ids.count(MASK)
-
-
-def _ends(gap: Gap, count: int) -> Sequence[Gap]:
-    """The first and the last masks of a gap, so many of each."""
-    if 2 * count >= gap.width:
-        return [gap]
-    return [Gap(gap.start, gap.start + count), Gap(gap.stop - count, gap.stop)] if count else []
 
 
 def _placed(
