@@ -182,13 +182,7 @@ class Grammar:
     @cached_property
     def digest(self) -> str:
         """Of everything that the grammar means, to name files by."""
-        rules = self.rules
-        told = rules.members
-        marks = () if told is None else [*map(sorted, (told.opening, told.closing, told.colons))]
-        members = (marks, () if told is None else sorted(told.lists.items(), key=itemgetter(0)))
-        parts = (rules.start, sorted(rules.productions.items()), rules.terminals, sorted(rules.ignored), members)
-        more = () if rules.tally is None else (rules.tally,)
-        return hashlib.sha256(repr((*parts, *more)).encode()).hexdigest()
+        return hashlib.sha256(repr(_told(self.rules)).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Grammar) and self.digest == other.digest
@@ -241,6 +235,18 @@ class Grammar:
                 found = CompiledGrammar.make(self.rules, vocabulary, self.digest)
             self._compiled[digest] = found
         return found
+
+
+def _told(rules: Rules) -> tuple[object, ...]:
+    """All that rules say, in an order that no hash has a part in."""
+    lists, tally = rules.members, rules.tally
+    marks = () if lists is None else [*map(sorted, (lists.opening, lists.closing, lists.colons))]
+    members = (marks, () if lists is None else sorted(lists.lists.items(), key=itemgetter(0)))
+    parts = (rules.start, sorted(rules.productions.items()), rules.terminals, sorted(rules.ignored), members)
+    if tally is None:
+        return parts
+    counts = (tally.quote, tally.unit, tally.every, tally.mark, sorted(tally.rests.items()))
+    return (*parts, counts, _told(tally.loose))
 
 
 def _encoded(text: str) -> bytes:

@@ -21,7 +21,7 @@ from dllm.grammars.tables.limits import naming
 from dllm.grammars.tables.orders import Counted, Ordered, arranged, orders_in
 from dllm.grammars.tables.scanner import endless, machine_of, meant, numbered
 from dllm.grammars.tables.steps import DEAD
-from dllm.grammars.tables.useful import productive
+from dllm.grammars.tables.useful import productive, with_lists
 
 SHOWN = 12
 """Expected terminals that a message names."""
@@ -98,8 +98,7 @@ class Recogniser:
     @cached_property
     def _grammar(self) -> Cfg:
         rules = self.rules
-        lists = {} if rules.members is None else {name: (own.required,) for name, own in rules.members.lists.items()}
-        bodies = {**rules.productions, **lists}
+        bodies = with_lists(rules)
         if rules.start in bodies and rules.start not in productive(bodies):
             return Cfg((rules.start,), 0, (None,) * len(rules.terminals), (), (), start=0, may_be_empty=False)
         return cfg(rules)

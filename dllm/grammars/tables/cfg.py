@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 from dllm.errors import GrammarError
 from dllm.grammars.regex import least_bytes
 from dllm.grammars.rules import Body, Rules
-from dllm.grammars.tables.useful import derived, productive, reached
+from dllm.grammars.tables.useful import derived, productive, reached, with_lists
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _useful(rules: Rules) -> dict[str, set[Body]]:
     """The productions that stand in the derivation of some sentence."""
     told = rules.members
     lists = {} if told is None else told.lists
-    bodies = productive({**rules.productions, **{name: (own.required,) for name, own in lists.items()}})
+    bodies = productive(with_lists(rules))
     if rules.start not in bodies:
         raise GrammarError(f"no text is a {rules.start}: every way to build one goes on without end")
     if told is not None:  # for now a list is any of its symbols

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dllm.grammars.rules import Body
+from dllm.grammars.rules import Body, Rules
 
 Bodies = dict[str, tuple[Body, ...]]
+
+
+def with_lists(rules: Rules) -> Bodies:
+    """The productions, and for each list of members one of all that it requires: it has a text if that has."""
+    lists = {} if rules.members is None else rules.members.lists
+    return {**rules.productions, **{name: (own.required,) for name, own in lists.items()}}
 
 
 def productive(bodies: Mapping[str, tuple[Body, ...]]) -> Bodies:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dllm.grammars.jit import entry, inner
-
-FAR = 1 << 20
+from dllm.grammars.tables.weights import FAR
 
 
 @entry
