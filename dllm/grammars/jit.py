@@ -9,6 +9,6 @@ from __future__ import annotations
 from numba import njit
 
 entry = njit(cache=True, no_cfunc_wrapper=True)
-"""For a loop that Python calls."""
+"""For a loop that Python calls. What it returns, unless that is one number, goes through `boxing.to_python`."""
 inner = njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For what only other loops call; Python cannot. Literal arguments make one more copy each: give `np.int64(0)`."""

@@ -41,7 +41,7 @@ class Chart:
     @classmethod
     def bounded(cls, productions: ProductionTable, lattice: Lattice, memory: int) -> Chart | None:
         """None if its bits would take more than `memory` bytes."""
-        found = loops.inside(productions, lattice, memory // 8)
+        found = Derivations(*loops.inside(productions, lattice, memory // 8))
         return cls(productions, lattice, found) if len(found.rows) == len(lattice.final) else None
 
     @cached_property

@@ -95,12 +95,13 @@ def build(
         labels = LABELS if view < View.ANY else len(table.labels)
     few = FEW if view < View.ANY else 0
     most = MADE * limit if made is None else made
-    (lattice, nodes), places, middles, complete = build_nodes(
+    (graph, nodes), places, middles, complete = build_nodes(
         Reading(table.groups(canvas.ids), masks, stops, canvas.tail),
         Bounds(exact, labels, few, view == View.CALM, most),
         frame,
         *(table.steps, table.onward, table.endings, reach.sets),
     )
+    lattice = Lattice(*graph)
     if not complete or len(lattice.final) > limit:
         return None
-    return Layout(lattice, nodes, places, middles)
+    return Layout(lattice, Nodes(*nodes), places, middles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry, inner
 
 
@@ -32,7 +33,7 @@ def matches(sentence, at, last, number):
             e = number[low]
             found.append(np.int32(e))
         begins[begin + 1] = len(found)
-    return begins, np.array(found, dtype=np.int32)
+    return to_python((begins, np.array(found, dtype=np.int32)))
 
 
 EMISSION, SET, CLASS = 1 << 60, 1 << 61, 1 << 62
@@ -260,7 +261,7 @@ def class_rows(done, tokens, marks, lowest, class_of, first, found, at):
     size = at[first]
     for state in range(first, len(done)):
         if size + done.shape[1] > len(found):
-            return state
+            return np.int64(state)
         for i in range(done.shape[1]):
             value = done[state, i]
             if value and not marks[value >> 5] >> (value & 31) & 1:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import ONE, add, lowest
 from dllm.grammars.tables.flat import Ints, Words
@@ -187,8 +188,8 @@ def inside(productions, lattice, room):
                         add(pending, rank[a])
         bits, size = _keep(x, known, rows, bits, size, has, most)
         if size > room:
-            return Derivations(rows[:0], bits[:0], has)
-    return Derivations(rows, bits[:size].copy(), has)
+            return to_python((rows[:0], bits[:0], has))
+    return to_python((rows, bits[:size].copy(), has))
 
 
 @entry
@@ -255,7 +256,7 @@ def outside(productions, lattice, derivations, ends):
                             changed = True
                 if changed:
                     add(pending, count - 1 - rank[b])
-    return used
+    return to_python(used)
 
 
 @entry
@@ -268,7 +269,7 @@ def live_edges(productions, lattice, rows, used):
         for e in range(at[x], at[x + 1]):
             for k in range(symbols_at[label[e]], symbols_at[label[e] + 1]):
                 found[e] = found[e] or within(used, rows[x, symbols[k, 0]], target[e])
-    return found
+    return to_python(found)
 
 
 @entry
@@ -299,7 +300,7 @@ def sentence(productions, lattice, derivations, end):
             stack.append((x, one, y))
         else:
             found.append(np.int32(one))
-    return np.array(found)
+    return to_python(np.array(found))
 
 
 @inner

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import add, add_to, holds
 from dllm.grammars.search.loops.nodes import (
@@ -143,7 +144,7 @@ def build_nodes(reading, bounds, frame, tokens, onward, endings, reach):
     root = places[0, frame.begin]
     if p == 0 and root != DEAD:
         root = chain(pool, frame.before, np.int64(0), len(frame.before), root)
-    return flat(pool, root), places, middles, p == 0
+    return to_python((flat(pool, root), places, middles, p == 0))
 
 
 @inner

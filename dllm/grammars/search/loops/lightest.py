@@ -48,7 +48,7 @@ def lightest(productions, lattice, weight, inside):
     for y in range(n):
         if lattice.final[y]:
             found = min(found, least[lattice.root, productions.start, y])
-    return found
+    return np.int64(found)
 
 
 @inner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import add_to, meets, packed
 from dllm.grammars.search.loops.nodes import SILENT, kind_of, label_of, nothing, target_of
@@ -21,7 +22,7 @@ def live_ways(lattice, live, labels):
         for e in range(lattice.at[x], lattice.at[x + 1]):
             y = lattice.target[e]
             found[np.int64(x == y), y, lattice.label[e]] |= live[e]
-    return found
+    return to_python(found)
 
 
 @inner
@@ -50,7 +51,7 @@ def alive(nodes, live):
                 found[x] |= _is_live(live, number, x, target, label_of(ways[i]))
             else:
                 found[x] |= found[target]
-    return found
+    return to_python(found)
 
 
 @entry
@@ -74,7 +75,7 @@ def live_labels(nodes, live, starts):
             elif not met[target]:
                 met[target] = True
                 queue.append(target)
-    return found
+    return to_python(found)
 
 
 @inner
@@ -126,4 +127,4 @@ def sweep(silent, first, later, begins, stops, ending, width, tail):
         for part in range(2):
             for s in range(count):
                 before[j, part, s] &= after[j, part, s]
-    return before, after
+    return to_python((before, after))

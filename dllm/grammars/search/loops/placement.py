@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry, inner
 from dllm.grammars.tables.flat import Bools, Ints
 from dllm.grammars.tables.loops import lower_bound
@@ -117,8 +118,8 @@ def place(stretch, tokens, endings, sentence, followed, ways, room, first):
         chosen, after = _backward(stretch, tokens, endings, sentence, front)
         if chosen[0] != NOWHERE:
             found, path, stop = _read_off(stretch, front, chosen, after, first)
-            return True, found, path, stop
-    return False, np.empty(0, dtype=np.int32), np.empty((0, 2), dtype=np.int32), -1
+            return to_python((True, found, path, stop))
+    return to_python((False, np.empty(0, dtype=np.int32), np.empty((0, 2), dtype=np.int32), -1))
 
 
 @inner

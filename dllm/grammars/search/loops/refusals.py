@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry
 
 
@@ -15,4 +16,4 @@ def alike(class_of, states, group):
         own = class_of[s, group]
         for g in range(class_of.shape[1]):
             found[g] &= class_of[s, g] < 0 or class_of[s, g] == own
-    return found
+    return to_python(found)

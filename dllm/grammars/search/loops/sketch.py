@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import add, common, holds, shared
 from dllm.grammars.search.loops.placement import behind, classes_of, ends_here, given_class, labels_left, same
@@ -117,7 +118,7 @@ def sketch_path(outline, tokens, endings, sentence, effort, reach):
         p = q
     chosen, stop = _cheapest(entries, starts, outline.tail, endings, labels)
     path, followed = _traced(entries, starts, chosen, stop)
-    return path, followed, stop
+    return to_python((path, followed, stop))
 
 
 @inner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry
 from dllm.grammars.search.loops.bits import add, meets, packed
 
@@ -21,7 +22,7 @@ def emissions_allowed(labels, labels_at, first, later):
                     one[e] = False
             if i == labels_at[e] and not first[labels[i]]:
                 one[e] = False
-    return one, other
+    return to_python((one, other))
 
 
 @entry
@@ -41,7 +42,7 @@ def rows_by_state(at, emitted, state, one, other):
                 add(first[s], t)
             if other[e]:
                 add(later[s], t)
-    return silent, first, later
+    return to_python((silent, first, later))
 
 
 @entry
@@ -76,4 +77,4 @@ def groups_between(classes, allowed, rows, before, after, order, candidates):
                 missing[kept] = g
                 kept += 1
         left = kept
-    return found
+    return to_python(found)
