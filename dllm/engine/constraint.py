@@ -18,8 +18,15 @@ class Constraint(Protocol):
         """`[m, V]` bool for `[m]` positions. What is left out can never be committed; the rest is tried out."""
         ...
 
-    def commit(self, tokens: Mapping[int, int]) -> Constraint | None:
-        """After these commits (position -> id), or None if they must not be made together."""
+    def commit(self, tokens: Mapping[int, int], *, quick: bool = False) -> Constraint | None:
+        """After these commits (position -> id), or None if they must not be made together.
+
+        quick: or if it is not plain at once that they may be.
+        """
+        ...
+
+    def hold(self, tokens: Mapping[int, int]) -> Constraint | None:
+        """The same canvas, and the witness has these tokens (position -> id); None if no such witness was found."""
         ...
 
     def release(self, positions: Iterable[int]) -> Constraint:

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dllm.engine.commit import admit, cut, edit, revoke
+from dllm.engine.admission import admit
+from dllm.engine.commit import cut, edit, revoke
 from dllm.engine.forward import ask_all, predict_all
 from dllm.engine.row import Row
 from dllm.errors import ConfigError, ModelError

@@ -78,6 +78,7 @@ class Row:
             a hole; `view.given` also marks what a scheduler planted, and is what CFG hides.
         constraint: what the canvas is held to, or None.
         state: the scheduler's.
+        blind: steps that go by before proposals are held against the constraint together once more.
         lingers: the scheduler wants another look at the live block, though no mask is left in it.
         question: what the next forward is asked, kept while the row waits for it.
         lanes: K/V of the conditional row and, with CFG, of its unconditional copy; empty until a cache needs them.
@@ -87,6 +88,7 @@ class Row:
     spec: RowSpec
     view: CanvasView
     constraint: Constraint | None = None
+    blind: int = 0
     state: State = None
     lingers: bool = False
     question: Question | None = None

@@ -7,6 +7,7 @@ failure names it.
 import itertools
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.lattice import build
 from dllm.grammars.search.orders import Settled, settle
 from dllm.grammars.search.placement import END, Placement
-from dllm.grammars.search.solve import UndecidedError, solve
+from dllm.grammars.search.solve import HASTY, PATIENT, UndecidedError, solve
 from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import vocabulary
 from tests.references.grammar_brute import World, random_rules, random_tokens
@@ -425,24 +426,24 @@ def test_a_search_with_a_limit_gives_up_and_never_says_no_for_yes(first):
     given_up = 0
     for seed, world, compiled in worlds(first, 12):
         rng = random.Random(seed)
-        for limit, _ in itertools.product((0, 3, 8), range(4)):
+        for total, patience in itertools.product((0, 3, 8, 10_000), (PATIENT, HASTY)):
             ids, ends = random_canvas(rng, world), rng.random() < 0.5
             try:
-                placement = solve(compiled, Canvas(tuple(ids), ends), limit)
+                placement = solve(compiled, Canvas(tuple(ids), ends), replace(patience, total=total))
             except UndecidedError:
                 given_up += 1
                 continue
-            assert (placement is not None) == world.completable(ids, ends), (seed, ids, ends, limit)
+            assert (placement is not None) == world.completable(ids, ends), (seed, ids, ends, total)
     assert given_up > 10
 
 
-def test_a_long_text_does_not_use_up_the_limit(monkeypatch):
+def test_a_long_text_does_not_use_up_the_limit():
     """A token that is given makes a node or two; the limit is for what is hidden."""
-    monkeypatch.setattr(solve_module, "LIMIT", 40)
     compiled = CompiledGrammar.make(rules_from_lark('start: ("a" | "b")*'), vocabulary([b"a", b"b", None]))
-    assert solve(compiled, Canvas((*[0, 1] * 200, MASK, MASK), False)) is not None
+    canvas = Canvas((*[0, 1] * 200, MASK, MASK), False)
+    assert solve(compiled, canvas, replace(PATIENT, nodes=40)) is not None
     with pytest.raises(UndecidedError):
-        solve(compiled, Canvas((*[0, 1] * 200, MASK, MASK), False), 40)
+        solve(compiled, canvas, replace(PATIENT, total=40))
 
 
 def test_a_commit_outside_of_the_canvas_is_a_mistake_of_the_caller():

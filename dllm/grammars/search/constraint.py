@@ -6,7 +6,7 @@ there is a witness with it; so whatever is committed, in whatever order, the tex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,13 +19,12 @@ from dllm.errors import GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.masks import Possible
 from dllm.grammars.search.orders import Settled, settle
-from dllm.grammars.search.placement import END, NO_LIMIT, ROOM, Placement, Ways
+from dllm.grammars.search.placement import END, ROOM, Placement, Ways
 from dllm.grammars.search.refusals import Refusals
 from dllm.grammars.search.repair import adapted
 from dllm.grammars.search.reread import loosely
-from dllm.grammars.search.solve import UndecidedError
+from dllm.grammars.search.solve import HASTY, PATIENT, Patience, UndecidedError
 from dllm.grammars.tables.compiled import CompiledGrammar
-from dllm.grammars.tables.flat import Bools
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ class GrammarConstraint:
         """
         group_of, eos = self.compiled.table.group_of, list(self.eos)
         found = np.ones((len(positions), len(group_of)), dtype=bool)
-        made: dict[int, tuple[Bools, Bools]] = {}  # positions inside a gap mostly share their masks
         for row, position in enumerate((positions - self.offset).tolist()):
             if not self._masked(position):
                 continue
@@ -90,11 +88,8 @@ class GrammarConstraint:
             self.refusals.learn(position, masks.states(number))
             refused, groups = self.refusals.groups(position), masks.groups(number)
             if refused is not None:
-                found[row] = (groups & ~refused)[group_of]
-            else:
-                if id(groups) not in made:
-                    made[id(groups)] = groups, groups[group_of]
-                found[row] = made[id(groups)][1]
+                groups = groups & ~refused
+            np.take(groups, group_of, out=found[row], mode="clip")  # without a look at each index
             found[row, eos] = masks.ends[number] and not self.refusals.holds_end(position)
             found[row, self.witness(position + self.offset)] = True
             if exact:
@@ -108,7 +103,7 @@ class GrammarConstraint:
             key = END if token in self.eos else int(self.compiled.table.group_of[token])
             if key not in verdicts:
                 try:
-                    verdicts[key] = self._after({at + self.offset: token}) is not None
+                    verdicts[key] = self._after({at + self.offset: token}, PATIENT) is not None
                 except UndecidedError:
                     raise GrammarError(
                         f"whether token {token} may stand at position {at + self.offset} was not found out; "
@@ -126,18 +121,26 @@ class GrammarConstraint:
         token = self.placement.witness[position - self.offset]
         return min(self.eos) if token == END else token
 
-    def commit(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
+    def commit(self, tokens: Mapping[int, int], *, quick: bool = False) -> GrammarConstraint | None:
         """With these tokens (position -> id) committed, or None if the text could not be completed then.
 
         Nothing is committed behind an end of text. None also where the answer was not found in reasonable time; the
         constraint as it was stays good.
+
+        Args:
+            quick: None also where the present witness cannot be adapted.
         """
         try:
-            return self._after(tokens)
+            return self._after(tokens, None if quick else HASTY)
         except UndecidedError:
             return None
 
-    def _after(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
+    def hold(self, tokens: Mapping[int, int]) -> GrammarConstraint | None:
+        """The same canvas with a witness that has these tokens, no end of text among them; None if none was found."""
+        after = self.commit(tokens)
+        return None if after is None else replace(after, canvas=self.canvas, refusals=self.refusals)
+
+    def _after(self, tokens: Mapping[int, int], patience: Patience | None) -> GrammarConstraint | None:
         ids = list(self.canvas.ids)
         stop = None
         for position, token in sorted(tokens.items()):
@@ -155,7 +158,7 @@ class GrammarConstraint:
         canvas = Canvas(tuple(ids[:stop]), self.canvas.ends)
         if any(token != MASK and self.compiled.vocabulary.node[token] < 0 for token in canvas.ids):
             return None
-        after = self._on(canvas)
+        after = self._on(canvas, patience)
         if after is None and len(tokens) == 1:
             self._refuse(*tokens.items())
         return after
@@ -168,34 +171,35 @@ class GrammarConstraint:
         else:
             self.refusals.add(position - self.offset, token)
 
-    def _on(self, canvas: Canvas) -> GrammarConstraint | None:
-        """On another canvas, or None if no text fits. Raises UndecidedError."""
-        settled = self._settled(canvas)
+    def _on(self, canvas: Canvas, patience: Patience | None) -> GrammarConstraint | None:
+        """On another canvas, or None if no text fits. Raises UndecidedError.
+
+        patience: to search for another text than that of the present witness; None: there is none.
+        """
+        settled = self._settled(canvas, patience)
         if settled is None:
             return None
         arranged, placement = settled
         return replace(self, canvas=canvas, arranged=arranged, placement=placement, refusals=self.refusals.copy())
 
-    def _settled(self, canvas: Canvas) -> Settled | None:
+    def _settled(self, canvas: Canvas, patience: Patience | None) -> Settled | None:
         """How a text lies on another canvas. Raises UndecidedError."""
         same = len(canvas.ids) == len(self.canvas.ids)
-        if self.compiled.loose is not None:
-            certain, found = loosely(self.compiled, canvas, self.placement if same else None)
+        if self.compiled.loose is not None and patience is not None:
+            certain, found = loosely(self.compiled, canvas, self.placement if same else None, patience)
             if certain:
                 return found
-        placement = adapted(self.arranged, canvas, self.placement) if same else self._placed(canvas, tuple(Ways), ROOM)
-        if placement is None:
-            try:
-                return settle(self.compiled, canvas)
-            except UndecidedError:
-                placement = self._placed(canvas, (Ways.EXACT,))
-                if placement is None:
-                    raise
-        return self.arranged, placement
+        placement = adapted(self.arranged, canvas, self.placement) if same else self._placed(canvas)
+        if placement is not None:
+            return self.arranged, placement
+        if patience is None:
+            raise UndecidedError
+        return settle(self.compiled, canvas, patience)
 
-    def _placed(self, canvas: Canvas, ways: Sequence[Ways], room: int = NO_LIMIT) -> Placement | None:
-        """The same sentence on another canvas, if it fits."""
-        return Placement.make(canvas, self.compiled.table, self.compiled.reach, self.placement.sentence, ways, room)
+    def _placed(self, canvas: Canvas) -> Placement | None:
+        """The same sentence on another canvas, if it was found to fit."""
+        table, reach = self.compiled.table, self.compiled.reach
+        return Placement.make(canvas, table, reach, self.placement.sentence, tuple(Ways), ROOM)
 
     def release(self, positions: Iterable[int]) -> GrammarConstraint:
         """With these positions masked again: more can follow than before, so there is a way."""
@@ -210,7 +214,7 @@ class GrammarConstraint:
     def cut(self, length: int) -> GrammarConstraint | None:
         """With the canvas ending before position `length`, or None if the text could not be completed then."""
         try:
-            after = self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends))
+            after = self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends), PATIENT)
         except UndecidedError:
             return None
         return None if after is None else replace(after, refusals=Refusals(self.compiled.table))

@@ -25,8 +25,6 @@ from dllm.grammars.tables.token_table import TokenTable
 
 FEW = 3
 """Masks of a gap up to which it pays to count labels."""
-MADE = 16
-"""Nodes made for one that a text can come by, at most."""
 LABELS = 2
 """Labels that the token of an open mask emits, at most, unless everything is to be tried."""
 
@@ -70,7 +68,7 @@ def build(
     view: View = View.ANY,
     labels: int | None = None,
     limit: int = 1 << 30,
-    made: int | None = None,
+    made: int = 1 << 40,
     frame: Frame = WHOLE,
 ) -> Layout | None:
     """The lattice of a canvas, with the gaps `opened` open and the others closed.
@@ -81,7 +79,7 @@ def build(
         view: what is taken to stand in gaps.
         labels: that the token of an open mask emits, at most; by default as `view` has it.
         limit: of nodes; None for a lattice that would need more.
-        made: of nodes that are made on the way there; by default MADE for each of `limit`.
+        made: of nodes that are made on the way there.
         frame: of the canvas, where it is a piece of a longer one.
     """
     length = len(canvas.ids)
@@ -94,10 +92,9 @@ def build(
     if labels is None:
         labels = LABELS if view < View.ANY else len(table.labels)
     few = FEW if view < View.ANY else 0
-    most = MADE * limit if made is None else made
     (graph, nodes), places, middles, complete = build_nodes(
         Reading(table.groups(canvas.ids), masks, stops, canvas.tail),
-        Bounds(exact, labels, few, view == View.CALM, most),
+        Bounds(exact, labels, few, view == View.CALM, made),
         frame,
         *(table.steps, table.onward, table.endings, reach.sets),
     )

@@ -13,35 +13,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.placement import END, Placement
-from dllm.grammars.search.solve import UndecidedError, solve
+from dllm.grammars.search.solve import PATIENT, Patience, UndecidedError, solve
 from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.orders import Counted, Ordered, Orders, keys_in
 
 STATES = 512
 """Of a list with tracked members, at most; so lists of up to 6 required ones can be tracked as a whole."""
 ROOM = 400
-"""Nodes of a lattice, and two more for each given token, with which members are put in order, at most: that
-none was found proves nothing."""
+"""Nodes of a lattice, and two more for each token, with which members are put in order, at most: that none was found
+proves nothing."""
 
 Settled = tuple[CompiledGrammar, Placement]
 """A text on a canvas, and the grammar so arranged that it has it."""
 
 
-def settle(compiled: CompiledGrammar, canvas: Canvas) -> Settled | None:
+def settle(compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIENT) -> Settled | None:
     """A text that completes the canvas, or None if there is none.
 
     Raises:
         UndecidedError: that was not found out.
     """
     if compiled.grammar.members is None:
-        placement = solve(compiled, canvas)
+        placement = solve(compiled, canvas, patience)
         return None if placement is None else (compiled, placement)
     tracked: frozenset[int] = frozenset()
     while True:
-        rough = solve(compiled.arranged(Counted(tracked)), canvas)
+        rough = solve(compiled.arranged(Counted(tracked)), canvas, patience)
         if rough is None:
             return None
         keys = _keys(compiled, canvas, rough)
@@ -93,9 +94,7 @@ def _orders(keys: Keys, *, given: bool = False) -> Orders:
 def _ordered(compiled: CompiledGrammar, canvas: Canvas, orders: Orders) -> Settled | None:
     """A text in one of these orders, arranged as it is itself; None if none was found."""
     try:
-        placement = solve(
-            compiled.arranged(Ordered(orders)), canvas, ROOM + 2 * (len(canvas.ids) - canvas.ids.count(MASK))
-        )
+        placement = solve(compiled.arranged(Ordered(orders)), canvas, replace(PATIENT, nodes=ROOM))
     except UndecidedError:
         return None
     if placement is None:

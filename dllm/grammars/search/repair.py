@@ -56,7 +56,7 @@ def adapted(compiled: CompiledGrammar, canvas: Canvas, placement: Placement) -> 
 
 
 def repaired(
-    compiled: CompiledGrammar, canvas: Canvas, placement: Placement, low: int, high: int, effort: Effort = MUCH
+    compiled: CompiledGrammar, canvas: Canvas, placement: Placement, low: int, high: int, effort: Effort
 ) -> Placement | None:
     """Another text that fits the canvas on positions `low:high`, or None if none was found."""
     last, sentence = None, np.array(placement.sentence, dtype=np.int32)

@@ -16,6 +16,7 @@ from dllm.grammars.explain.parse import Parse, States
 from dllm.grammars.search.orders import Settled, settle
 from dllm.grammars.search.placement import END, Placement
 from dllm.grammars.search.repair import adapted
+from dllm.grammars.search.solve import PATIENT, Patience
 from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.orders import Ordered, arranged, orders_in
 from dllm.grammars.tables.steps import DEAD
@@ -23,7 +24,9 @@ from dllm.grammars.tables.steps import DEAD
 _states: WeakKeyDictionary[CompiledGrammar, States] = WeakKeyDictionary()
 
 
-def loosely(compiled: CompiledGrammar, canvas: Canvas, before: Placement | None) -> tuple[bool, Settled | None]:
+def loosely(
+    compiled: CompiledGrammar, canvas: Canvas, before: Placement | None, patience: Patience = PATIENT
+) -> tuple[bool, Settled | None]:
     """Whether it is certain without a search that counts, and if so what `settle` returns.
 
     Args:
@@ -42,7 +45,7 @@ def loosely(compiled: CompiledGrammar, canvas: Canvas, before: Placement | None)
         old = reread(loose, Canvas((MASK,) * len(canvas.ids), canvas.ends), canvas, before.witness)
         rough = old and adapted(old[0], canvas, old[1])
     if rough is None:
-        settled = settle(loose, canvas)
+        settled = settle(loose, canvas, patience)
         if settled is None:
             return True, None
         rough = settled[1]

@@ -9,12 +9,13 @@ none is left. Gaps are first taken to hold less than they can (`View`), which is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import Layout, View, build
 from dllm.grammars.search.placement import NO_LIMIT, ROOM, Placement, Ways
-from dllm.grammars.search.repair import repaired
+from dllm.grammars.search.repair import LITTLE, MUCH, Effort, repaired
 from dllm.grammars.search.sketch import sketch
 from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.steps import DEAD
@@ -28,8 +29,6 @@ AT_ONCE = 5
 """Gaps that are opened where a sentence does not fit."""
 NARROW = 8
 """Masks of gaps that are opened together, at most: a wide one may be loose only because of a narrow one."""
-LIMIT = 16_000
-"""Nodes of a lattice, and two more for each token of the canvas, beyond which the search is given up."""
 MEMORY = 256 << 20
 """Bytes of a chart, beyond which the search is given up."""
 
@@ -38,35 +37,90 @@ class UndecidedError(Exception):
     """The search was given up: it says neither that the canvas can be completed nor that it cannot."""
 
 
-def solve(compiled: CompiledGrammar, canvas: Canvas, limit: int | None = None) -> Placement | None:
+@dataclass(frozen=True)
+class Patience:
+    """When a search is given up.
+
+    Attributes:
+        nodes: of a lattice, and two more for each token of the canvas, at most.
+        made: nodes that are made for one of those.
+        total: nodes of all lattices of the search.
+        guesses: what is taken to stand in gaps, the next where there is no sentence: `view` and `exact` of `build`.
+        sentences: that are placed on the canvas.
+        room: configurations that are looked at to place one that fits in no plain way.
+        effort: to change one where it does not fit.
+    """
+
+    nodes: int
+    made: int
+    total: int
+    guesses: tuple[tuple[View, bool], ...]
+    sentences: int
+    room: int
+    effort: Effort
+
+
+FIRST: tuple[tuple[View, bool], ...] = ((View.CALM, False), (View.FEW, False))
+PATIENT = Patience(
+    nodes=16_000,
+    made=16,
+    total=NO_LIMIT,
+    guesses=(*FIRST, (View.ANY, False), (View.ANY, True)),
+    sentences=NO_LIMIT,
+    room=NO_LIMIT,
+    effort=MUCH,
+)
+HASTY = Patience(
+    nodes=1_000,
+    made=4,
+    total=3_000,
+    guesses=(*FIRST, (View.ANY, True)),
+    sentences=2,
+    room=ROOM,
+    effort=LITTLE,
+)
+"""Some tens of milliseconds. What takes longer to find out is nearly always refused in the end."""
+
+
+def solve(compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIENT) -> Placement | None:
     """A sentence and how it lies on the canvas; None if no completion of the canvas is a sentence. Exact both ways.
 
     Raises:
-        UndecidedError: the lattice outgrew `limit` nodes, by default as `LIMIT` says, or the chart its memory.
+        UndecidedError: the lattice outgrew its nodes, or the chart its memory, or the search took too many.
     """
     few = canvas.ids.count(MASK) <= FEW_MASKS
     opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
-    view, exact = View.CALM, False
-    most = LIMIT + 2 * len(canvas.ids) if limit is None else limit
+    guess, left, sentences = 0, patience.total, 0
     while True:
-        layout = build(canvas, compiled.table, compiled.reach, opened, exact=exact, view=view, limit=most)
+        view, exact = patience.guesses[guess]
+        most = min(left, patience.nodes + 2 * len(canvas.ids))
+        layout = build(
+            *(canvas, compiled.table, compiled.reach, opened),
+            exact=exact,
+            view=view,
+            limit=most,
+            made=patience.made * most,
+        )
         chart = None if layout is None else Chart.bounded(compiled.productions, layout.lattice, MEMORY)
         if layout is None or chart is None:
             raise UndecidedError
+        left -= len(layout.lattice.final)
         if not chart.possible or _too_heavy(compiled, layout, chart, canvas):
-            if view < View.ANY:
-                view = View(view + 1)
-            elif exact or not opened:
+            if view == View.ANY and (exact or not opened):
                 return None
-            else:
-                exact = True  # what is open was taken in plain ways only
+            guess += 1
             continue
-        found, loose = _placed(compiled, canvas, chart.sentence())
+        found, loose = _placed(compiled, canvas, chart.sentence(), patience)
         if found is not None:
             return found
-        view = max(view, View.FEW)
+        sentences += 1
+        if sentences == patience.sentences:
+            raise UndecidedError
+        guess = max(guess, 1)
         closed = [gap for gap in canvas.gaps if gap not in opened]
-        assert closed, "with all gaps open, what is found fits"  # in exact ways, which were tried without a limit
+        if not closed:
+            assert patience.room < NO_LIMIT, "with all gaps open, what is found fits"
+            raise UndecidedError
         opened += _next(closed, loose)
 
 
@@ -78,11 +132,11 @@ def _too_heavy(compiled: CompiledGrammar, layout: Layout, chart: Chart, canvas: 
 
 
 def _placed(
-    compiled: CompiledGrammar, canvas: Canvas, sentence: Sequence[int]
+    compiled: CompiledGrammar, canvas: Canvas, sentence: Sequence[int], patience: Patience
 ) -> tuple[Placement | None, Sequence[Gap]]:
     """The sentence on the canvas, or one like it; or else the gaps where it does not fit."""
 
-    def whole(ways: Sequence[Ways], room: int = NO_LIMIT) -> Placement | None:
+    def whole(ways: Sequence[Ways], room: int) -> Placement | None:
         return Placement.make(canvas, compiled.table, compiled.reach, sentence, ways, room)
 
     rough = sketch(canvas, compiled.table, compiled.reach, sentence)
@@ -93,11 +147,11 @@ def _placed(
         return found, ()
     loose: Sequence[Gap] = canvas.gaps
     if rough is not None:
-        rough = _repaired(compiled, canvas, rough)
+        rough = _repaired(compiled, canvas, rough, patience.effort)
         if not rough.loose:
             return rough, ()
         loose = rough.loose
-    return whole((Ways.EXACT,)), loose
+    return whole((Ways.EXACT,), patience.room) if patience.room > ROOM else None, loose
 
 
 def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
@@ -113,9 +167,11 @@ def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
     return narrow[:AT_ONCE] or near[:AT_ONCE] or found[:1] or [min(closed, key=distance)]
 
 
-def _repaired(compiled: CompiledGrammar, canvas: Canvas, placement: Placement) -> Placement:
+def _repaired(compiled: CompiledGrammar, canvas: Canvas, placement: Placement, effort: Effort) -> Placement:
     """A placement with its loose gaps changed, perhaps not all of them."""
     for gap in placement.loose:
-        found = repaired(compiled, canvas, placement, gap.start, gap.stop) if gap in placement.loose else None
+        found = None
+        if gap in placement.loose:
+            found = repaired(compiled, canvas, placement, gap.start, gap.stop, effort)
         placement = placement if found is None else found
     return placement
