@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dllm.errors import GrammarError
 from dllm.grammars.explain.caret import pointed
-from dllm.grammars.explain.recogniser import Failure, Recogniser
+from dllm.grammars.explain.recogniser import Failure, Lexeme, Recogniser
 from dllm.grammars.rules import Rules
 from dllm.grammars.tables.limits import limited, naming
 
@@ -213,6 +213,10 @@ class Grammar:
     def failure(self, data: bytes) -> Failure | None:
         """The first thing wrong with a text, or None if it belongs to the grammar."""
         return self._recogniser.failure(data)
+
+    def lexemes(self, data: bytes) -> Iterator[Lexeme]:
+        """The lexemes of a text, as far as there are some (`Recogniser.lexemes`)."""
+        return self._recogniser.lexemes(data)
 
     def compile(self, vocabulary: Vocabulary, *, limit: int | None = None) -> CompiledGrammar:
         """The grammar made ready for a vocabulary; kept for the next time.

@@ -153,7 +153,7 @@ def test_a_canvas_without_room_is_failed_work(dllm, files):
     assert_one_line(
         dllm("generate", "a", "--json-schema", "schema.json", "-n", "4", model="tiny"), "JSON schema", "tokens", code=1
     )
-    assert_one_line(dllm("infill", "int f() { <mask:1> }}", "-g", "cpp", model="tiny"), "cpp", "1 more token", code=1)
+    assert_one_line(dllm("infill", "int f() { <mask:1> }}}", "-g", "cpp", model="tiny"), "cpp", "1 more token", code=1)
 
 
 def test_a_grammar_needs_a_tokenizer(dllm):

@@ -22,6 +22,7 @@ import numpy as np
 
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.explain.caret import placed, pointed
+from dllm.grammars.explain.recogniser import blank
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.search.chart import Chart
 from dllm.grammars.search.lattice import FEW, View, build
@@ -71,8 +72,9 @@ def misfit(grammar: Grammar, compiled: CompiledGrammar, ids: Sequence[int], *, i
     """
     likely = _fault(compiled, ids, calm=calm(compiled))
     surely = likely if inside else _fault(compiled, ids, low=likely[0])
-    text, place = _written(compiled, ids, likely)
-    width, reason = _reason(grammar, compiled, ids, likely) or (1, _said(text, place))
+    shown = _begun(grammar, compiled, ids, likely) if likely[0] < len(ids) else likely
+    text, place = _written(compiled, ids, shown)
+    width, reason = _reason(grammar, compiled, ids, shown) or (1, _said(text, place))
     if surely != likely:
         _, other = _written(compiled, ids, surely)
         opened = f"if a hole opens {FREE_TEXT} before it, {placed(text, other)}: {_said(text, other)}"
@@ -119,6 +121,28 @@ def _fault(compiled: CompiledGrammar, ids: Sequence[int], *, calm: Reach | None 
     at = fixed[index]
     spelled = _bytewise(compiled, ids[at])
     return at, bisect_left(range(1, len(spelled)), True, key=lambda count: refused((*ids[:at], *spelled[:count])))
+
+
+def _begun(grammar: Grammar, compiled: CompiledGrammar, ids: Sequence[int], fault: Fault) -> Fault:
+    """Where the lexeme begins that a fault lies in or ends, if no sentence holds such a lexeme (`concept x`, `#frob`):
+    its beginning could have been that of another one, but it is what is at fault."""
+    at, _ = fault
+    low = max((index + 1 for index in range(at) if ids[index] == MASK), default=0)
+    high = next((index for index in range(at, len(ids)) if ids[index] == MASK), len(ids))
+    place = len(_spelled(compiled, ids[low:at])) + fault[1]
+    data = _spelled(compiled, ids[low:high])
+    found = next((lexeme for lexeme in grammar.lexemes(data) if lexeme.end >= place and lexeme.terminals), None)
+    if found is None or any(compiled.grammar.symbol_of[one] is not None for one in found.terminals):
+        return fault
+    if low and not found.start:  # it may begin in the hole
+        return fault
+    start = found.start + blank(data[found.start : found.end])
+    for index in range(low, high):
+        size = len(_spelled(compiled, [ids[index]]))
+        if start < size:
+            return index, start
+        start -= size
+    return fault
 
 
 def _bytewise(compiled: CompiledGrammar, token: int) -> Sequence[int]:

@@ -151,7 +151,8 @@ class Recogniser:
             if lexeme.terminals:
                 symbols = {symbol for one in lexeme.terminals if (symbol := symbol_of[one]) is not None}
                 if not parse.read(symbols):
-                    return Failure(lexeme.start, lexeme.end, "sentence", self._expected(parse), parse.done())
+                    start = lexeme.start + blank(data[lexeme.start : lexeme.end])
+                    return Failure(start, lexeme.end, "sentence", self._expected(parse), parse.done())
         if parse.done():
             return None
         return Failure(len(data), len(data), "sentence", self._expected(parse), False)
@@ -186,6 +187,11 @@ class Recogniser:
                     yield Lexeme(start, end, self._mark)
             yield Lexeme(start, end, self._meant[accepts[kept]])
             start = end
+
+
+def blank(lexeme: bytes) -> int:
+    """Bytes of white space that a lexeme begins with (as a directive does with the end of a line), if it has others."""
+    return 0 if lexeme.isspace() else len(lexeme) - len(lexeme.lstrip())
 
 
 def _behind_character(data: bytes, at: int) -> int:
