@@ -39,6 +39,7 @@ def attach(
         GrammarError: no text of the grammar fits. With `advise` it says how many tokens one needs where that is the
             reason; and where the fixed text is, at which line and column, with lines below that show the place.
     """
+    grammar = grammar.fitted(_given(vocabulary, ids))
     compiled = grammar.compile(vocabulary)
     special = next((token for token in ids if token != MASK and vocabulary.node[token] < 0), None)
     if special is not None:
@@ -50,6 +51,12 @@ def attach(
     except GrammarError as error:
         more = f"; {advice(grammar, compiled, canvas)}" if advise else ""
         raise GrammarError(f"{grammar.name}: {error}{more}") from None
+
+
+def _given(vocabulary: Vocabulary, ids: Sequence[int]) -> str:
+    """The text of the tokens; each that is free, or that has none, is a zero."""
+    tokens = vocabulary.tokens
+    return b"".join((None if token == MASK else tokens[token]) or b"\0" for token in ids).decode(errors="replace")
 
 
 def _check_room(grammar: Grammar, compiled: CompiledGrammar, ids: Sequence[int]) -> None:

@@ -28,6 +28,8 @@ class Grammar:
         name: for messages.
         notes: what was read as an annotation, a sentence each; no part of what is compared.
         parser: what a text stands for, for `RequestOutput.parsed`; it may raise ValueErrors. No part of it either.
+        fit: of a grammar that depends on the text that is given: that text -> the rules for it, which are `rules` for
+            the empty text. It returns the same object for equal rules.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Grammar:
         name: str = "grammar",
         notes: Sequence[str] = (),
         parser: Callable[[str], Any] | None = None,
+        fit: Callable[[str], Rules] | None = None,
     ) -> None:
         if not isinstance(rules, Rules):
             raise GrammarError(
@@ -43,6 +46,8 @@ class Grammar:
                 "Grammar.from_lark, from_json_schema, from_regex, from_choices or builtin"
             )
         self.rules, self.name, self.notes, self.parser = rules, name, tuple(notes), parser
+        self._fit = fit
+        self._fitted: list[Grammar] = []
         self._compiled: dict[str, CompiledGrammar] = {}
 
     @classmethod
@@ -172,17 +177,45 @@ class Grammar:
         return cls(rules_from_choices(choices), "choices")
 
     @classmethod
-    def builtin(cls, name: str) -> Grammar:
-        """One that comes with the package: `dllm.grammars.frontends.builtin.builtin_names()`."""
-        from dllm.grammars.frontends.builtin import builtin_text
-        from dllm.grammars.frontends.lark import rules_from_lark
+    def builtin(cls, name: str, *, indent: int | str | None = None) -> Grammar:
+        """One that comes with the package: `dllm.grammars.frontends.builtin.builtin_names()`.
 
-        return cls(rules_from_lark(builtin_text(name)), name, parser=json.loads if name == "json" else None)
+        Args:
+            indent: of `python`, by what the lines of a block are indented: a number of spaces, or "\\t". None: as those
+                of the text that is given (of a document, what is not in holes), or by 4 spaces where it has no block.
+
+        Raises:
+            GrammarError: there is none of that name; or an `indent` that is none.
+        """
+        from dllm.grammars.frontends.builtin import PYTHON, builtin_rules
+
+        rules = builtin_rules(name)
+        if name != PYTHON:
+            if indent is not None:
+                raise GrammarError(f"indent={indent!r:.60} is for the grammar {PYTHON!r}, and this one is {name!r}")
+            return cls(rules, name, parser=json.loads if name == "json" else None)
+        from dllm.grammars.frontends.python import checked_unit, rules_for, rules_like
+
+        if indent is not None:
+            return cls(rules_for(checked_unit(indent)), name)
+        return cls(rules, name, fit=rules_like)
+
+    def fitted(self, text: str) -> Grammar:
+        """The grammar for a text that is given, or that is asked about: most grammars are the same for all texts."""
+        if self._fit is None:
+            return self
+        rules = self._fit(text)
+        found = next((one for one in self._fitted if one.rules is rules), None)
+        if found is None:
+            found = Grammar(rules, self.name, self.notes, self.parser)
+            self._fitted.append(found)
+        return found
 
     @cached_property
     def digest(self) -> str:
         """Of everything that the grammar means, to name files by."""
-        return hashlib.sha256(repr(_told(self.rules)).encode()).hexdigest()
+        told = _told(self.rules) if self._fit is None else (*_told(self.rules), "fitted")
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Grammar) and self.digest == other.digest
@@ -199,7 +232,7 @@ class Grammar:
 
     def accepts(self, text: str) -> bool:
         """Whether a whole text belongs to the grammar."""
-        return self._recogniser.accepts(_encoded(text))
+        return self.failure(_encoded(text)) is None
 
     def explain(self, text: str) -> str:
         """`ok`, or where and why the text does not belong: line, column, a caret, and what could have stood there."""
@@ -212,6 +245,8 @@ class Grammar:
 
     def failure(self, data: bytes) -> Failure | None:
         """The first thing wrong with a text, or None if it belongs to the grammar."""
+        if self._fit is not None:
+            return self.fitted(data.decode(errors="replace")).failure(data)
         return self._recogniser.failure(data)
 
     def lexemes(self, data: bytes) -> Iterator[Lexeme]:
@@ -228,6 +263,8 @@ class Grammar:
         Raises:
             GrammarError: it would take more; the message names the part and its size. Or what is no vocabulary.
         """
+        if self._fit is not None:
+            return self.fitted("").compile(vocabulary, limit=limit)
         digest = getattr(vocabulary, "digest", None)
         if digest is None:
             raise GrammarError(f"compile takes a vocabulary, not {vocabulary!r:.60}; write compile(llm.vocabulary)")

@@ -16,13 +16,12 @@ import pytest
 
 from dllm.errors import GrammarError
 from dllm.grammars.explain.recogniser import Recogniser
-from dllm.grammars.frontends.builtin import builtin_names, builtin_text
-from dllm.grammars.frontends.lark import rules_from_lark
+from dllm.grammars.frontends.builtin import builtin_names, builtin_rules, builtin_text
 from tests.references.grammar_sampler import Sampler
 from tests.support import grammar_programs, grammar_texts
 
-WORDS = {"IDENT": ["a", "b", "foo", "x1", "std", "vector", "Node"], "NAME": ["a", "b", "t"]}
-RULES = {name: rules_from_lark(builtin_text(name)) for name in builtin_names()}
+WORDS = {"IDENT": ["a", "b", "foo", "x1", "std", "vector", "Node"], "NAME": ["a", "b", "t"], "CAPTURE": ["a", "b"]}
+RULES = {name: builtin_rules(name) for name in builtin_names()}
 
 
 BEYOND = {"thrown", "instantiation", "unnamed", "decltype_member", "dependent", "called_operator", "selected_operator"}
@@ -86,6 +85,16 @@ def python_fault(text):
     return None
 
 
+def module_fault(text):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        return str(error)
+    return None
+
+
 def json_fault(text):
     def no_constant(name):
         raise ValueError(name)
@@ -120,6 +129,7 @@ JUDGES = {
     "json": (json_fault, 300, 40),
     "arithmetic": (python_fault, 300, 30),
     "python_expr": (python_fault, 250, 60),
+    "python": (module_fault, 250, 60),
     "sql_select": (sql_fault, 200, 60),
     "smiles": (smiles_fault, 300, 40),
     "cpp": (cpp_fault, 300, 60),

@@ -6,9 +6,9 @@ Run by hand:
     python -m tests.slow.grammar_random_model --runs 200 --seed 0 --vocabulary qwen --qwen PATH/TO/qwen.tiktoken
 
 (`qwen.tiktoken` comes with the PyPI package dashscope.) Judges: `json.loads` and `jsonschema`; tree-sitter-cpp, without
-an error or a missing node; `g++ -fsyntax-only` for the closed programs; for SMILES, rules that share nothing with the
-grammar. Half of the runs are answers (of the closed programs, which are long, one in 32), the others documents: texts
-of the grammar with spans or single tokens hidden.
+an error or a missing node; `ast.parse`; `g++ -fsyntax-only` for the closed programs; for SMILES, rules that share
+nothing with the grammar. Half of the runs are answers (of the closed programs, which are long, one in 32), the others
+documents: texts of the grammar with spans or single tokens hidden.
 """
 
 import argparse
@@ -33,14 +33,16 @@ from torch import Tensor
 from dllm import LLM, DllmError, Grammar, Hole, SamplingParams
 from dllm.outputs import RequestOutput
 from dllm.tokenizer import Tokenizer
-from tests.grammars.test_builtin import RULES, WORDS, cpp_fault, json_fault, smiles_fault
+from tests.grammars.test_builtin import RULES, WORDS, cpp_fault, json_fault, module_fault, smiles_fault
 from tests.grammars.test_json_schema import validator
 from tests.references.grammar_sampler import Sampler
 from tests.references.json_sampler import TextSampler
 from tests.support.grammar_texts import JSON as JSON_TEXTS
 from tests.support.grammar_texts import SMILES as SMILES_TEXTS
+from tests.support.python_programs import MODULES, STATEMENTS
 from tests.support.schema_cases import SCHEMAS
 
+PYTHON_TEXTS = [text for text in MODULES + STATEMENTS if len(text) > 20 and Grammar.builtin("python").accepts(text)]
 TABLE = 256
 """Rows of noise that a model's answers are drawn from."""
 SCHEDULERS = (
@@ -134,6 +136,7 @@ def tasks() -> dict[str, Task]:
         "json": Task(Grammar.builtin("json"), _drawn(Grammar.builtin("json").rules, JSON_TEXTS), json_fault),
         "smiles": Task(Grammar.builtin("smiles"), _sentence("smiles", 20, list(SMILES_TEXTS.values())), smiles_fault),
         "cpp": Task(Grammar.builtin("cpp"), _sentence("cpp", 20), cpp_fault),
+        "python": Task(Grammar.builtin("python"), _sentence("python", 20, PYTHON_TEXTS), module_fault),
         "cpp_closed": Task(Grammar.builtin("cpp_closed"), _sentence("cpp_closed", 25), cpp_fault, (72, 96), 32),
     }
     for name in CHOSEN:
@@ -169,7 +172,7 @@ def _sentence(name: str, size: int, people: Sequence[str] = ()) -> Callable[[ran
             return rng.choice(people)
         while True:
             found = sampler().sentence(rng.randrange(1 << 30), size)
-            if found is not None and len(found) < 300:
+            if found and len(found) < 300:
                 return found
 
     return text

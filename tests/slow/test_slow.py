@@ -12,6 +12,7 @@ RUNS = [
     ("grammar_brute", "--minutes 1.5 --seed 30000"),
     ("grammar_random_model", "--runs 400 --seed 0"),
     ("grammar_random_model", "--runs 400 --seed 1"),
+    ("python_library", "--every 3"),
     ("recogniser", "--pairs 500"),
     ("fuzz_folders", "--minutes 1.5"),
     ("fuzz_cli", "--minutes 1.5"),

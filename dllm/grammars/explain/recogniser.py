@@ -151,8 +151,10 @@ class Recogniser:
             if lexeme.terminals:
                 symbols = {symbol for one in lexeme.terminals if (symbol := symbol_of[one]) is not None}
                 if not parse.read(symbols):
-                    start = lexeme.start + blank(data[lexeme.start : lexeme.end])
-                    return Failure(start, lexeme.end, "sentence", self._expected(parse), parse.done())
+                    own = data[lexeme.start : lexeme.end]
+                    start = lexeme.start + blank(own)
+                    end = lexeme.start + len(own.rstrip(b" \t"))  # blanks may be a part of it
+                    return Failure(start, max(end, start + 1), "sentence", self._expected(parse), parse.done())
         if parse.done():
             return None
         return Failure(len(data), len(data), "sentence", self._expected(parse), False)

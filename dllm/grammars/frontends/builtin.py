@@ -6,8 +6,12 @@ from functools import cache
 from importlib.resources import files
 
 from dllm.errors import GrammarError, nearest
+from dllm.grammars.frontends.lark import rules_from_lark
+from dllm.grammars.frontends.python import FOUR, rules_for
+from dllm.grammars.rules import Rules
 
 _SUFFIX = ".lark"
+PYTHON = "python"
 
 
 @cache
@@ -15,6 +19,16 @@ def builtin_names() -> tuple[str, ...]:
     """The names that `Grammar.builtin` knows, sorted."""
     data = files("dllm.grammars") / "data"
     return tuple(sorted(one.name.removesuffix(_SUFFIX) for one in data.iterdir() if one.name.endswith(_SUFFIX)))
+
+
+def builtin_rules(name: str) -> Rules:
+    """A built-in grammar; `python` for lines that are indented by 4 spaces.
+
+    Raises:
+        GrammarError: there is none of that name.
+    """
+    text = builtin_text(name)
+    return rules_for(FOUR) if name == PYTHON else rules_from_lark(text)
 
 
 def builtin_text(name: str) -> str:
