@@ -14,7 +14,7 @@ from dllm.cli.shell import UsageError
 if TYPE_CHECKING:
     from dllm import Grammar
 
-_GRAMMAR = "Grammar (at most one)"
+GRAMMAR = "Grammar (at most one)"
 _SUFFIXES = (".lark", ".gbnf")
 
 
@@ -29,18 +29,18 @@ class GrammarOptions:
             "-g",
             metavar="NAME|FILE.lark|FILE.gbnf",
             help="A built-in grammar (see `dllm grammar explain`), or a file in Lark's or llama.cpp's notation.",
-            rich_help_panel=_GRAMMAR,
+            rich_help_panel=GRAMMAR,
         ),
     ] = None
     json_schema: Annotated[
-        Path | None, Option(metavar="FILE", help="JSON that is valid under this schema.", rich_help_panel=_GRAMMAR)
+        Path | None, Option(metavar="FILE", help="JSON that is valid under this schema.", rich_help_panel=GRAMMAR)
     ] = None
     property_order: Annotated[
         str | None,
         Option(
             metavar="auto|any|schema",
             help="Of --json-schema: keys in any order (default: if not over 64 are required), or the schema's.",
-            rich_help_panel=_GRAMMAR,
+            rich_help_panel=GRAMMAR,
         ),
     ] = None
     unknown_keywords: Annotated[
@@ -48,7 +48,7 @@ class GrammarOptions:
         Option(
             metavar="note|refuse",
             help="Of --json-schema: keywords of no draft and unknown formats are annotations (default), or refused.",
-            rich_help_panel=_GRAMMAR,
+            rich_help_panel=GRAMMAR,
         ),
     ] = None
     whitespace: Annotated[
@@ -56,7 +56,7 @@ class GrammarOptions:
         Option(
             metavar="any|compact|pretty",
             help="Of --json-schema: any white space (default), one space behind : and ,, or indented lines.",
-            rich_help_panel=_GRAMMAR,
+            rich_help_panel=GRAMMAR,
         ),
     ] = None
     integers: Annotated[
@@ -64,7 +64,7 @@ class GrammarOptions:
         Option(
             metavar="any|plain",
             help="Of --json-schema: 8.0 is an integer (default), or they are digits alone.",
-            rich_help_panel=_GRAMMAR,
+            rich_help_panel=GRAMMAR,
         ),
     ] = None
     tools: Annotated[
@@ -72,7 +72,7 @@ class GrammarOptions:
         Option(
             metavar="FILE",
             help="Free text, or the JSON of a call of one of these tools: a JSON list, in OpenAI's form.",
-            rich_help_panel=_GRAMMAR,
+            rich_help_panel=GRAMMAR,
         ),
     ] = None
     tool_choice: Annotated[
@@ -80,19 +80,23 @@ class GrammarOptions:
         Option(
             metavar="auto|required|NAME",
             help="Of --tools: a call or free text (default), a call, or a call of that tool.",
-            rich_help_panel=_GRAMMAR,
+            rich_help_panel=GRAMMAR,
         ),
     ] = None
     regex: Annotated[
         str | None,
-        Option(metavar="PATTERN", help="What this Python pattern matches as a whole.", rich_help_panel=_GRAMMAR),
+        Option(metavar="PATTERN", help="What this Python pattern matches as a whole.", rich_help_panel=GRAMMAR),
     ] = None
     choice: Annotated[
-        list[str] | None, Option(metavar="TEXT", help="One of these texts; repeatable.", rich_help_panel=_GRAMMAR)
+        list[str] | None, Option(metavar="TEXT", help="One of these texts; repeatable.", rich_help_panel=GRAMMAR)
     ] = None
 
-    def load(self, *, escape: bool = False) -> Grammar | None:
-        """The grammar that is named, if any. With `escape`, choices are unescaped as the prompt is.
+    def load(self, *, escape: bool = False, swallow: bool = False) -> Grammar | None:
+        """The grammar that is named, if any.
+
+        Args:
+            escape: choices are unescaped as the prompt is.
+            swallow: free text that a hole begins may go on over given text.
 
         Raises:
             UsageError: several are named, or the one that is cannot be read.
@@ -118,12 +122,14 @@ class GrammarOptions:
                 raise UsageError(f"{option} {value} is read with --json-schema FILE only")
         if self.tool_choice is not None and self.tools is None:
             raise UsageError(f"--tool-choice {self.tool_choice} is read with --tools FILE only")
+        if swallow and (self.grammar is None or self.grammar.endswith(".gbnf")):
+            raise UsageError("--swallow is read with --grammar NAME or --grammar FILE.lark only")
         if not named:
             return None
         from dllm.errors import GrammarError
 
         try:
-            return self._made(escape)
+            return self._made(escape, swallow)
         except GrammarError as error:
             # the same error is failed work when a canvas has no room; here, what was written cannot be read
             raise UsageError(f"{self._source(named[0])}: {error}") from error
@@ -140,11 +146,11 @@ class GrammarOptions:
         """What a grammar in Lark's or llama.cpp's notation is written as; None for the others."""
         return None if self.grammar is None else _text(self.grammar)
 
-    def _made(self, escape: bool) -> Grammar:
+    def _made(self, escape: bool, swallow: bool) -> Grammar:
         from dllm import Grammar
 
         if self.grammar is not None:
-            return _named(self.grammar)
+            return _named(self.grammar, swallow)
         if self.json_schema is not None:
             text = read_file(self.json_schema, "--json-schema")
             return Grammar.from_json_schema(
@@ -162,13 +168,15 @@ class GrammarOptions:
         return Grammar.from_choices(texts)
 
 
-def _named(name: str) -> Grammar:
+def _named(name: str, swallow: bool) -> Grammar:
     """A built-in grammar, or one from a file."""
     from dllm import Grammar
 
     if not _is_file(name):
-        return Grammar.builtin(name)
-    return Grammar.from_gbnf(_text(name)) if name.endswith(".gbnf") else Grammar.from_lark(_text(name))
+        return Grammar.builtin(name, swallow=swallow)
+    if name.endswith(".gbnf"):
+        return Grammar.from_gbnf(_text(name))
+    return Grammar.from_lark(_text(name), swallow=swallow)
 
 
 def _text(name: str) -> str:

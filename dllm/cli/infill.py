@@ -9,7 +9,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from dllm.cli.delivery import deliver, run_request
-from dllm.cli.grammar_options import GrammarOptions
+from dllm.cli.grammar_options import GRAMMAR, GrammarOptions
 from dllm.cli.grouping import grouped
 from dllm.cli.inputs import read_argument, read_file
 from dllm.cli.options import Escape, ModelOptions, OutputOptions, SamplingOptions
@@ -29,6 +29,14 @@ def infill(
     ] = None,
     file: Annotated[Path | None, Option(metavar="PATH", help="The document's file, whatever it is called.")] = None,
     escape: Escape = False,
+    swallow: Annotated[
+        bool,
+        Option(
+            "--swallow",
+            help="Of --grammar: a string or a comment that a hole begins may go on over the text behind it.",
+            rich_help_panel=GRAMMAR,
+        ),
+    ] = False,
     *,
     model: ModelOptions,
     sampling: SamplingOptions,
@@ -42,7 +50,7 @@ def infill(
     A grammar governs the whole document: dllm infill --grammar cpp FILE
     """
     text = _document(document, file, escape)
-    params = sampling.params(grammar.load(escape=escape), escape=escape)
+    params = sampling.params(grammar.load(escape=escape, swallow=swallow), escape=escape)
     output.check(params)
     llm = model.load()
     deliver(llm, run_request(llm, llm.infill, llm.stream_infill, text, params, output), output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -51,15 +51,20 @@ class Grammar:
         self._compiled: dict[str, CompiledGrammar] = {}
 
     @classmethod
-    def from_lark(cls, text: str, *, start: str = "start") -> Grammar:
+    def from_lark(cls, text: str, *, start: str = "start", swallow: bool = False) -> Grammar:
         """A grammar in Lark's EBNF. Lexemes are found by maximal munch (`dllm.grammars.rules`).
+
+        Args:
+            start: the rule that a whole text must be.
+            swallow: whether a lexeme of free text (a string, a comment) that a hole begins may go on over given text.
+                What is free text is said by lines `// %text NAME NAME`, with names of terminals; without any, all may.
 
         Raises:
             GrammarError: a mistake in the text, or something that cannot be honoured, by name.
         """
         from dllm.grammars.frontends.lark import rules_from_lark
 
-        return cls(rules_from_lark(text, start=start), "lark grammar")
+        return cls(rules_from_lark(text, start=start, swallow=swallow), "lark grammar")
 
     @classmethod
     def from_gbnf(cls, text: str) -> Grammar:
@@ -177,19 +182,20 @@ class Grammar:
         return cls(rules_from_choices(choices), "choices")
 
     @classmethod
-    def builtin(cls, name: str, *, indent: int | str | None = None) -> Grammar:
+    def builtin(cls, name: str, *, indent: int | str | None = None, swallow: bool = False) -> Grammar:
         """One that comes with the package: `dllm.grammars.frontends.builtin.builtin_names()`.
 
         Args:
             indent: of `python`, by what the lines of a block are indented: a number of spaces, or "\\t". None: as those
                 of the text that is given (of a document, what is not in holes), or by 4 spaces where it has no block.
+            swallow: of code, whether a string or a comment that a hole begins may go on over given text.
 
         Raises:
             GrammarError: there is none of that name; or an `indent` that is none.
         """
         from dllm.grammars.frontends.builtin import PYTHON, builtin_rules
 
-        rules = builtin_rules(name)
+        rules = builtin_rules(name, swallow=swallow)
         if name != PYTHON:
             if indent is not None:
                 raise GrammarError(f"indent={indent!r:.60} is for the grammar {PYTHON!r}, and this one is {name!r}")
@@ -197,8 +203,8 @@ class Grammar:
         from dllm.grammars.frontends.python import checked_unit, rules_for, rules_like
 
         if indent is not None:
-            return cls(rules_for(checked_unit(indent)), name)
-        return cls(rules, name, fit=rules_like)
+            return cls(rules_for(checked_unit(indent), swallow), name)
+        return cls(rules, name, fit=partial(rules_like, swallow=swallow))
 
     def fitted(self, text: str) -> Grammar:
         """The grammar for a text that is given, or that is asked about: most grammars are the same for all texts."""
@@ -283,7 +289,8 @@ def _told(rules: Rules) -> tuple[object, ...]:
     lists, tally = rules.members, rules.tally
     marks = () if lists is None else [*map(sorted, (lists.opening, lists.closing, lists.colons))]
     members = (marks, () if lists is None else sorted(lists.lists.items(), key=itemgetter(0)))
-    parts = (rules.start, sorted(rules.productions.items()), rules.terminals, sorted(rules.ignored), members)
+    parts: tuple[object, ...] = (rules.start, sorted(rules.productions.items()), rules.terminals, sorted(rules.ignored))
+    parts += (members, sorted(rules.text))
     if tally is None:
         return parts
     counts = (tally.quote, tally.unit, tally.every, tally.mark, sorted(tally.rests.items()))

@@ -106,6 +106,9 @@ class Rules:
             on even where the next lexemes alone could not tell.
         members: nonterminals whose members come in any order.
         tally: which lexemes are counted, or None.
+        text: names of terminals that hold free text (strings, characters, comments), ignored ones too: no lexeme of
+            theirs that a token of a hole begins may go on over a given token, which would no longer mean what it says.
+            White space at the front that would be ignored by itself is not what begins one.
     """
 
     start: str
@@ -116,3 +119,4 @@ class Rules:
     outline: Regex | None = None
     members: Members | None = None
     tally: Tally | None = None
+    text: frozenset[str] = frozenset()

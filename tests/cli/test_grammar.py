@@ -81,6 +81,15 @@ def test_the_documents_file_is_the_document(dllm, files):
     assert dllm("infill", CUT, model="tiny").stdout != WHOLE + "\n"
 
 
+def test_a_hole_that_may_swallow_given_text(dllm):
+    asked = ("infill", "int f() { return <mask:3> 1 2; }", "--grammar", "cpp")
+    refused = dllm(*asked, model="tiny")
+    assert refused.exit_code == 1 and "one does with swallow=True" in refused.stderr
+    assert dllm(*asked, "--swallow", model="tiny").exit_code == 0
+    alone = dllm("infill", "a<mask:1>", "--swallow", model="tiny")
+    assert alone.exit_code == 2 and "--swallow is read with --grammar" in alone.stderr
+
+
 def test_a_file_whose_name_looks_like_a_document(dllm, files):
     (files / "a <mask:1>").write_text("b <mask:2>")
     assert len(json.loads(dllm("infill", "a <mask:1>", "--json", model="tiny").stdout)["holes"][0]) > 0

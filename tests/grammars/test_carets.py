@@ -126,9 +126,22 @@ def test_a_hole_that_breaks_off_in_a_lexeme_opens_no_string(tiny):
 
 
 def test_text_that_fits_only_in_a_comment_is_shown_too(tiny):
-    said, (line, caret) = refused(tiny, "int f() { return <mask:1>; }\nint g( ) ) { return <mask:1>; }", "cpp")
+    document = "int f() { return <mask:1>; }\nint g( ) ) { return <mask:1>; }"
+    said, (line, caret) = refused(tiny, document, Grammar.builtin("cpp", swallow=True))
     assert "one does, but only if a hole opens a string, a comment or the like; else line 2, column 10: " in said
     assert line.startswith("int g( ) )") and caret == " " * 9 + "^"
+
+
+def test_text_that_fits_only_where_a_hole_swallows_given_text_says_so(tiny):
+    document = "int f() { return <mask:1>; }\nint g( ) ) { return <mask:1>; }"
+    said, (line, caret) = refused(tiny, document, "cpp")
+    assert "swallow=True and other widths of holes might allow one: " in said
+    assert "else its fixed text is not part of any text of the grammar: line 2, column 10: " in said
+    assert line.startswith("int g( ) )") and caret == " " * 9 + "^"
+    said, _ = refused(tiny, "int f() { return 1; <mask:9> ) }\n}", "cpp")
+    assert "one does with swallow=True: a hole may then open a string, a comment or the like" in said
+    said, _ = refused(tiny, "int f() { return 1; ) <mask:9> }\n}", "cpp")
+    assert "swallow" not in said
 
 
 def test_nothing_is_fixed(tiny):

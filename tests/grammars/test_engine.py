@@ -27,29 +27,33 @@ from dllm.grammars.search.placement import END, Placement
 from dllm.grammars.search.solve import HASTY, PATIENT, UndecidedError, solve
 from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import vocabulary
-from tests.references.grammar_brute import World, random_rules, random_tokens
+from tests.references.grammar_brute import GuardedWorld, World, random_guarded_rules, random_rules, random_tokens
 
 OFFSET = 3
 
 
-def world_of(seed: int, most: int = 6, longest: int = 5) -> tuple[World, CompiledGrammar] | None:
+def world_of(
+    seed: int, most: int = 6, longest: int = 5, *, guarded: bool = False
+) -> tuple[World, CompiledGrammar] | None:
     """A random world and what the engine makes of it; None where the grammar has no text."""
     rng = random.Random(seed)
-    rules = random_rules(rng)
+    rules = random_guarded_rules(rng) if guarded else random_rules(rng)
     tokens = random_tokens(rng, rules, most)
     try:
-        return World(rules, tokens, longest), CompiledGrammar.make(rules, vocabulary([*tokens, None, None]))
+        return (GuardedWorld if guarded else World)(rules, tokens, longest), CompiledGrammar.make(
+            rules, vocabulary([*tokens, None, None])
+        )
     except GrammarError:
         return None
 
 
 def worlds(
-    first: int, count: int, most: int = 6, longest: int = 5, least: int = 1
+    first: int, count: int, most: int = 6, longest: int = 5, least: int = 1, *, guarded: bool = False
 ) -> Iterator[tuple[int, World, CompiledGrammar]]:
     """The first `count` worlds from a seed on in which `least` sentences are possible."""
     seed, found = first, 0
     while found < count:
-        made = world_of(seed, most, longest)
+        made = world_of(seed, most, longest, guarded=guarded)
         if made is not None and len(made[0].sentences) >= least:
             found += 1
             yield seed, *made
@@ -94,7 +98,7 @@ def witness(held: GrammarConstraint) -> list[int | None]:
 
 
 def check_witness(world: World, held: GrammarConstraint, note: object) -> None:
-    assert world.completes(held.canvas.ids, witness(held), held.canvas.ends), note
+    assert world.completes(held.canvas.ids, witness(held), held.canvas.ends, held.canvas.chosen), note
 
 
 def check_masks(world: World, held: GrammarConstraint, note: object) -> tuple[int, int]:
@@ -108,9 +112,9 @@ def check_masks(world: World, held: GrammarConstraint, note: object) -> tuple[in
         if token != MASK:
             assert len(found) == len(world.tokens) + 2, note
             continue
-        wanted = world.admissible(ids, at, ends)
+        wanted = world.admissible(ids, at, ends, held.canvas.chosen)
         assert wanted <= found, (note, at)
-        if world.may_end(ids, at, ends):
+        if world.may_end(ids, at, ends, held.canvas.chosen):
             assert held.eos <= found, (note, at)
         texts = found - held.eos
         assert texts <= set(world.usable), (note, at)
@@ -123,7 +127,7 @@ def check_commits(world: World, held: GrammarConstraint, note: object) -> None:
     """Singly: what is accepted is what is admissible, and an end only where the text may end."""
     ids, ends = list(held.canvas.ids), held.canvas.ends
     for at in (at for at, token in enumerate(ids) if token == MASK):
-        wanted = world.admissible(ids, at, ends)
+        wanted = world.admissible(ids, at, ends, held.canvas.chosen)
         for token in range(len(world.tokens)):
             after = held.commit({OFFSET + at: token})
             assert (after is not None) == (token in wanted), (note, at, token)
@@ -132,7 +136,7 @@ def check_commits(world: World, held: GrammarConstraint, note: object) -> None:
                 check_witness(world, after, (note, at, token))
         for token in held.eos:
             after = held.commit({OFFSET + at: token})
-            assert (after is not None) == world.may_end(ids, at, ends), (note, at, token)
+            assert (after is not None) == world.may_end(ids, at, ends, held.canvas.chosen), (note, at, token)
             assert after is None or after.canvas == Canvas(tuple(ids[:at]), ends)
         after = held.commit({OFFSET + at: held.witness(OFFSET + at)})
         assert after is not None, (note, at)
@@ -155,7 +159,8 @@ def check_joint_commits(rng: random.Random, world: World, held: GrammarConstrain
                 break
             new[at] = token
         after = held.commit({OFFSET + at: token for at, token in tokens.items()})
-        assert (after is not None) == (may and world.completable(new, ends)), (note, tokens)
+        own = held.canvas.chosen | tokens.keys()
+        assert (after is not None) == (may and world.completable(new, ends, own)), (note, tokens)
         if after is not None:
             assert after.canvas == Canvas(tuple(new), ends)
             check_witness(world, after, (note, tokens))
@@ -307,7 +312,7 @@ def random_step(rng: random.Random, world: World, held: GrammarConstraint, note:
     ids, ends = list(held.canvas.ids), held.canvas.ends
     masked = [at for at, token in enumerate(ids) if token == MASK]
     given = [at for at, token in enumerate(ids) if token != MASK]
-    what = rng.choice(["commit", "commit", "release", "cut"])
+    what, own = rng.choice(["commit", "commit", "release", "cut"]), set(held.canvas.chosen)
     if what == "commit" and masked:
         picked = rng.sample(masked, rng.randint(1, min(3, len(masked))))
         tokens = {at: rng.choice(world.usable) for at in picked}
@@ -318,16 +323,20 @@ def random_step(rng: random.Random, world: World, held: GrammarConstraint, note:
         new = [tokens.get(at, token) for at, token in enumerate(ids[:stop])]
         may = stop == len(ids) or stop in world.stops(ids)
         after = held.commit({OFFSET + at: token for at, token in tokens.items()})
+        own |= tokens.keys()
     elif what == "release":
+        if isinstance(world, GuardedWorld):
+            given = sorted(own)  # what the user has given stays
         picked = rng.sample(given, rng.randint(0, len(given)))
         new, may = [MASK if at in picked else token for at, token in enumerate(ids)], True
+        own -= set(picked)
         after = held.release(OFFSET + at for at in [*picked, len(ids) + 2, -1])
         assert after is not None
     else:
         length = rng.randint(0, len(ids))
         new, may = ids[:length], True
         after = held.cut(OFFSET + length)
-    assert (after is not None) == (may and world.completable(new, ends)), (note, what, new)
+    assert (after is not None) == (may and world.completable(new, ends, own)), (note, what, new)
     if after is None:
         return held
     assert after.canvas == Canvas(tuple(new), ends) and after.offset == OFFSET

@@ -7,7 +7,8 @@ the lexemes in two, until nothing new is found.
 import itertools
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import replace
 from functools import cached_property
 
 from dllm.grammars.regex import (
@@ -105,7 +106,14 @@ class SlowLexer:
 
     def lexemes(self, text: str) -> tuple[frozenset[str], ...] | None:
         """Names of the terminals of each lexeme that is not ignored, or None where the text cannot be split."""
-        found: list[frozenset[str]] = []
+        found = self.split(text)
+        if found is None:
+            return None
+        return tuple(names - self.rules.ignored for _, _, names in found if names - self.rules.ignored)
+
+    def split(self, text: str) -> list[tuple[int, int, frozenset[str]]] | None:
+        """Each lexeme: where it begins, where it ends, and the terminals that it may be, ignored ones too."""
+        found: list[tuple[int, int, frozenset[str]]] = []
         start = 0
         while start < len(text):
             trees, end, names = self.start, None, frozenset[str]()
@@ -119,10 +127,18 @@ class SlowLexer:
                     end = None  # never given up
             if end is None:
                 return None
-            if names - self.rules.ignored:
-                found.append(names - self.rules.ignored)
+            found.append((start, end, names))
             start = end
-        return tuple(found)
+        return found
+
+    def begun(self, text: str, start: int, end: int) -> int:
+        """Where a lexeme begins, but for what is ignored by itself at its front."""
+        found, trees = start, self.start
+        for at in range(start, end - 1):
+            trees = self.step(trees, text[at])
+            if self.ended(trees) and self.ended(trees) <= self.rules.ignored - self.rules.text:
+                found = at + 1
+        return found
 
 
 def cuts(tree: Regex) -> Iterator[str]:
@@ -240,17 +256,25 @@ class World:
             for holes in itertools.product((False, True), repeat=len(ids))
         )
 
-    def completable(self, ids: Sequence[int], ends: bool) -> bool:
-        """With `ends`, the text may also end at any mask of the last run of masks, if that is at the canvas' end."""
+    def completable(self, ids: Sequence[int], ends: bool, chosen: Set[int] = frozenset()) -> bool:
+        """With `ends`, the text may also end at any mask of the last run of masks, if that is at the canvas' end.
+
+        chosen: positions of tokens that were put where a mask was.
+        """
         ids = tuple(ids)
-        return ids in self.full or (ends and any(ids[:at] in self.full for at in self.stops(ids)))
+        return self._full(ids, chosen) or (ends and any(self._full(ids[:at], chosen) for at in self.stops(ids)))
+
+    def _full(self, ids: tuple[int, ...], chosen: Set[int]) -> bool:
+        return ids in self.full
 
     def stops(self, ids: Sequence[int]) -> range:
         """Positions where the text may end before the canvas does."""
         last = max((at + 1 for at, token in enumerate(ids) if token != MASK), default=0)
         return range(last, len(ids))
 
-    def completes(self, ids: Sequence[int], found: Sequence[int | None], ends: bool) -> bool:
+    def completes(
+        self, ids: Sequence[int], found: Sequence[int | None], ends: bool, chosen: Set[int] = frozenset()
+    ) -> bool:
         """Whether `found` completes the canvas; None is the end, and nothing stands behind it."""
         if len(found) != len(ids):
             return False
@@ -260,12 +284,65 @@ class World:
         same = all(token in (MASK, other) for token, other in zip(ids[:stop], found[:stop], strict=True))
         return same and self.accepts([token for token in found[:stop] if token is not None])
 
-    def admissible(self, ids: Sequence[int], at: int, ends: bool) -> set[int]:
-        return {token for token in self.usable if self.completable([*ids[:at], token, *ids[at + 1 :]], ends)}
+    def admissible(self, ids: Sequence[int], at: int, ends: bool, chosen: Set[int] = frozenset()) -> set[int]:
+        own = chosen | {at}
+        return {token for token in self.usable if self.completable([*ids[:at], token, *ids[at + 1 :]], ends, own)}
 
-    def may_end(self, ids: Sequence[int], at: int, ends: bool) -> bool:
+    def may_end(self, ids: Sequence[int], at: int, ends: bool, chosen: Set[int] = frozenset()) -> bool:
         """Whether the text may end at a mask: then it may be left of that, in the masks before."""
-        return ends and at in self.stops(ids) and self.completable(ids[:at], ends)
+        return ends and at in self.stops(ids) and self.completable(ids[:at], ends, chosen)
+
+
+class GuardedWorld(World):
+    """The same where no lexeme of `Rules.text` that a token of a hole begins may go on over a given token."""
+
+    def __init__(self, rules: Rules, tokens: Sequence[bytes | None], longest: int) -> None:
+        super().__init__(rules, tokens, longest)
+        self._kept: dict[tuple[tuple[int, ...], frozenset[int]], bool] = {}
+        self._by_canvas: dict[tuple[tuple[int, ...], frozenset[int]], bool] = {}
+
+    @cached_property
+    def _of_length(self) -> list[list[tuple[int, ...]]]:
+        return [[ids for ids in self.sentences if len(ids) == length] for length in range(self.longest + 1)]
+
+    def keeps(self, ids: tuple[int, ...], holes: frozenset[int]) -> bool:
+        """Whether a sentence is one with the tokens at `holes` chosen and all others given."""
+        if (ids, holes) not in self._kept:
+            self._kept[ids, holes] = self._keeps(ids, holes)
+        return self._kept[ids, holes]
+
+    def _keeps(self, ids: tuple[int, ...], holes: frozenset[int]) -> bool:
+        whose = [at for at, index in enumerate(ids) for _ in self.tokens[index] or b""]
+        text = b"".join(self.tokens[index] or b"" for index in ids).decode()
+        byte = [len(text[:at].encode()) for at in range(len(text) + 1)]
+        found = []
+        for start, end, names in self.grammar.lexer.split(text) or ():
+            if names & self.rules.text:
+                start = self.grammar.lexer.begun(text, start, end)
+            tokens = whose[byte[start] : byte[end]]
+            if tokens[0] in holes and not holes.issuperset(tokens):
+                names = names - self.rules.text
+                if not names:
+                    return False
+            if names - self.rules.ignored:
+                found.append(names - self.rules.ignored)
+        return self.grammar.derives(found)
+
+    def _full(self, ids: tuple[int, ...], chosen: Set[int]) -> bool:
+        holes = frozenset(at for at, token in enumerate(ids) if token == MASK or at in chosen)
+        if (ids, holes) not in self._by_canvas:
+            self._by_canvas[ids, holes] = ids in self.full and any(
+                all(token in (MASK, other) for token, other in zip(ids, one, strict=True)) and self.keeps(one, holes)
+                for one in self._of_length[len(ids)]
+            )
+        return self._by_canvas[ids, holes]
+
+    def completes(
+        self, ids: Sequence[int], found: Sequence[int | None], ends: bool, chosen: Set[int] = frozenset()
+    ) -> bool:
+        whole = tuple(token for token in found if token is not None)
+        holes = frozenset(at for at in range(len(whole)) if ids[at] == MASK or at in chosen)
+        return super().completes(ids, found, ends) and self.keeps(whole, holes)
 
 
 L = literal
@@ -288,6 +365,11 @@ PATTERNS: tuple[Regex, ...] = (
     And(plus(chars("abc")), Minus(repeat(chars("abc")), seq(repeat(chars("abc")), L("cc"), repeat(chars("abc"))))),
 )
 SPACE = plus(L(" "))
+LINES = (
+    seq(plus(L(" ")), L("b"), repeat(Minus(ANY, chars(" c"))), L("c")),
+    seq(repeat(L(" ")), L("a"), repeat(L(" ")), optional(plus(chars("ab")))),
+)
+"""White space at the front."""
 TOKENS = (
     *(b"a", b"b", b"c", b" ", b"0", b"1", b".", b"-", b'"', b"/", b"*", b"x"),
     *(b"ab", b"ba", b"aa", b" a", b"a ", b"bc", b"cb", b"cc", b"a b", b"abab", b"c c", b"--", b"- -", b"1.", b".0"),
@@ -321,6 +403,17 @@ def random_rules(rng: random.Random) -> Rules:
     return Rules(
         "S", {head: tuple(sorted(bodies)) for head, bodies in productions.items()}, tuple(terminals), frozenset(ignored)
     )
+
+
+def random_guarded_rules(rng: random.Random) -> Rules:
+    """The same, with some of the terminals as text."""
+    rules = random_rules(rng)
+    names = [terminal.name for terminal in rules.terminals]
+    if "SPACE" in rules.ignored and rng.random() < 0.4:
+        line = Terminal(names[0], rng.choice(LINES), rules.terminals[0].priority)
+        rules = replace(rules, terminals=(line, *rules.terminals[1:]))
+        return replace(rules, text=frozenset({names[0], *rng.sample(names, rng.randint(0, 1))}))
+    return replace(rules, text=frozenset(rng.sample(names, rng.randint(1, len(names)))))
 
 
 def random_tokens(rng: random.Random, rules: Rules, most: int) -> list[bytes | None]:

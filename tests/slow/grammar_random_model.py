@@ -7,8 +7,9 @@ Run by hand:
 
 (`qwen.tiktoken` comes with the PyPI package dashscope.) Judges: `json.loads` and `jsonschema`; tree-sitter-cpp, without
 an error or a missing node; `ast.parse`; `g++ -fsyntax-only` for the closed programs; for SMILES, rules that share
-nothing with the grammar. Half of the runs are answers (of the closed programs, which are long, one in 32), the others
-documents: texts of the grammar with spans or single tokens hidden.
+nothing with the grammar. Of documents in code, strings, comments and directives that a hole begins are looked for that
+go on over given text, by a scanner that shares nothing with the engine's. Half of the runs are answers (of the closed
+programs, which are long, one in 32), the others documents: texts of the grammar with spans or single tokens hidden.
 """
 
 import argparse
@@ -22,20 +23,20 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dllm import LLM, DllmError, Grammar, Hole, SamplingParams
+from dllm import LLM, DllmError, Grammar, GrammarError, Hole, SamplingParams
 from dllm.outputs import RequestOutput
 from dllm.tokenizer import Tokenizer
 from tests.grammars.test_builtin import RULES, WORDS, cpp_fault, json_fault, module_fault, smiles_fault
 from tests.grammars.test_json_schema import validator
-from tests.references.grammar_sampler import Sampler
+from tests.references.grammar_sampler import Sampler, SlowScanner
 from tests.references.json_sampler import TextSampler
 from tests.support.grammar_texts import JSON as JSON_TEXTS
 from tests.support.grammar_texts import SMILES as SMILES_TEXTS
@@ -129,15 +130,35 @@ class Task:
     room: tuple[int, int] = (16, 48)
     answers: int = 2
     """One of so many runs is an answer; the others are documents."""
+    loose: Grammar | None = None
+    """Where holes may swallow given text: for documents of which the beginning of a string is hidden, and not all."""
+
+    @cached_property
+    def scanner(self) -> SlowScanner:
+        return SlowScanner(self.grammar.rules.terminals)
 
 
 def tasks() -> dict[str, Task]:
     found = {
         "json": Task(Grammar.builtin("json"), _drawn(Grammar.builtin("json").rules, JSON_TEXTS), json_fault),
         "smiles": Task(Grammar.builtin("smiles"), _sentence("smiles", 20, list(SMILES_TEXTS.values())), smiles_fault),
-        "cpp": Task(Grammar.builtin("cpp"), _sentence("cpp", 20), cpp_fault),
-        "python": Task(Grammar.builtin("python"), _sentence("python", 20, PYTHON_TEXTS), module_fault),
-        "cpp_closed": Task(Grammar.builtin("cpp_closed"), _sentence("cpp_closed", 25), cpp_fault, (72, 96), 32),
+        "cpp": Task(
+            Grammar.builtin("cpp"), _sentence("cpp", 20), cpp_fault, loose=Grammar.builtin("cpp", swallow=True)
+        ),
+        "python": Task(
+            Grammar.builtin("python"),
+            _sentence("python", 20, PYTHON_TEXTS),
+            module_fault,
+            loose=Grammar.builtin("python", swallow=True),
+        ),
+        "cpp_closed": Task(
+            Grammar.builtin("cpp_closed"),
+            _sentence("cpp_closed", 25),
+            cpp_fault,
+            (72, 96),
+            32,
+            Grammar.builtin("cpp_closed", swallow=True),
+        ),
     }
     for name in CHOSEN:
         grammar = Grammar.from_json_schema(SCHEMAS[name])
@@ -208,6 +229,8 @@ class Line:
     runs: int = 0
     invalid: int = 0
     outside: int = 0
+    swallowed: int = 0
+    loose: int = 0
     failed: int = 0
     tokens: int = 0
     witness: int = 0
@@ -236,6 +259,22 @@ def misplaced(llm: LLM, out: RequestOutput, parts: list[Any] | None, params: Sam
     return len(given) != len(out.token_ids) or not same
 
 
+def swallowed(llm: LLM, task: Task, out: RequestOutput, parts: list[Any]) -> str | None:
+    """A lexeme of `Rules.text` that a hole has begun and that goes on over a given token."""
+    rules, text = task.grammar.rules, out.text
+    given = [not isinstance(part, Hole) for part in parts for _ in range(part.width if isinstance(part, Hole) else 1)]
+    spelled = [llm.tokenizer.token_bytes(token) or b"" for token in out.token_ids]
+    whose = [own for own, data in zip(given, spelled, strict=True) for _ in data]
+    at = 0
+    for names, piece in task.scanner.scan(text) or ():
+        blank = len(piece) - len(piece.lstrip()) if rules.text.issuperset(names) else 0
+        low, high = at + blank, at + len(piece.encode())
+        if rules.text.issuperset(names) and not whose[low] and any(whose[low:high]):
+            return piece
+        at = high
+    return None
+
+
 def run_one(llm: LLM, task: Task, line: Line, rng: random.Random, fill: bool, programs: list[str] | None) -> None:
     params = SamplingParams(
         max_new_tokens=rng.randint(*task.room),
@@ -249,8 +288,15 @@ def run_one(llm: LLM, task: Task, line: Line, rng: random.Random, fill: bool, pr
     parts = document(rng, llm, text) if fill else None
     line.runs += 1
     began = time.perf_counter()
+    guarded = task.loose is not None and parts is not None
     try:
-        out = llm.generate("x", params) if parts is None else llm.infill(parts, params)
+        try:
+            out = llm.generate("x", params) if parts is None else llm.infill(parts, params)
+        except GrammarError as error:
+            if task.loose is None or "swallow=True" not in str(error):
+                raise
+            guarded, line.loose = False, line.loose + 1
+            out = llm.infill(parts, replace(params, grammar=task.loose))
     except (DllmError, AssertionError, IndexError) as error:
         line.failed += 1
         line.notes.append(f"{type(error).__name__}: {str(error)[:200]}; {params.scheduler}; {text!r}; {parts}")
@@ -263,6 +309,10 @@ def run_one(llm: LLM, task: Task, line: Line, rng: random.Random, fill: bool, pr
     if misplaced(llm, out, parts, params):
         line.outside += 1
         line.notes.append(f"outside the canvas: {out.text!r}; {params.scheduler}; {parts}")
+    piece = swallowed(llm, task, out, parts) if guarded and parts is not None else None
+    if piece is not None:
+        line.swallowed += 1
+        line.notes.append(f"swallowed: {out.text!r}: {piece!r}; {params.scheduler}; {parts}")
     if programs is not None:
         programs.append(out.text)
 
@@ -287,17 +337,29 @@ def _compiles(files: Sequence[Path]) -> bool:
 
 
 def rows(lines: dict[tuple[str, str], Line]) -> Iterator[str]:
-    names = ("runs", "invalid", "outside", "failed", "tokens", "witness %", "grammar ms/token", "worst row", "s/run")
+    names = (
+        "runs",
+        "invalid",
+        "outside",
+        "swallowed",
+        "loose",
+        "failed",
+        "tokens",
+        "witness %",
+        "grammar ms/token",
+        "worst row",
+        "s/run",
+    )
     yield f"{'grammar':22}{'kind':10}" + "".join(f"{name:>17}" for name in names)
     total = Line()
     for (name, kind), line in [*lines.items(), (("all", ""), total)]:
         if line is not total:
-            for key in ("runs", "invalid", "outside", "failed", "tokens", "witness", "grammar", "seconds"):
+            for key in (*names[:7], "witness", "grammar", "seconds"):
                 setattr(total, key, getattr(total, key) + getattr(line, key))
             total.slowest = max(total.slowest, line.slowest)
         share = 100 * line.witness / max(1, line.tokens)
         a_token, a_run = 1000 * line.grammar / max(1, line.tokens), line.seconds / max(1, line.runs)
-        counts = "".join(f"{n:>17}" for n in (line.runs, line.invalid, line.outside, line.failed, line.tokens))
+        counts = "".join(f"{n:>17}" for n in (getattr(line, key) for key in names[:7]))
         yield f"{name:22}{kind:10}{counts}{share:>17.2f}{a_token:>17.2f}{1000 * line.slowest:>17.1f}{a_run:>17.2f}"
 
 
@@ -337,7 +399,7 @@ def main() -> int:
     print("\n".join(rows(lines)))
     compiled = f"{len(programs)} programs to g++, {len(refused)} refused" if shutil.which("g++") else "no g++ here"
     print(f"{args.vocabulary}, seed {args.seed}: {time.perf_counter() - began:.0f} s; {compiled}")
-    bad = sum(line.invalid + line.outside + line.failed for line in lines.values()) + len(refused)
+    bad = sum(line.invalid + line.outside + line.swallowed + line.failed for line in lines.values()) + len(refused)
     return 1 if bad else 0
 
 

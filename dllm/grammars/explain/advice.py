@@ -22,6 +22,27 @@ FEW = 4
 def advice(grammar: Grammar, compiled: CompiledGrammar, canvas: Canvas) -> str:
     """What would have to change for a text of the grammar to fit a canvas that none fits, as the end of a sentence."""
     try:
+        swallowing = _swallowing(compiled, canvas)
+    except UndecidedError:
+        swallowing = ""
+    return swallowing + _kept(grammar, compiled, canvas)
+
+
+def _swallowing(compiled: CompiledGrammar, canvas: Canvas) -> str:
+    """Whether one would fit if holes might begin free text that goes on over given text; nothing if not."""
+    if not compiled.scanner.guards:
+        return ""
+    opened = f"a hole may then open {FREE_TEXT} that goes on over given text; else "
+    if _fits(compiled, canvas.unguarded):
+        return f"one does with swallow=True: {opened}"
+    if possible(compiled, canvas.ids, swallow=True) and not possible(compiled, canvas.ids):
+        return f"swallow=True and other widths of holes might allow one: {opened}"
+    return ""
+
+
+def _kept(grammar: Grammar, compiled: CompiledGrammar, canvas: Canvas) -> str:
+    """What would have to change otherwise."""
+    try:
         if all(token == MASK for token in canvas.ids):
             return _room(compiled, len(canvas.ids))
         inside = possible(compiled, canvas.ids)

@@ -38,11 +38,14 @@ FREE_TEXT = "a string, a comment or the like"
 _HOLE = "<mask:"
 
 
-def possible(compiled: CompiledGrammar, ids: Sequence[int], *, calm: Reach | None = None) -> bool:
+def possible(
+    compiled: CompiledGrammar, ids: Sequence[int], *, calm: Reach | None = None, swallow: bool = False
+) -> bool:
     """Whether the fixed text is part of some text of the grammar, with gaps of any length.
 
     Args:
         calm: as `calm` gives it, for gaps that begin no free text (a string, a comment) that goes on behind them.
+        swallow: whether free text that a gap begins may go on over given text where the grammar forbids that.
 
     Raises:
         UndecidedError: the chart would take more than `solve.MEMORY`.
@@ -50,7 +53,8 @@ def possible(compiled: CompiledGrammar, ids: Sequence[int], *, calm: Reach | Non
     # a narrow gap would be taken to hold few lexemes
     wide = tuple(one for token in ids for one in [token] * (FEW + 1 if token == MASK else 1))
     reach, view = (compiled.reach, View.ANY) if calm is None else (calm, View.CALM)
-    layout = build(Canvas(wide), compiled.table, reach, (), view=view)
+    canvas = Canvas(wide).unguarded if swallow else Canvas(wide)
+    layout = build(canvas, compiled.table, reach, (), view=view)
     assert layout is not None, "without a limit there is a lattice"
     chart = Chart.bounded(compiled.productions, layout.lattice, MEMORY)
     if chart is None:

@@ -21,14 +21,14 @@ def builtin_names() -> tuple[str, ...]:
     return tuple(sorted(one.name.removesuffix(_SUFFIX) for one in data.iterdir() if one.name.endswith(_SUFFIX)))
 
 
-def builtin_rules(name: str) -> Rules:
-    """A built-in grammar; `python` for lines that are indented by 4 spaces.
+def builtin_rules(name: str, *, swallow: bool = False) -> Rules:
+    """A built-in grammar; `python` for lines that are indented by 4 spaces. `swallow`: see `Grammar.builtin`.
 
     Raises:
         GrammarError: there is none of that name.
     """
     text = builtin_text(name)
-    return rules_for(FOUR) if name == PYTHON else rules_from_lark(text)
+    return rules_for(FOUR, swallow) if name == PYTHON else rules_from_lark(text, swallow=swallow)
 
 
 def builtin_text(name: str) -> str:

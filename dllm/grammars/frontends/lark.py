@@ -21,9 +21,11 @@ from dllm.grammars.tables.useful import derived
 # the inside of lark's `common.ESCAPED_STRING`, the one look-behind everybody uses, and the same without it
 _LOOK_BEHIND = r".*?(?<!\\)(\\\\)*?"
 _ESCAPES = r"(?:[^\\\n]|\\.)*?"
+# to lark a comment
+_TEXT = re.compile(r"^//[ \t]*%text\b(.*)$", re.MULTILINE)
 
 
-def rules_from_lark(text: str, *, start: str = "start") -> Rules:
+def rules_from_lark(text: str, *, start: str = "start", swallow: bool = False) -> Rules:
     """The grammar that `text` describes.
 
     A terminal of priority p becomes one of priority 2p, or 2p + 1 if it is a text in quotes. Lazy repetitions in
@@ -31,7 +33,9 @@ def rules_from_lark(text: str, *, start: str = "start") -> Rules:
 
     Args:
         text: rules, terminals, `%ignore`, templates, and `%import` from the libraries lark comes with.
+            Lines `// %text NAME NAME` name terminals that hold free text (`Rules.text`).
         start: the rule that a whole text must be.
+        swallow: nothing is taken to be free text.
 
     Raises:
         GrammarError: a syntax error or an undefined name; no text is a sentence; rule priorities, `%declare`, imports
@@ -65,6 +69,7 @@ def rules_from_lark(text: str, *, start: str = "start") -> Rules:
         {origin: tuple(alternatives) for origin, alternatives in productions.items()},
         tuple(_terminal(terminal, names[terminal.name], text) for terminal in terminals),
         frozenset(names[name] for name in ignored),
+        text=frozenset() if swallow else _free_text(text, defined) & {*names.values()},
     )
     _check_productive(made, text)
     return made
@@ -122,6 +127,18 @@ def _compiled(text: str, start: str) -> tuple[set[str], list[Any], list[Any], se
             f"({type(error).__name__}: {error!s:.200}); look for a mistake there"
         ) from None
     return {str(name) for name, _ in grammar.term_defs}, terminals, rules, {str(name) for name in ignored}
+
+
+def _free_text(text: str, defined: set[str]) -> frozenset[str]:
+    """The terminals that lines `// %text` name."""
+    found = [name for line in _TEXT.finditer(text) for name in line[1].split()]
+    for name in found:
+        if name not in defined:
+            raise GrammarError(
+                f"// %text names {name}, which is no terminal of the grammar; the terminals are "
+                f"{', '.join(sorted(defined))}.{nearest(name, defined)}"
+            )
+    return frozenset(found)
 
 
 def _declared(kind: str, name: str, text: str) -> GrammarError:

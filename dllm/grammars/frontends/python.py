@@ -53,9 +53,9 @@ _TRAIL = seq(repeat(_BLANKS), repeat(seq(literal("\\"), _EOL, plus(chars(" \t"))
 
 
 @cache
-def rules_for(unit: str) -> Rules:
+def rules_for(unit: str, swallow: bool = False) -> Rules:
     """The rules of Python for lines that are indented by whole numbers of a unit: spaces, or one tab."""
-    rules = rules_from_lark((files("dllm.grammars") / "data" / "python.lark").read_text(encoding="utf-8"))
+    rules = rules_from_lark(_text(), swallow=swallow)
     productions = {
         head: tuple(body for body in bodies if sys.version_info >= TYPE_PARAMETERS or not _is_new(body))
         for head, bodies in rules.productions.items()
@@ -66,9 +66,13 @@ def rules_for(unit: str) -> Rules:
     )
 
 
-def rules_like(text: str) -> Rules:
+def rules_like(text: str, swallow: bool = False) -> Rules:
     """Those for lines that are indented as those of a text are."""
-    return rules_for(unit_of(text))
+    return rules_for(unit_of(text), swallow)
+
+
+def _text() -> str:
+    return (files("dllm.grammars") / "data" / "python.lark").read_text(encoding="utf-8")
 
 
 def checked_unit(indent: object) -> str:

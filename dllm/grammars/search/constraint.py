@@ -141,11 +141,11 @@ class GrammarConstraint:
         return None if after is None else replace(after, canvas=self.canvas, refusals=self.refusals)
 
     def _after(self, tokens: Mapping[int, int], patience: Patience | None) -> GrammarConstraint | None:
-        ids = list(self.canvas.ids)
-        stop = None
+        chosen = dict[int, int]()
+        stop = len(self.canvas.ids)
         for position, token in sorted(tokens.items()):
             at = position - self.offset
-            assert 0 <= at < len(ids), f"position {position} is not under the grammar"
+            assert 0 <= at < len(self.canvas.ids), f"position {position} is not under the grammar"
             if token in self.eos:
                 if at < self.canvas.tail or self.refusals.holds_end(at):
                     return None
@@ -153,9 +153,9 @@ class GrammarConstraint:
                 break
             if self.refusals.holds(at, token):
                 return None
-            ids[at] = token
+            chosen[at] = token
         # masks before an end may still turn out to be behind an earlier one
-        canvas = Canvas(tuple(ids[:stop]), self.canvas.ends)
+        canvas = self.canvas.with_chosen(chosen.items()).until(stop)
         if any(token != MASK and self.compiled.vocabulary.node[token] < 0 for token in canvas.ids):
             return None
         after = self._on(canvas, patience)
@@ -203,18 +203,15 @@ class GrammarConstraint:
 
     def release(self, positions: Iterable[int]) -> GrammarConstraint:
         """With these positions masked again: more can follow than before, so there is a way."""
-        ids = list(self.canvas.ids)
-        for position in positions:
-            if 0 <= position - self.offset < len(ids):
-                ids[position - self.offset] = MASK
-        canvas = Canvas(tuple(ids), self.canvas.ends)
+        own = (position - self.offset for position in positions)
+        canvas = self.canvas.masked(at for at in own if 0 <= at < len(self.canvas.ids))
         # what lay on the canvas lies on it with fewer tokens given
         return replace(self, canvas=canvas, refusals=Refusals(self.compiled.table))
 
     def cut(self, length: int) -> GrammarConstraint | None:
         """With the canvas ending before position `length`, or None if the text could not be completed then."""
         try:
-            after = self._on(Canvas(self.canvas.ids[: max(0, length - self.offset)], self.canvas.ends), PATIENT)
+            after = self._on(self.canvas.until(max(0, length - self.offset)), PATIENT)
         except UndecidedError:
             return None
         return None if after is None else replace(after, refusals=Refusals(self.compiled.table))

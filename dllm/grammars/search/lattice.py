@@ -92,11 +92,12 @@ def build(
     if labels is None:
         labels = LABELS if view < View.ANY else len(table.labels)
     few = FEW if view < View.ANY else 0
+    ids, steps = table.fixed.on(canvas)
     (graph, nodes), places, middles, complete = build_nodes(
-        Reading(table.groups(canvas.ids), masks, stops, canvas.tail),
+        Reading(ids, masks, stops, canvas.tail),
         Bounds(exact, labels, few, view == View.CALM, made),
         frame,
-        *(table.steps, table.onward, table.endings, reach.sets),
+        *(steps, table.onward, table.endings, reach.sets),
     )
     lattice = Lattice(*graph)
     if not complete or len(lattice.final) > limit:

@@ -171,22 +171,23 @@ class Placement:
         table, reach = self.table, self.reach
         low, high = window.begin[1], window.goal[1]
         at, matches = self.matches
-        ids = canvas.ids[window.low : window.high]
+        inside = canvas.part(window.low, window.high)
+        ids, steps = table.fixed.on(inside)
         fits, found, path, stop = loops.place(
             Stretch(
-                table.groups(ids),
+                ids,
                 max(0, canvas.tail - window.low),
                 (window.begin[0], 0),
                 (window.goal[0], high - low),
             ),
-            *(table.steps, table.endings),
+            *(steps, table.endings),
             Sentence(np.array(self.sentence[low : high + 1], dtype=np.int32), at[low : high + 3], matches),
             Followed(reach.leads, reach.plain | (ways == Ways.EXACT), reach.free),
             *(int(ways), room, table.first),
         )
         if not fits:
             return None
-        witness = [own if token == MASK else token for token, own in zip(found.tolist(), ids, strict=True)]
+        witness = [own if token == MASK else token for token, own in zip(found.tolist(), inside.ids, strict=True)]
         witness[stop:] = [END] * (len(ids) - stop)
         path[path[:, 0] >= 0, 1] += low
         return tuple(witness), path

@@ -67,7 +67,7 @@ def repaired(
         last = (window, labels)
         if canvas.ids[window.low : window.high].count(MASK) > effort.masks:
             return None
-        inside = Canvas(canvas.ids[window.low : window.high], canvas.ends and window.high == len(canvas.ids))
+        inside = canvas.part(window.low, window.high)
         (begin, before), (end, behind) = window.begin, window.goal
         frame = Frame(begin, sentence[:before], end, sentence[behind:])
         layout = build(

@@ -65,7 +65,7 @@ def reread(compiled: CompiledGrammar, given: Canvas, canvas: Canvas, own: tuple[
     state = 0
     for at, token in enumerate(witness):
         path[at] = state, len(sentence)
-        labels, state = compiled.table.step(state, token)
+        labels, state = compiled.table.step(state, token, given=canvas.is_given(at))
         if state == DEAD:
             return None
         sentence += labels

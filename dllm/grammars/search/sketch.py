@@ -25,9 +25,10 @@ def sketch(canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[i
         stops[gap.start] = gap.stop
     bare = Placement.bare(canvas, table, reach, sentence)
     labels = np.array(bare.sentence, dtype=np.int32)
+    ids, steps = table.fixed.on(canvas)
     path, followed, stop = sketch_path(
-        Outline(table.groups(canvas.ids), canvas.tail, stops),
-        *(table.steps, table.endings),
+        Outline(ids, canvas.tail, stops),
+        *(steps, table.endings),
         Sentence(labels, *bare.matches),
         *(np.append(0, np.cumsum(table.effort[labels])), reach.sets),
     )

@@ -67,6 +67,8 @@ class CompiledGrammar:
             final=made["final"],
             emissions=unragged(made["emissions"], made["emissions_at"]),
             labels=unragged(made["terminals"], made["terminals_at"]),
+            before_given=made["before_given"],
+            behind_given=made["behind_given"],
         )
         table = TokenTable(found, vocabulary, **{name: made[name] for name in TABLE})
         reach = Reach(**{name: made[f"reach_{name}"] for name in Reach.names()})
@@ -119,6 +121,8 @@ def _arrays(found: Scanner, table: TokenTable, reach: Reach) -> Arrays:
         "emissions_at": emissions_at,
         "terminals": terminals,
         "terminals_at": terminals_at,
+        "before_given": found.before_given,
+        "behind_given": found.behind_given,
         **{name: getattr(table, name) for name in TABLE},
         **{f"reach_{name}": getattr(reach, name) for name in Reach.names()},
     }

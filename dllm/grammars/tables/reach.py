@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple
@@ -84,14 +84,16 @@ class Reach:
         inner = {(label, None) for labels, _ in steps for label in labels[:-1]}
         firsts = [{(labels[0], after if len(labels) == 1 else None) for labels, after in own} for own in loud]
         first = rows.behind(firsts, closure)
-        later = rows.of(inner | {(labels[-1], after) for labels, after in steps})
+        within = _reached(silent, loud, {after for _, after in steps})  # behind a label
+        outer = {(labels[-1], after) for labels, after in steps if len(labels) > 1}
+        later = rows.of(inner | outer | {(labels[-1], after) for state in within for labels, after in loud[state]})
         step_at, step_label = ragged([tuple(label for label, _ in row) for row in rows.made.values()])
         step_landed = np.array([landed for row in rows.made.values() for _, landed in row], dtype=np.int32)
         reached = np.bitwise_or.reduce(closed[sorted({state for _, state in steps})], axis=0)
         quiet = np.array([not emission for emission in scanner.emissions])
         room = ((scanner.next != DEAD) & quiet[scanner.emits]).sum(axis=1)  # bytes that are taken without a label
         free: Bools = room >= FREE
-        leads = _leads(scanner, closure, firsts)
+        leads = _leads(scanner, _Closure(_beside_given(scanner, silent)) if scanner.guards else closure, firsts)
         return cls(
             silent=closed,
             calm=_calm(silent, free),
@@ -104,7 +106,7 @@ class Reach:
             after=np.flatnonzero(unpacked(reached, count)).astype(np.int32),
             free=free,
             leads=leads,
-            plain=_plain(loud, room, free, leads),
+            plain=_plain(loud, room, free, leads, _reached(silent, loud, {0})),
         )
 
     @cached_property
@@ -148,7 +150,14 @@ def _steps(scanner: Scanner) -> tuple[list[list[int]], Loud]:
     return silent, loud
 
 
+def _beside_given(scanner: Scanner, silent: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Where bytes lead without a label, be they given or not."""
+    beside = zip(scanner.before_given.tolist(), scanner.behind_given.tolist(), strict=True)
+    return [[*own, *({*more} - {DEAD})] for own, more in zip(silent, beside, strict=True)]
+
+
 def _leads(scanner: Scanner, closure: _Closure, firsts: Sequence[set[Step]]) -> Bools:
+    """`[S, labels + 1]`, see `Reach`."""
     width = len(scanner.labels) + 1
     own: list[tuple[int, ...]] = []
     for state, steps in enumerate(firsts):
@@ -176,13 +185,24 @@ def _calm(silent: list[list[int]], free: Bools) -> Words:
     return found
 
 
-def _plain(loud: Loud, room: NDArray[np.int64], free: Bools, leads: Bools) -> Bools:
+def _reached(silent: Sequence[Sequence[int]], loud: Loud, begun: Set[int]) -> set[int]:
+    """The states that bytes of holes lead to from some, those among them."""
+    found, queue = set(begun), [*begun]
+    for state in queue:  # grows
+        for after in (*silent[state], *(after for _, after in loud[state])):
+            if after not in found:
+                found.add(after)
+                queue.append(after)
+    return found
+
+
+def _plain(loud: Loud, room: NDArray[np.int64], free: Bools, leads: Bools, reached: Set[int]) -> Bools:
     """The start, states inside free text, and for each label one that emits it next and can do little else."""
     choices = leads.sum(axis=1)
     found = free.copy()
     found[0] = True
     next_to: dict[int, set[int]] = {}
-    for state in range(1, len(loud)):
+    for state in sorted(reached - {0}):
         for labels, _ in loud[state]:
             next_to.setdefault(labels[0], set()).add(state)
     for own in next_to.values():

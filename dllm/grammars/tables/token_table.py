@@ -6,7 +6,6 @@ every state are one group. There are few classes and groups and many tokens, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dllm.grammars.canvas import MASK
 from dllm.grammars.tables import loops
+from dllm.grammars.tables.fixed_tokens import FixedTokens, TokenSteps, other_of_given
 from dllm.grammars.tables.flat import Bools, Ints, ragged, starts, unragged
 from dllm.grammars.tables.scanner import Scanner
 from dllm.grammars.tables.steps import DEAD, columns_of
@@ -26,18 +25,6 @@ from dllm.grammars.tables.vocabulary import Vocabulary
 Labels = tuple[int, ...]
 SHIFTS = 64
 """States that a counted character takes, up to which repetitions are looked for."""
-
-
-class TokenSteps(NamedTuple):
-    """What a token does, from which state: the arrays of a `TokenTable` that the search takes into its loops."""
-
-    class_of: NDArray[np.int16] | NDArray[np.int32]
-    at: Ints
-    emitted: Ints
-    state: Ints
-    labels: Ints
-    labels_at: Ints
-    parent: Ints
 
 
 class Endings(NamedTuple):
@@ -61,7 +48,8 @@ class TokenTable:
         group_of: `[V]` int32, id -> group.
         class_of: `[S, G]` int16 or int32, state x group -> class of that state, or DEAD.
         at: `[S + 1]` int32; the classes of state s are `at[s]:at[s + 1]` of the next three, by emission.
-        emitted: number of the emission; 0 is nothing.
+        emitted: number of the emission; 0 is nothing. Behind `at[S]`, here and in `state`, what given tokens do that
+            tokens of holes do not (`dllm.grammars.tables.fixed_tokens`).
         state: the state after it.
         first: the lowest id of the class.
         labels, labels_at: of emission e, the labels `labels[labels_at[e]:labels_at[e + 1]]`.
@@ -99,6 +87,9 @@ class TokenTable:
         flat = np.arange(at[-1]) + np.repeat(rows.at[row] - at[:-1], sizes)
         emitted, state = rows.emitted[flat], rows.state[flat]
         state += np.where((emitted == 0) & ~fixed[state], np.repeat(moved, sizes), 0).astype(np.int32)
+        other = other_of_given(scanner, at, state)
+        emitted = np.concatenate([emitted, emitted[other]])
+        state = np.concatenate([state, scanner.behind_given[state[other]]])
         return cls(
             scanner=scanner,
             vocabulary=vocabulary,
@@ -121,8 +112,10 @@ class TokenTable:
         return np.concatenate(rows).astype(np.int32), starts([len(row) for row in rows])
 
     @cached_property
-    def steps(self) -> TokenSteps:
-        return TokenSteps(**{name: getattr(self, name) for name in TokenSteps._fields})
+    def fixed(self) -> FixedTokens:
+        """What tokens do that stand on a canvas."""
+        every = TokenSteps(**{name: getattr(self, name) for name in TokenSteps._fields})
+        return FixedTokens(self.scanner, self.vocabulary.node, self.group_of, every)
 
     @cached_property
     def kept(self) -> dict[bytes, Any]:
@@ -162,18 +155,20 @@ class TokenTable:
     def endings(self) -> Endings:
         return Endings(self.scanner.final, *ragged(self.scanner.emissions))
 
-    def groups(self, ids: Sequence[int]) -> Ints:
-        """Tokens as their groups; MASK stays."""
-        own = np.array(ids, dtype=np.int32)
-        return np.where(own == MASK, own, self.group_of[own])
+    def step(self, state: int, token: int, *, given: bool = False) -> tuple[Labels, int]:
+        """One token from one state: the labels emitted, and the state after it or DEAD.
 
-    def step(self, state: int, token: int) -> tuple[Labels, int]:
-        """One token from one state: the labels emitted, and the state after it or DEAD."""
-        found = int(self.class_of[state, self.group_of[token]])
+        Args:
+            given: it was on the canvas from the start (`Scanner.before_given`).
+        """
+        given = given and self.vocabulary.node[token] != 0  # without bytes it does nothing
+        state = int(self.scanner.before_given[state]) if given else state
+        found = DEAD if state == DEAD else int(self.class_of[state, self.group_of[token]])
         if found == DEAD:
             return (), DEAD
         found += int(self.at[state])
-        return self.emissions[self.emitted[found]], int(self.state[found])
+        after = int(self.state[found])
+        return self.emissions[self.emitted[found]], int(self.scanner.behind_given[after]) if given else after
 
 
 def _origins(steps: Ints, emits: Ints, longest: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Bools]:

@@ -20,11 +20,12 @@ def weights(table: TokenTable) -> Ints:
     """
     count = len(table.at) - 1
     states = np.repeat(np.arange(count), np.diff(table.at))
-    silent = table.emitted == 0
+    emitted, state = table.emitted[: len(states)], table.state[: len(states)]
+    silent = emitted == 0
     steps = np.full(count, FAR, dtype=np.int32)  # tokens since the last label was emitted, or since the start
     steps[0] = 0
-    steps[table.state[~silent]] = 0
-    before, after = states[silent], table.state[silent]
+    steps[state[~silent]] = 0
+    before, after = states[silent], state[silent]
     for distance in range(count):
         found = after[(steps[before] == distance) & (steps[after] > distance + 1)]
         if not len(found):
@@ -33,7 +34,7 @@ def weights(table: TokenTable) -> Ints:
     emissions, ends = table.emissions, table.scanner.emissions
     least = np.full(1 + max((max(one, default=-1) for one in (*emissions, *ends)), default=-1), FAR, dtype=np.int32)
     emitting = np.full(len(emissions), FAR, dtype=np.int32)
-    np.minimum.at(emitting, table.emitted[~silent], steps[states[~silent]] + 1)
+    np.minimum.at(emitting, emitted[~silent], steps[states[~silent]] + 1)
     ending = np.full(len(ends), FAR, dtype=np.int32)
     may_end = table.scanner.final != DEAD
     np.minimum.at(ending, table.scanner.final[may_end], steps[may_end])
