@@ -7,6 +7,8 @@ as median / 95th percentile in milliseconds:
 - next: the same after one more token of the text was committed (three commits a canvas, each on its own);
 - undecided: canvases whose search was given up, if any; their times are not counted.
 
+With `--noisy PATH` it measures refused commits instead: see `noisy_oracle`.
+
 Then the mean time of a commit when the whole text is generated in blocks of 32, in an order that is nearly from left to
 right. A vocabulary is a file of lines `base64(token) rank`, as byte-level BPEs are published (Qwen's is in the PyPI
 package dashscope, under resources/); by default the embedded model's.
@@ -21,14 +23,18 @@ import random
 import re
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from statistics import mean, median
 from typing import TypeVar
 
 import torch
 
+from benchmarks.noisy_oracle import table
+from benchmarks.real_code import SOURCES
+from benchmarks.real_code import texts as real_texts
 from dllm import Grammar, GrammarError
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
@@ -160,6 +166,15 @@ def given_list(words: Vocabulary, encode: Encode, numbers: int) -> tuple[int, fl
     return len(ids), timed(lambda: GrammarConstraint.start(compiled, canvas, 0, ()))[0]
 
 
+def noisy(words: Vocabulary, encode: Encode, path: Path, count: int) -> Iterator[str]:
+    """The lines of `noisy_oracle.table` for the first texts that the grammar takes; there are holes in everything."""
+    grammar = Grammar.builtin("cpp", swallow=True)
+    found = ((one["name"], one["text"]) for one in real_texts(path, SOURCES["cpp"]) if "text" in one)
+    split = ((name, encode(text.encode())) for name, text in found if grammar.accepts(text))
+    chosen = islice(((name, ids) for name, ids in split if 50 <= len(ids) <= 400), count)
+    return table(grammar.compile(words), list(chosen))
+
+
 def peak() -> float:
     """Megabytes of this process so far, at most."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -177,9 +192,19 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40, help="canvases a pattern")
     parser.add_argument("--texts", nargs="+", choices=TEXT_NAMES, default=TEXT_NAMES, help="of benchmarks/texts")
     parser.add_argument("--given", type=int, nargs="+", default=(), help="numbers of a JSON list that is all given")
+    parser.add_argument(
+        "--noisy",
+        type=Path,
+        metavar="PATH",
+        help="instead: an oracle with errors fills C++ texts of 50 to 400 tokens; a folder, or lines of JSON",
+    )
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     words, encode = load_vocabulary(given.vocabulary)
+    if given.noisy:
+        for line in noisy(words, encode, given.noisy, given.count):
+            print(line, flush=True)
+        return
     idle = peak()
     schema = json.loads((TEXTS / "order.schema.json").read_text())
     small = CompiledGrammar.make(Grammar.from_choices(["a b"]).rules, words)  # compiles the loops, or loads them

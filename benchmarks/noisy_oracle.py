@@ -17,7 +17,9 @@ from functools import partial
 import torch
 
 from benchmarks.schema_limits import spread
+from dllm import GrammarError
 from dllm.engine.admission import admitted, another
+from dllm.engine.constraint import Constraint
 from dllm.engine.foresight import foreseen
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
@@ -41,7 +43,7 @@ class Run:
     Attributes:
         steps: CPU seconds of the grammar's part of each.
         right: masks that hold the text's own token at the end.
-        wrong: masks at which the oracle's first proposal was another.
+        wrong: masks at which the oracle's first proposal was another token.
     """
 
     name: str
@@ -49,7 +51,6 @@ class Run:
     steps: list[float] = field(default_factory=list)
     right: int = 0
     wrong: int = 0
-    text: tuple[int, ...] = ()
 
     @property
     def milliseconds(self) -> float:
@@ -85,8 +86,8 @@ def filled(compiled: CompiledGrammar, ids: Sequence[int], masks: Sequence[int], 
     """The canvas filled, four tokens a step where they can stand."""
     run = Run(name, len(masks), wrong=sum(oracle.ranking[at][0] != ids[at] for at in masks))
     canvas = Canvas(tuple(MASK if at in oracle.ranking else token for at, token in enumerate(ids)))
-    state = GrammarConstraint.start(compiled, canvas, 0, ())
-    left = list(masks)
+    state: Constraint = GrammarConstraint.start(compiled, canvas, 0, ())
+    left, filling = list(masks), list(ids)
     while left:
         block = left[:BLOCK]
         began = time.process_time()
@@ -104,27 +105,54 @@ def filled(compiled: CompiledGrammar, ids: Sequence[int], masks: Sequence[int], 
         if not taken:
             first = chosen[0]
             rest = iter(token for token in oracle.ranking[first] if token != proposals[first])
-            state, _, _ = another(state, first, partial(next_allowed, rest))
+            state, proposals[first], _ = another(state, first, partial(next_allowed, rest))
             taken = [0]
         run.steps.append(time.process_time() - began)
         done = {chosen[index] for index in taken}
         left = [at for at in left if at not in done]
-    run.right = sum(state.canvas.ids[at] == ids[at] for at in masks)
-    run.text = state.canvas.ids
+        for at in done:
+            filling[at] = proposals[at]
+    run.right = sum(filling[at] == ids[at] for at in masks)
     return run
 
 
-def functions(texts: Sequence[tuple[str, Sequence[int]]], low: int, high: int) -> list[tuple[str, Sequence[int]]]:
-    """Those of so many tokens."""
-    return [(name, ids) for name, ids in texts if low <= len(ids) <= high]
+def measured(
+    compiled: CompiledGrammar, texts: Sequence[tuple[str, Sequence[int]]], error: float, pattern: float
+) -> tuple[list[Run], int]:
+    """A run for each text; and how many canvases were given up from the start."""
+    runs, lost = [], 0
+    for name, ids in texts:
+        rng = random.Random(f"{name}{pattern}{error}")
+        masks = masked(ids, pattern, rng)
+        if masks:
+            try:
+                runs.append(filled(compiled, ids, masks, Oracle(ids, masks, error, rng), name))
+            except GrammarError:
+                lost += 1
+    return runs, lost
 
 
-def report(label: str, runs: Sequence[Run]) -> str:
-    """A row of the table."""
-    masks = sum(run.masks for run in runs)
-    without, right = (1 - sum(run.wrong for run in runs) / masks, sum(run.right for run in runs) / masks)
+def table(compiled: CompiledGrammar, texts: Sequence[tuple[str, Sequence[int]]]) -> Iterator[str]:
+    """The lines to print, for texts as (name, ids)."""
+    torch.set_num_threads(1)  # threads that wait for each other take CPU time too
+    yield "| errors | canvas | texts | CPU ms a token | CPU ms a step | right without | right with | not begun |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for error in ERRORS:
+        every, given_up = list[Run](), 0
+        for pattern in (*SPANS, *SCATTERED):
+            runs, lost = measured(compiled, texts, error, pattern)
+            label = f"{pattern} spans" if pattern in SPANS else f"{100 * pattern:g} % masked"
+            yield row(error, label, runs, lost)
+            every, given_up = [*every, *runs], given_up + lost
+        yield row(error, "all", every, given_up)
+
+
+def row(error: float, label: str, runs: Sequence[Run], lost: int) -> str:
+    """Of the table; times as median / 95th percentile / most, shares of the masks that hold the text's own token."""
+    masks = max(1, sum(run.masks for run in runs))
+    without, right = 1 - sum(run.wrong for run in runs) / masks, sum(run.right for run in runs) / masks
     steps = [1000 * second for run in runs for second in run.steps]
     return (
-        f"| {label} | {len(runs)} | {spread([run.milliseconds for run in runs])} | {spread(steps)} "
-        f"| {without:.3f} | {right:.3f} |"
+        f"| {100 * error:g} % | {label} | {len(runs)} | {spread([run.milliseconds for run in runs])} | {spread(steps)} "
+        f"| {without:.3f} | {right:.3f} | {lost} |"
     )

@@ -24,7 +24,7 @@ from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.lattice import build
 from dllm.grammars.search.orders import Settled, settle
 from dllm.grammars.search.placement import END, Placement
-from dllm.grammars.search.solve import HASTY, PATIENT, UndecidedError, solve
+from dllm.grammars.search.solve import HASTY, PATIENT, Patience, UndecidedError, solve
 from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import vocabulary
 from tests.references.grammar_brute import GuardedWorld, World, random_guarded_rules, random_rules, random_tokens
@@ -520,9 +520,9 @@ def test_what_is_refused_is_searched_for_once_and_answers_for_all_alike(monkeypa
     held = GrammarConstraint.start(compiled, Canvas((MASK, 4, MASK)), 0, [])
     searched: list[Canvas] = []
 
-    def counted(compiled: CompiledGrammar, canvas: Canvas) -> Settled | None:
+    def counted(compiled: CompiledGrammar, canvas: Canvas, patience: Patience) -> Settled | None:
         searched.append(canvas)
-        return settle(compiled, canvas)
+        return settle(compiled, canvas, patience)
 
     monkeypatch.setattr(constraint_module, "settle", counted)
     assert held.commit({2: 0}) is None and len(searched) == 1

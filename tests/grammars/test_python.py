@@ -151,13 +151,13 @@ def test_small_canvases_by_trying_all_tokens():
     tokens = [b"\n", b"    ", b"  ", b"if", b" x", b":", b"x", b"\n    ", b"(", b")", b"else", b"pass", b"#", b"="]
     words, rng = vocabulary(tokens), random.Random(1)
     decided = {True: 0, False: 0}
+    fitted = Grammar.builtin("python", swallow=True).fitted("")
     for _ in range(120):
         size = rng.randint(3, 7)
         ids = [rng.randrange(len(tokens)) for _ in range(size)]
         for at in rng.sample(range(size), rng.randint(1, 2)):
             ids[at] = MASK
         fits = any(GRAMMAR.accepts(b"".join(tokens[t] for t in full).decode()) for full in _filled(ids, len(tokens)))
-        fitted = GRAMMAR.fitted("")
         try:
             constraint = attach(fitted, words, ids, 0, ends=False, eos=(), advise=False)
         except GrammarError:

@@ -52,9 +52,13 @@ _TRAIL = seq(repeat(_BLANKS), repeat(seq(literal("\\"), _EOL, plus(chars(" \t"))
 """What may stand behind a lexeme: blanks, and ends of lines behind a `\\`; the next line is never empty."""
 
 
-@cache
 def rules_for(unit: str, swallow: bool = False) -> Rules:
     """The rules of Python for lines that are indented by whole numbers of a unit: spaces, or one tab."""
+    return _rules_for(unit, swallow)
+
+
+@cache
+def _rules_for(unit: str, swallow: bool) -> Rules:
     rules = rules_from_lark(_text(), swallow=swallow)
     productions = {
         head: tuple(body for body in bodies if sys.version_info >= TYPE_PARAMETERS or not _is_new(body))

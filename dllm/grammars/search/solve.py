@@ -29,6 +29,8 @@ AT_ONCE = 5
 """Gaps that are opened where a sentence does not fit."""
 NARROW = 8
 """Masks of gaps that are opened together, at most: a wide one may be loose only because of a narrow one."""
+PLACING = 4
+"""Nodes of a lattice that take as long as one token of a sentence that is placed in vain, about."""
 MEMORY = 256 << 20
 """Bytes of a chart, beyond which the search is given up."""
 
@@ -44,9 +46,8 @@ class Patience:
     Attributes:
         nodes: of a lattice, and two more for each token of the canvas, at most.
         made: nodes that are made for one of those.
-        total: nodes of all lattices of the search.
+        total: nodes of all lattices of the search; a sentence that does not fit counts as PLACING for each token.
         guesses: what is taken to stand in gaps, the next where there is no sentence: `view` and `exact` of `build`.
-        sentences: that are placed on the canvas.
         room: configurations that are looked at to place one that fits in no plain way.
         effort: to change one where it does not fit.
     """
@@ -55,7 +56,6 @@ class Patience:
     made: int
     total: int
     guesses: tuple[tuple[View, bool], ...]
-    sentences: int
     room: int
     effort: Effort
 
@@ -66,7 +66,6 @@ PATIENT = Patience(
     made=16,
     total=NO_LIMIT,
     guesses=(*FIRST, (View.ANY, False), (View.ANY, True)),
-    sentences=NO_LIMIT,
     room=NO_LIMIT,
     effort=MUCH,
 )
@@ -75,7 +74,6 @@ HASTY = Patience(
     made=4,
     total=3_000,
     guesses=(*FIRST, (View.ANY, True)),
-    sentences=2,
     room=ROOM,
     effort=LITTLE,
 )
@@ -90,7 +88,7 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIEN
     """
     few = canvas.ids.count(MASK) <= FEW_MASKS
     opened = [gap for gap in canvas.gaps if gap.width == 1] if few else []
-    guess, left, sentences = 0, patience.total, 0
+    guess, left = 0, patience.total
     while True:
         view, exact = patience.guesses[guess]
         most = min(left, patience.nodes + 2 * len(canvas.ids))
@@ -113,9 +111,7 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIEN
         found, loose = _placed(compiled, canvas, chart.sentence(), patience)
         if found is not None:
             return found
-        sentences += 1
-        if sentences == patience.sentences:
-            raise UndecidedError
+        left -= PLACING * len(canvas.ids)
         guess = max(guess, 1)
         closed = [gap for gap in canvas.gaps if gap not in opened]
         if not closed:
