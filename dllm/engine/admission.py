@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from dllm.engine.constraint import Constraint
-from dllm.engine.foresight import foreseen
+from dllm.engine.foresight import DOUBTS, foreseen
 from dllm.engine.row import Row
 from dllm.sampling.proposals import draw, probability
 from dllm.views import Measures, StepView
 
-BLIND = 32
-"""Steps without foresight, after one in which proposals went together too little."""
+BLIND, TIRED = 32, 4
+"""Steps without foresight, after one in which proposals went together too little; and where many were doubted."""
 TRIES = 8
 """Proposals tried at a position, in the order of the draw, before the constraint's own token is taken."""
 
@@ -61,8 +61,11 @@ def _foreseen(row: Row, constraint: Constraint, view: StepView) -> tuple[Constra
     live = view.active & (view.positions < stop)
     pairs = zip(view.positions[live].tolist(), view.token_ids[live].tolist(), strict=True)
     constraint, doubtful = foreseen(constraint, list(pairs))
-    row.blind = BLIND if doubtful is None else 0
-    return constraint, doubtful or set()
+    if doubtful is None:
+        row.blind = BLIND
+        return constraint, set()
+    row.blind = TIRED if len(doubtful) == DOUBTS else 0
+    return constraint, doubtful
 
 
 def _first_end(view: StepView, chosen: Tensor) -> int:
