@@ -56,9 +56,7 @@ def _foreseen(row: Row, constraint: Constraint, view: StepView) -> tuple[Constra
     if row.blind:
         row.blind -= 1
         return constraint, set()
-    ends = view.active & view.among(view.eos_token_ids)
-    stop = int(view.positions[ends][0]) if ends.any() else len(view.canvas)
-    live = view.active & (view.positions < stop)
+    live = view.active & (view.positions < _first_end(view, view.active))
     pairs = zip(view.positions[live].tolist(), view.token_ids[live].tolist(), strict=True)
     constraint, doubtful = foreseen(constraint, list(pairs))
     if doubtful is None:
@@ -68,9 +66,12 @@ def _foreseen(row: Row, constraint: Constraint, view: StepView) -> tuple[Constra
     return constraint, doubtful
 
 
-def _first_end(view: StepView, chosen: Tensor) -> int:
-    """The first of the chosen positions whose token would end the answer: what stands behind it would leave anyway."""
-    ends = chosen & view.among(view.eos_token_ids)
+def _first_end(view: StepView, asked: Tensor) -> int:
+    """The first of these positions (`[m]` bool) whose token would end the answer: what is behind it would leave anyway.
+
+    The length of the canvas where there is none.
+    """
+    ends = asked & view.among(view.eos_token_ids)
     return int(view.positions[ends][0]) if ends.any() else len(view.canvas)
 
 

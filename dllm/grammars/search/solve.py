@@ -166,8 +166,6 @@ def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:
 def _repaired(compiled: CompiledGrammar, canvas: Canvas, placement: Placement, effort: Effort) -> Placement:
     """A placement with its loose gaps changed, perhaps not all of them."""
     for gap in placement.loose:
-        found = None
         if gap in placement.loose:
-            found = repaired(compiled, canvas, placement, gap.start, gap.stop, effort)
-        placement = placement if found is None else found
+            placement = repaired(compiled, canvas, placement, gap.start, gap.stop, effort) or placement
     return placement
