@@ -20,7 +20,7 @@ from benchmarks.schema_limits import spread
 from dllm import GrammarError
 from dllm.engine.admission import admitted, another
 from dllm.engine.constraint import Constraint
-from dllm.engine.foresight import foreseen
+from dllm.engine.foresight import look_ahead
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.tables.compiled import CompiledGrammar
@@ -87,7 +87,7 @@ def filled(compiled: CompiledGrammar, ids: Sequence[int], masks: Sequence[int], 
     run = Run(name, len(masks), wrong=sum(oracle.ranking[at][0] != ids[at] for at in masks))
     canvas = Canvas(tuple(MASK if at in oracle.ranking else token for at, token in enumerate(ids)))
     state: Constraint = GrammarConstraint.start(compiled, canvas, 0, ())
-    left, filling = list(masks), list(ids)
+    left, filling, blind = list(masks), list(ids), 0
     while left:
         block = left[:BLOCK]
         began = time.process_time()
@@ -98,9 +98,9 @@ def filled(compiled: CompiledGrammar, ids: Sequence[int], masks: Sequence[int], 
             fine = [number for number, token in enumerate(ranking) if allowed[row, token]]
             proposals[at] = ranking[fine[0]] if fine else state.witness(at)
             sure[at] = oracle.sureness[at] * AGAIN ** (fine[0] if fine else OTHERS)
-        state, doubtful = foreseen(state, sorted(proposals.items()))
+        state, doubtful, blind = look_ahead(state, sorted(proposals.items()), blind)
         chosen = sorted(block, key=lambda at: -sure[at])[:AT_ONCE]
-        chosen = [at for at in chosen if at not in (doubtful or ())] or chosen[:1]
+        chosen = [at for at in chosen if at not in doubtful] or chosen[:1]
         state, taken = admitted(state, [(at, proposals[at]) for at in chosen])
         if not taken:
             first = chosen[0]

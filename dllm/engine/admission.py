@@ -14,13 +14,11 @@ import torch
 from torch import Tensor
 
 from dllm.engine.constraint import Constraint
-from dllm.engine.foresight import DOUBTS, foreseen
+from dllm.engine.foresight import look_ahead
 from dllm.engine.row import Row
 from dllm.sampling.proposals import draw, probability
 from dllm.views import Measures, StepView
 
-BLIND, TIRED = 32, 4
-"""Steps without foresight, after one in which proposals went together too little; and where many were doubted."""
 TRIES = 8
 """Proposals tried at a position, in the order of the draw, before the constraint's own token is taken."""
 
@@ -38,7 +36,9 @@ def admit(row: Row, view: StepView, chosen: Tensor) -> tuple[StepView, Tensor]:
     chosen = chosen & (view.positions <= _first_end(view, chosen))
     order = torch.sort(view.confidence[chosen], descending=True, stable=True).indices
     candidates = chosen.nonzero().squeeze(-1)[order].tolist()
-    constraint, doubtful = _foreseen(row, row.constraint, view)
+    live = view.active & (view.positions < _first_end(view, view.active))
+    proposals = list(zip(view.positions[live].tolist(), view.token_ids[live].tolist(), strict=True))
+    constraint, doubtful, row.blind = look_ahead(row.constraint, proposals, row.blind)
     candidates = [i for i in candidates if int(view.positions[i]) not in doubtful] or candidates[:1]
     commits = [(int(view.positions[i]), int(view.token_ids[i])) for i in candidates]
     row.constraint, taken = admitted(constraint, commits)
@@ -49,21 +49,6 @@ def admit(row: Row, view: StepView, chosen: Tensor) -> tuple[StepView, Tensor]:
     stands = torch.zeros_like(chosen)
     stands[[candidates[i] for i in taken]] = True
     return view, stands
-
-
-def _foreseen(row: Row, constraint: Constraint, view: StepView) -> tuple[Constraint, set[int]]:
-    """`foreseen`, of the live proposals before the first end of a text."""
-    if row.blind:
-        row.blind -= 1
-        return constraint, set()
-    live = view.active & (view.positions < _first_end(view, view.active))
-    pairs = zip(view.positions[live].tolist(), view.token_ids[live].tolist(), strict=True)
-    constraint, doubtful = foreseen(constraint, list(pairs))
-    if doubtful is None:
-        row.blind = BLIND
-        return constraint, set()
-    row.blind = TIRED if len(doubtful) == DOUBTS else 0
-    return constraint, doubtful
 
 
 def _first_end(view: StepView, asked: Tensor) -> int:

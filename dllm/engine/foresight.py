@@ -15,9 +15,27 @@ DOUBTS = 3
 """Proposals that are doubted in a step, at most."""
 HOPELESS = 3
 """Proposals that go together from the left on, below which the model is taken to know nothing of the grammar."""
+BLIND, TIRED = 32, 4
+"""Steps without foresight: after one in which proposals went together too little, and after one with many doubts."""
 BEFORE, BEHIND = 6, 6
 """Proposals before the first one that does not go with those before it that may be the cause, and proposals behind it
 that tell which is."""
+
+
+def look_ahead(
+    constraint: Constraint, proposals: Sequence[tuple[int, int]], blind: int
+) -> tuple[Constraint, set[int], int]:
+    """`foreseen`, unless it has been of little use lately: the constraint, the positions in doubt, and the next `blind`.
+
+    Args:
+        blind: steps that go by without it, from this one on; 0 at first.
+    """
+    if blind:
+        return constraint, set(), blind - 1
+    constraint, doubtful = foreseen(constraint, proposals)
+    if doubtful is None:
+        return constraint, set(), BLIND
+    return constraint, doubtful, TIRED if len(doubtful) == DOUBTS else 0
 
 
 def foreseen(constraint: Constraint, proposals: Sequence[tuple[int, int]]) -> tuple[Constraint, set[int] | None]:

@@ -8,7 +8,7 @@ import pytest
 
 from dllm import Grammar
 from dllm.engine.admission import admitted
-from dllm.engine.foresight import foreseen
+from dllm.engine.foresight import BLIND, DOUBTS, TIRED, foreseen, look_ahead
 from dllm.grammars.canvas import MASK, Canvas
 from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.tables.vocabulary import vocabulary
@@ -56,6 +56,20 @@ def test_where_hardly_any_go_together_nothing_is_said():
     after, doubtful = foreseen(before, [(at, PLUS) for at in range(9)])
     assert doubtful is None
     assert after.canvas == before.canvas
+
+
+def test_foresight_rests_where_it_is_of_little_use():
+    """For long where proposals hardly go together, for a while after many doubts, not at all otherwise."""
+    hopeless = [(at, PLUS) for at in range(9)]
+    assert look_ahead(constraint([MASK] * 9), hopeless, 0)[1:] == (set(), BLIND)
+    assert look_ahead(constraint([MASK] * 9), hopeless, BLIND)[1:] == (set(), BLIND - 1)
+
+    right = [A, PLUS] * 14 + [A]
+    doubted = list(range(4, 4 + 8 * DOUBTS, 8))
+    wrong = [PLUS if at in doubted else token for at, token in enumerate(right)]
+    assert look_ahead(constraint([MASK] * 29), list(enumerate(wrong)), 0)[1:] == (set(doubted), TIRED)
+    wrong[doubted[0]] = A
+    assert look_ahead(constraint([MASK] * 29), list(enumerate(wrong)), 0)[1:] == (set(doubted[1:]), 0)
 
 
 @pytest.mark.parametrize("seed", range(30))
