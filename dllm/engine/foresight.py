@@ -25,7 +25,7 @@ that tell which is."""
 def look_ahead(
     constraint: Constraint, proposals: Sequence[tuple[int, int]], blind: int
 ) -> tuple[Constraint, set[int], int]:
-    """`foreseen`, unless it has been of little use lately: the constraint, the positions in doubt, and the next `blind`.
+    """`foreseen`, unless it has been of little use lately: the constraint, the positions in doubt, the next `blind`.
 
     Args:
         blind: steps that go by without it, from this one on; 0 at first.

@@ -8,6 +8,7 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -275,6 +276,23 @@ def test_a_text_is_changed_in_a_window_only_to_one_that_fits(first, monkeypatch)
     assert all(not one.loose for one in texts)
 
 
+@pytest.mark.parametrize("first", [1500, 1600])
+def test_another_sentence_is_placed_where_it_differs(first, monkeypatch):
+    """With no text adapted: each commit is a search beside the present text, which often need not place all anew."""
+    true, windows = solve_module.sketch, []
+
+    def counted(placement, canvas, window):
+        windows.append((window, placement.everything))
+        return true(placement, canvas, window)
+
+    monkeypatch.setattr(constraint_module, "adapted", lambda *_: None)
+    monkeypatch.setattr(solve_module, "sketch", counted)
+    for rng, world, held, note in boards(first):
+        check_commits(world, held, note)
+        check_joint_commits(rng, world, held, note)
+    assert sum(window != everything for window, everything in windows) > 10
+
+
 @pytest.mark.parametrize("first", [1900, 2000])
 def test_a_sentence_that_does_not_fit_is_repaired_gap_by_gap(first, monkeypatch):
     """With no sentence placed as a whole: what is found is a sketch that fits, a repaired one, or by open gaps."""
@@ -285,9 +303,8 @@ def test_a_sentence_that_does_not_fit_is_repaired_gap_by_gap(first, monkeypatch)
         return sketches[-1]
 
     class Piecewise(Placement):
-        @classmethod
-        def make(cls, *_, **__):
-            return None
+        def placed(self, canvas, window, *given):
+            return None if window == self.everything else super().placed(canvas, window, *given)
 
     monkeypatch.setattr(solve_module, "sketch", counted)
     monkeypatch.setattr(solve_module, "Placement", Piecewise)
@@ -520,9 +537,9 @@ def test_what_is_refused_is_searched_for_once_and_answers_for_all_alike(monkeypa
     held = GrammarConstraint.start(compiled, Canvas((MASK, 4, MASK)), 0, [])
     searched: list[Canvas] = []
 
-    def counted(compiled: CompiledGrammar, canvas: Canvas, patience: Patience) -> Settled | None:
+    def counted(compiled: CompiledGrammar, canvas: Canvas, *given: Any) -> Settled | None:
         searched.append(canvas)
-        return settle(compiled, canvas, patience)
+        return settle(compiled, canvas, *given)
 
     monkeypatch.setattr(constraint_module, "settle", counted)
     assert held.commit({2: 0}) is None and len(searched) == 1

@@ -184,17 +184,17 @@ class GrammarConstraint:
 
     def _settled(self, canvas: Canvas, patience: Patience | None) -> Settled | None:
         """How a text lies on another canvas. Raises UndecidedError."""
-        same = len(canvas.ids) == len(self.canvas.ids)
+        near = self.placement if len(canvas.ids) == len(self.canvas.ids) else None
         if self.compiled.loose is not None and patience is not None:
-            certain, found = loosely(self.compiled, canvas, self.placement if same else None, patience)
+            certain, found = loosely(self.compiled, canvas, near, patience)
             if certain:
                 return found
-        placement = adapted(self.arranged, canvas, self.placement) if same else self._placed(canvas)
+        placement = self._placed(canvas) if near is None else adapted(self.arranged, canvas, near)
         if placement is not None:
             return self.arranged, placement
         if patience is None:
             raise UndecidedError
-        return settle(self.compiled, canvas, patience)
+        return settle(self.compiled, canvas, patience, near)
 
     def _placed(self, canvas: Canvas) -> Placement | None:
         """The same sentence on another canvas, if it was found to fit."""

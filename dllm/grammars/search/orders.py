@@ -31,18 +31,23 @@ Settled = tuple[CompiledGrammar, Placement]
 """A text on a canvas, and the grammar so arranged that it has it."""
 
 
-def settle(compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIENT) -> Settled | None:
+def settle(
+    compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIENT, near: Placement | None = None
+) -> Settled | None:
     """A text that completes the canvas, or None if there is none.
+
+    Args:
+        patience, near: as in `solve`.
 
     Raises:
         UndecidedError: that was not found out.
     """
     if compiled.grammar.members is None:
-        placement = solve(compiled, canvas, patience)
+        placement = solve(compiled, canvas, patience, near)
         return None if placement is None else (compiled, placement)
     tracked: frozenset[int] = frozenset()
     while True:
-        rough = solve(compiled.arranged(Counted(tracked)), canvas, patience)
+        rough = solve(compiled.arranged(Counted(tracked)), canvas, patience, near)
         if rough is None:
             return None
         keys = _keys(compiled, canvas, rough)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from dllm.grammars.canvas import MASK, Canvas, Gap
 from dllm.grammars.search.loops import placement as loops
 from dllm.grammars.search.loops.placement import Configuration, Followed, Sentence, Stretch
+from dllm.grammars.tables.fixed_tokens import TokenSteps
 from dllm.grammars.tables.flat import Ints
 from dllm.grammars.tables.reach import Reach
 from dllm.grammars.tables.token_table import TokenTable
@@ -28,6 +29,8 @@ END = -2
 """In a witness: the text ends here; positions behind it are free."""
 AROUND = (6, 15, 40, 120)
 """Positions on either side of a change within which a sentence is placed anew."""
+BESIDE = 2
+"""Positions on either side of what differs between two sentences that are placed anew."""
 ROOM = 30_000
 """Configurations that are looked at in exact ways where a failure does not matter, at most; some 20 ms."""
 NO_LIMIT = 1 << 40
@@ -90,8 +93,13 @@ class Placement:
         room: int = NO_LIMIT,
     ) -> Placement | None:
         """A sentence on a whole canvas, or None if it does not lie there in any of these ways."""
-        everything = Window(0, len(canvas.ids), (0, 0), (-1, len(sentence)))
-        return cls.bare(canvas, table, reach, sentence).placed(canvas, everything, ways, room=room)
+        bare = cls.bare(canvas, table, reach, sentence)
+        return bare.placed(canvas, bare.everything, ways, room)
+
+    @property
+    def everything(self) -> Window:
+        """The whole canvas."""
+        return Window(0, len(self.witness), (0, 0), (-1, len(self.sentence)))
 
     def moved(self, canvas: Canvas, low: int, high: int) -> Placement | None:
         """The same sentence on another canvas of this length, placed anew around `low:high`, where that has changed.
@@ -110,12 +118,53 @@ class Placement:
         pairs = enumerate(zip(self.witness, canvas.ids, strict=True))
         return [at for at, (own, token) in pairs if token not in (MASK, own)]
 
-    def sketched(self, path: Ints, followed: NDArray[np.int64], stop: int) -> Placement:
+    def sketched(self, canvas: Canvas, window: Window, path: Ints, followed: NDArray[np.int64], stop: int) -> Placement:
         """As `loops.sketch.sketch_path` gives it: what it has followed is known, and all other masks are loose."""
-        known = [token if c < 0 else int(self.table.first[c]) for token, c in zip(self.witness, followed, strict=True)]
+        pairs = zip(canvas.ids[window.low : window.high], followed, strict=True)
+        known = [token if c < 0 else int(self.table.first[c]) for token, c in pairs]
         known[stop:] = [END] * (len(known) - stop)
-        loose = tuple(gap for gap in self.loose if MASK in known[gap.start : gap.stop])
-        return replace(self, witness=tuple(known), path=path, loose=loose)
+        inside = (gap for gap in canvas.gaps if window.low <= gap.start and gap.stop <= window.high)
+        loose = tuple(gap for gap in inside if MASK in known[gap.start - window.low : gap.stop - window.low])
+        return self._spliced(window, known, path, loose)
+
+    def _spliced(self, window: Window, tokens: Sequence[int], path: Ints, loose: tuple[Gap, ...] = ()) -> Placement:
+        """With these tokens and this path in a window."""
+        outside = tuple(gap for gap in self.loose if gap.start < window.low or gap.stop > window.high)
+        return replace(
+            self,
+            witness=(*self.witness[: window.low], *tokens, *self.witness[window.high :]),
+            path=np.concatenate([self.path[: window.low], path, self.path[window.high + 1 :]]),
+            loose=(*outside, *loose),
+        )
+
+    def reading(self, sentence: Sequence[int], high: int) -> Placement:
+        """With another sentence, which differs from the present one only in what is read before position `high`."""
+        labels = tuple(sentence)
+        if labels == self.sentence:
+            return self
+        path = self.path.copy()
+        behind = path[high:]
+        behind[behind[:, 0] >= 0, 1] += len(labels) - len(self.sentence)
+        return replace(self, sentence=labels, matches=self.table.matches(labels), path=path)
+
+    def differing(self, canvas: Canvas, sentence: Sequence[int]) -> tuple[Placement, Window]:
+        """With another sentence on another canvas of this length: what is right outside of the window that comes with
+        it. The window holds gaps as a whole, and ends behind a given token or with the canvas."""
+        old, new = np.array(self.sentence, dtype=np.int32), np.array(sentence, dtype=np.int32)
+        before = _common(old, new)
+        behind = _common(old[before:][::-1], new[before:][::-1])
+        ended = np.flatnonzero(self.path[:, 0] < 0)
+        emitted = self.path[: ended[0] if len(ended) else None, 1]
+        left = int(np.searchsorted(emitted, before, side="right")) - 1
+        right = int(np.searchsorted(emitted, len(old) - behind))
+        places, length = (left, right, *self.changed(canvas)), len(canvas.ids)
+        low, high = max(0, min(places) - BESIDE), min(length, max(places) + 1 + BESIDE)
+        while low > 0 and canvas.ids[low] == MASK:
+            low -= 1
+        while high < length and (canvas.ids[high - 1] == MASK or self.path[high, 0] < 0):
+            high += 1
+        own = self.reading(sentence, high)
+        return own, own.window(low, high)
 
     def window(self, low: int, high: int) -> Window:
         """These positions, and more to either side until there are configurations."""
@@ -133,61 +182,49 @@ class Placement:
         return state, index
 
     def placed(
-        self,
-        canvas: Canvas,
-        window: Window,
-        ways: Sequence[Ways] = tuple(Ways),
-        sentence: tuple[int, ...] | None = None,
-        room: int = ROOM,
+        self, canvas: Canvas, window: Window, ways: Sequence[Ways] = tuple(Ways), room: int = ROOM
     ) -> Placement | None:
         """Placed anew in a window of a canvas, or None if it does not lie there in any of these ways.
 
-        sentence: another one, which differs from the present one only in what is read there.
         room: configurations that are looked at in exact ways, at most.
         """
-        own = self
-        if sentence is not None and sentence != self.sentence:
-            own = replace(self, sentence=sentence, matches=self.table.matches(sentence))
-        more = len(own.sentence) - len(self.sentence)
-        goal = (window.goal[0], window.goal[1] + more)
         for way in ways:
-            found = own.place_window(canvas, replace(window, goal=goal), way, room if way == Ways.EXACT else NO_LIMIT)
+            found = self.place_window(canvas, window, way, room if way == Ways.EXACT else NO_LIMIT)
             if found is not None:
-                tokens, path = found
-                behind = self.path[window.high + 1 :].copy()
-                behind[behind[:, 0] >= 0, 1] += more
-                return replace(
-                    own,
-                    witness=(*self.witness[: window.low], *tokens, *self.witness[window.high :]),
-                    path=np.concatenate([self.path[: window.low], path, behind]),
-                    loose=tuple(gap for gap in self.loose if gap.start < window.low or gap.stop > window.high),
-                )
+                return self._spliced(window, *found)
         return None
 
     def place_window(
         self, canvas: Canvas, window: Window, ways: Ways, room: int
     ) -> tuple[tuple[int, ...], Ints] | None:
         """Tokens for a window, and what they go through; only the labels in question are looked at."""
-        table, reach = self.table, self.reach
-        low, high = window.begin[1], window.goal[1]
-        at, matches = self.matches
-        inside = canvas.part(window.low, window.high)
-        ids, steps = table.fixed.on(inside)
+        reach = self.reach
+        stretch, steps, sentence = self.stretch(canvas, window)
         fits, found, path, stop = loops.place(
-            Stretch(
-                ids,
-                max(0, canvas.tail - window.low),
-                (window.begin[0], 0),
-                (window.goal[0], high - low),
-            ),
-            *(steps, table.endings),
-            Sentence(np.array(self.sentence[low : high + 1], dtype=np.int32), at[low : high + 3], matches),
+            *(stretch, steps, self.table.endings, sentence),
             Followed(reach.leads, reach.plain | (ways == Ways.EXACT), reach.free),
-            *(int(ways), room, table.first),
+            *(int(ways), room, self.table.first),
         )
         if not fits:
             return None
-        witness = [own if token == MASK else token for token, own in zip(found.tolist(), inside.ids, strict=True)]
-        witness[stop:] = [END] * (len(ids) - stop)
-        path[path[:, 0] >= 0, 1] += low
+        given = canvas.ids[window.low : window.high]
+        witness = [own if token == MASK else token for token, own in zip(found.tolist(), given, strict=True)]
+        witness[stop:] = [END] * (len(given) - stop)
+        path[path[:, 0] >= 0, 1] += window.begin[1]
         return tuple(witness), path
+
+    def stretch(self, canvas: Canvas, window: Window) -> tuple[Stretch, TokenSteps, Sentence]:
+        """A window as the loops take it, with the labels that are read there and one more."""
+        low, high = window.begin[1], window.goal[1]
+        at, matches = self.matches
+        ids, steps = self.table.fixed.on(canvas.part(window.low, window.high))
+        tail = max(0, canvas.tail - window.low)
+        sentence = Sentence(np.array(self.sentence[low : high + 1], dtype=np.int32), at[low : high + 3], matches)
+        return Stretch(ids, tail, (window.begin[0], 0), (window.goal[0], high - low)), steps, sentence
+
+
+def _common(one: Ints, other: Ints) -> int:
+    """How many labels two sentences have in common at the beginning."""
+    shorter = min(len(one), len(other))
+    differ = np.flatnonzero(one[:shorter] != other[:shorter])
+    return int(differ[0]) if len(differ) else shorter

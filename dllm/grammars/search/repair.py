@@ -83,7 +83,8 @@ def repaired(
             return None
         chart = Chart.make(compiled.productions, layout.lattice)
         if chart.possible:
-            found = placement.placed(canvas, window, sentence=tuple(chart.sentence()))
+            own = placement.reading(chart.sentence(), window.high)
+            found = own.placed(canvas, own.window(window.low, window.high))
             if found is not None:
                 return found
     return None

@@ -6,35 +6,33 @@ itself is filled token by token, between the configurations on either side of it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from dllm.grammars.canvas import Canvas
-from dllm.grammars.search.loops.placement import Sentence
-from dllm.grammars.search.loops.sketch import Outline, sketch_path
-from dllm.grammars.search.placement import Placement
-from dllm.grammars.tables.reach import Reach
-from dllm.grammars.tables.token_table import TokenTable
+from dllm.grammars.search.loops.sketch import sketch_path
+from dllm.grammars.search.placement import Placement, Window
 
 
-def sketch(canvas: Canvas, table: TokenTable, reach: Reach, sentence: Sequence[int]) -> Placement | None:
-    """A placement, perhaps with loose gaps; None if the sentence does not even lie over what is given."""
-    stops = np.full(len(canvas.ids), -1, dtype=np.int64)
+def sketch(placement: Placement, canvas: Canvas, window: Window) -> Placement | None:
+    """A sentence placed in a window, perhaps with loose gaps; None if it does not even lie over what is given there.
+
+    Args:
+        window: with gaps as a whole only; it ends behind a given token, or with the canvas.
+    """
+    table, reach = placement.table, placement.reach
+    stops = np.full(window.high - window.low, -1, dtype=np.int64)
     for gap in canvas.gaps:
-        stops[gap.start] = gap.stop
-    bare = Placement.bare(canvas, table, reach, sentence)
-    labels = np.array(bare.sentence, dtype=np.int32)
-    ids, steps = table.fixed.on(canvas)
+        if window.low <= gap.start < window.high:
+            stops[gap.start - window.low] = gap.stop - window.low
+    stretch, steps, sentence = placement.stretch(canvas, window)
     path, followed, stop = sketch_path(
-        Outline(ids, canvas.tail, stops),
-        *(steps, table.endings),
-        Sentence(labels, *bare.matches),
-        *(np.append(0, np.cumsum(table.effort[labels])), reach.sets),
+        *(stretch, stops, steps, table.endings, sentence),
+        *(np.append(0, np.cumsum(table.effort[sentence.labels])), reach.sets),
     )
     if stop < 0:
         return None
-    found = bare.sketched(path, followed, stop)
+    path[path[:, 0] >= 0, 1] += window.begin[1]
+    found = placement.sketched(canvas, window, path, followed, stop)
     for gap in found.loose:
         placed = found.placed(canvas, found.window(gap.start, gap.stop + 1))
         found = found if placed is None else placed

@@ -80,8 +80,13 @@ HASTY = Patience(
 """Some tens of milliseconds. What takes longer to find out is nearly always refused in the end."""
 
 
-def solve(compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIENT) -> Placement | None:
+def solve(
+    compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIENT, near: Placement | None = None
+) -> Placement | None:
     """A sentence and how it lies on the canvas; None if no completion of the canvas is a sentence. Exact both ways.
+
+    Args:
+        near: how one lies on a canvas of this length that is mostly the same; only what differs is placed then.
 
     Raises:
         UndecidedError: the lattice outgrew its nodes, or the chart its memory, or the search took too many.
@@ -108,7 +113,7 @@ def solve(compiled: CompiledGrammar, canvas: Canvas, patience: Patience = PATIEN
                 return None
             guess += 1
             continue
-        found, loose = _placed(compiled, canvas, chart.sentence(), patience)
+        found, loose = _placed(compiled, canvas, chart.sentence(), patience, near)
         if found is not None:
             return found
         left -= PLACING * len(canvas.ids)
@@ -128,17 +133,15 @@ def _too_heavy(compiled: CompiledGrammar, layout: Layout, chart: Chart, canvas: 
 
 
 def _placed(
-    compiled: CompiledGrammar, canvas: Canvas, sentence: Sequence[int], patience: Patience
+    compiled: CompiledGrammar, canvas: Canvas, sentence: Sequence[int], patience: Patience, near: Placement | None
 ) -> tuple[Placement | None, Sequence[Gap]]:
     """The sentence on the canvas, or one like it; or else the gaps where it does not fit."""
-
-    def whole(ways: Sequence[Ways], room: int) -> Placement | None:
-        return Placement.make(canvas, compiled.table, compiled.reach, sentence, ways, room)
-
-    rough = sketch(canvas, compiled.table, compiled.reach, sentence)
+    bare = Placement.bare(canvas, compiled.table, compiled.reach, sentence)
+    own, window = (bare, bare.everything) if near is None else near.differing(canvas, sentence)
+    rough = sketch(own, canvas, window)
     if rough is not None and not rough.loose:
         return rough, ()
-    found = whole(tuple(Ways), ROOM)
+    found = own.placed(canvas, window)
     if found is not None:
         return found, ()
     loose: Sequence[Gap] = canvas.gaps
@@ -147,7 +150,8 @@ def _placed(
         if not rough.loose:
             return rough, ()
         loose = rough.loose
-    return whole((Ways.EXACT,), patience.room) if patience.room > ROOM else None, loose
+    exactly = bare.placed(canvas, bare.everything, (Ways.EXACT,), patience.room) if patience.room > ROOM else None
+    return exactly, loose
 
 
 def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:

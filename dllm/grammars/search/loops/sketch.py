@@ -15,27 +15,12 @@ from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry, inner
 from dllm.grammars.search.loops.bits import add, common, holds, shared
 from dllm.grammars.search.loops.placement import behind, classes_of, ends_here, given_class, labels_left, same
-from dllm.grammars.tables.flat import Ints
 from dllm.grammars.tables.loops import lower_bound
 from dllm.grammars.tables.steps import DEAD
 
 NOISE, LEAP, CROWD = 1, 64, 4
 """What it costs to begin free text; to leap over a gap that may not hold what is asked of it; and each token of that
 more than there are masks."""
-
-
-class Outline(NamedTuple):
-    """A canvas whose gaps are leapt over.
-
-    Attributes:
-        ids: `[n]`, groups of tokens, or MASK.
-        tail: where an end may stand.
-        stops: `[n]`, at the start of a gap where it stops, else -1.
-    """
-
-    ids: Ints
-    tail: int
-    stops: NDArray[np.int64]
 
 
 class _Entries(NamedTuple):
@@ -84,23 +69,25 @@ class _Outcomes(NamedTuple):
 
 
 @entry
-def sketch_path(outline, tokens, endings, sentence, effort, reach):
-    """The cheapest way to place a sentence over what is given.
+def sketch_path(stretch, stops, tokens, endings, sentence, effort, reach):
+    """The cheapest way to place a sentence over what is given; gaps are leapt over.
 
-    tokens, endings: of a `TokenTable`. sentence: `loops.placement.Sentence`. effort: `[labels + 1]`, tokens that it
+    stretch, sentence: of `loops.placement`. stops: `[n]`, at the start of a gap where it stops, else -1. tokens,
+    endings: of a `TokenTable`. effort: `[labels + 1]`, tokens that it
     takes up to each place, about. reach: `Reach.sets`.
 
     Returns:
         `[n + 1, 2]`, configurations before each position, -1 inside of gaps; `[n]`, the class of the token at each mask
         that was followed, else -1; and where the text ends, or -1 where the sentence cannot be placed even so.
     """
-    ids, labels, count = outline.ids, sentence.labels, len(endings.final)
+    ids, labels, count = stretch.ids, sentence.labels, len(endings.final)
+    begin_state, goal = stretch.begin[0], stretch.goal
     n, size = len(ids), len(labels) + 1
     seen = np.full((count, size), -1, dtype=np.int64)
-    entries = _Entries([np.int64(0)], [np.int64(0)], [np.int64(0)], [np.int64(-1)], [np.int64(-1)], seen)
+    entries = _Entries([np.int64(begin_state)], [np.int64(0)], [np.int64(0)], [np.int64(-1)], [np.int64(-1)], seen)
     starts = np.zeros(n + 2, dtype=np.int64)
     starts[1] = 1
-    rest = labels_left(ids, tokens, endings, np.int64(-1))
+    rest = labels_left(ids, tokens, endings, np.int64(goal[0]))
     p = 0
     while p < n:
         low, begin = starts[p], len(entries.states)
@@ -108,15 +95,15 @@ def sketch_path(outline, tokens, endings, sentence, effort, reach):
             _over_given(entries, low, begin, ids[p], tokens, labels)
             q = p + 1
         else:
-            q = outline.stops[p]
+            q = stops[p]
             token = np.int64(ids[q]) if q < n else np.int64(-1)
             outcomes = _outcomes(token, tokens, endings, labels)
-            _over_gap(entries, _Leap(low, begin, q - p, size - 1 - rest[q]), outcomes, tokens, sentence, effort, reach)
+            _over_gap(entries, _Leap(low, begin, q - p, goal[1] - rest[q]), outcomes, tokens, sentence, effort, reach)
         for x in range(p + 1, q + 1):
             starts[x] = begin
         starts[q + 1] = len(entries.states)
         p = q
-    chosen, stop = _cheapest(entries, starts, outline.tail, endings, labels)
+    chosen, stop = _cheapest(entries, starts, stretch, endings, labels)
     path, followed = _traced(entries, starts, chosen, stop)
     return to_python((path, followed, stop))
 
@@ -292,13 +279,15 @@ def _land(entries, leap, number, labelled, outcomes, landed, free):
 
 
 @inner
-def _cheapest(entries, starts, tail, endings, labels):
-    """The entry where the text ends for the least, and where that is; -1 twice if it does not."""
+def _cheapest(entries, starts, stretch, endings, labels):
+    """The entry that is the goal for the least, or where the text ends, and where that is; else -1 twice."""
     chosen, stop, least = -1, -1, 1 << 60
-    for p in range(min(tail, len(starts) - 2), len(starts) - 1):
+    n, goal = len(starts) - 2, stretch.goal
+    for p in range(n if goal[0] >= 0 else min(stretch.tail, n), n + 1):
         for number in range(starts[p], starts[p + 1]):
-            cheaper = entries.costs[number] < least
-            if cheaper and ends_here(entries.states[number], entries.indices[number], endings, labels):
+            s, i = entries.states[number], entries.indices[number]
+            there = (s == goal[0] and i == goal[1]) if goal[0] >= 0 else ends_here(s, i, endings, labels)
+            if there and entries.costs[number] < least:
                 chosen, stop, least = number, p, entries.costs[number]
     return chosen, stop
 
