@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from dllm.errors import ConfigError, quoted
 
 VERSION = 2
+Alternatives: TypeAlias = tuple[tuple[int, float], ...]
+"""A token and its natural log-probability at a step, then those of the most probable ids, in descending order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class TraceStep:
         revoked: canvas positions masked again.
         seconds: wall time of the round this forward was part of.
         length: of the canvas after the step, which an EOS or a stop string shortens; None in older recordings.
+        logprobs: the `Alternatives` at each position, where `SamplingParams.logprobs` asks for them; else empty.
     """
 
     positions: tuple[int, ...]
@@ -31,6 +34,7 @@ class TraceStep:
     revoked: tuple[int, ...] = ()
     seconds: float = 0.0
     length: int | None = None
+    logprobs: tuple[Alternatives, ...] = ()
 
 
 @dataclass(slots=True)
@@ -88,11 +92,17 @@ class Trace:
         for ids in self.replay():
             yield "".join(mask if token == self.mask_token_id else self.texts.get(token, "") for token in ids)
 
+    @property
+    def logprobs(self) -> dict[int, Alternatives]:
+        """Canvas position -> what `TraceStep.logprobs` has of the token that stands there for good."""
+        pairs = (zip(step.positions, step.logprobs, strict=True) for step in self.steps if step.logprobs)
+        return {position: found for step in pairs for position, found in step}
+
     def to_jsonl(self) -> str:
         """A header line with the format's version and what the steps began from, then a line a step."""
         header = {name: getattr(self, name) for name in _HEADER}
         lines = [json.dumps({"dllm_trace": VERSION, **header})]
-        lines += [json.dumps(asdict(step)) for step in self.steps]
+        lines += [json.dumps(_written(step)) for step in self.steps]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -103,7 +113,7 @@ class Trace:
             if header.pop("dllm_trace", None) not in (1, VERSION):
                 raise ConfigError(f"the trace is not of version 1 or {VERSION}; record it again")
             listed = ("positions", "token_ids", "confidences", "revoked")
-            steps = [TraceStep(**{**row, **{name: tuple(row[name]) for name in listed}}) for row in rows]
+            steps = [TraceStep(**{**row, **{name: tuple(row[name]) for name in listed}, **_read(row)}) for row in rows]
             texts = {int(token): said for token, said in header.pop("texts", {}).items()}
             return cls(steps, texts=texts, **header)
         except (ValueError, AttributeError, TypeError, KeyError) as error:
@@ -113,3 +123,17 @@ class Trace:
 
 
 _HEADER = ("canvas", "prompt_length", "mask_token_id", "texts", "model", "params")
+
+
+def _written(step: TraceStep) -> dict[str, Any]:
+    """A step as JSON holds it; what few ask for is not there where it is empty."""
+    found = asdict(step)
+    if not step.logprobs:
+        del found["logprobs"]
+    return found
+
+
+def _read(row: dict[str, Any]) -> dict[str, Any]:
+    """What `_written` may have left out."""
+    each = (tuple((int(token), float(p)) for token, p in one) for one in row.get("logprobs", ()))
+    return {"logprobs": tuple(each)}

@@ -13,7 +13,7 @@ from dllm.engine.answer import Answer, AnswerDraft, Document, Setup
 from dllm.engine.document import Hole, Piece, expand, parse_parts, parse_template
 from dllm.engine.row import Row
 from dllm.engine.text_model import TextModel
-from dllm.errors import ConfigError, GrammarError, PromptError
+from dllm.errors import ConfigError, GrammarError, PromptError, quoted
 from dllm.outputs import RequestOutput, Stats
 from dllm.params import SamplingParams
 
@@ -67,8 +67,10 @@ class DocumentDraft:
                 "the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts "
                 "(a list without a Hole is a list of documents)"
             )
-        if params.stop:
-            raise ConfigError(f"stop={params.stop!r} plays no part in infill, whose holes have exact widths; drop it")
+        for name in ("stop", "stop_token_ids"):
+            if getattr(params, name):
+                said = f"{name}={quoted(getattr(params, name))}"
+                raise ConfigError(f"{said} plays no part in infill, whose holes have exact widths; drop it")
         holes = sum(piece.max for piece in pieces if isinstance(piece, Hole))
         engine.check_length(holes, "the document's holes")
         fixed = [array("i", _ids(engine, piece)) for piece in pieces]
