@@ -169,7 +169,7 @@ def _logprobs(row: Row, view: StepView, positions: Tensor, token_ids: Tensor) ->
     if row.spec.logprobs is None or not len(positions):
         return ()
     at = torch.searchsorted(view.positions, positions).to(view.scores.device)
-    return alternatives(view.scores[at], row.spec.banned, token_ids, row.spec.logprobs)
+    return tuple(alternatives(view.scores[at], row.spec.banned, token_ids, row.spec.logprobs))
 
 
 def _record(row: Row, change: TraceStep | Exception, seconds: float) -> TraceStep | Exception:

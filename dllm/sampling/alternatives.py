@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from dllm.sampling.peaks import peaks
-from dllm.trace import Alternatives
 
+Ranked = tuple[tuple[int, float], ...]
 NEVER = -9999.0
 """Stands for the logarithm of 0, which JSON cannot hold."""
 
 
-def alternatives(scores: Tensor, banned: Tensor, token_ids: Tensor, k: int) -> tuple[Alternatives, ...]:
+def alternatives(scores: Tensor, banned: Tensor, token_ids: Tensor, k: int) -> list[Ranked]:
     """For each of m positions its token, then the k most probable ids (of equals, the lowest first).
 
     Args:
@@ -30,10 +30,10 @@ def alternatives(scores: Tensor, banned: Tensor, token_ids: Tensor, k: int) -> t
     best = [found.log_p(column) for column in top.values.unbind(-1)]
     columns = torch.stack([own, *best], dim=-1).clamp_min(NEVER).tolist()
     ids = torch.cat([token_ids[:, None], top.indices], dim=-1).tolist()
-    return tuple(_ordered(*row) for row in zip(ids, columns, strict=True))
+    return [_ordered(*row) for row in zip(ids, columns, strict=True)]
 
 
-def _ordered(ids: list[int], values: list[float]) -> Alternatives:
+def _ordered(ids: list[int], values: list[float]) -> Ranked:
     (own, *others) = zip(ids, values, strict=True)
     kept = [one for one in others if one[1] > NEVER]
     return (own, *sorted(kept, key=lambda one: (-one[1], one[0])))
