@@ -7,9 +7,9 @@ import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from dllm.engine.answer import Answer, AnswerDraft, Document, Setup
+from dllm.engine.answer import Answer, Document, Setup
 from dllm.engine.document import Hole, Piece, expand, parse_parts, parse_template
 from dllm.engine.row import Row
 from dllm.engine.text_model import TextModel
@@ -78,6 +78,11 @@ class DocumentDraft:
         return cls(Setup.of(engine, params), pieces, fixed)
 
     @property
+    def candidates(self) -> int:
+        """How many widths are tried."""
+        return len(expand(self.pieces))
+
+    @property
     def alike(self) -> tuple[SamplingParams, tuple[Hole | int, ...]] | None:
         """Equal for drafts that all can be put on a canvas if one can, None where each must be tried.
 
@@ -124,7 +129,15 @@ class DocumentDraft:
         raise AssertionError("what was refused is refused again")
 
 
-Draft = AnswerDraft | DocumentDraft
+class Draft(Protocol):
+    """A checked request that waits: an `AnswerDraft`, a `DocumentDraft`, or what stands for one."""
+
+    @property
+    def alike(self) -> tuple[object, ...] | None:
+        """Equal for drafts that all can be put on a canvas if one can; None where each must be tried."""
+
+    def sample(self, seed: int) -> Sample:
+        """The request on a canvas."""
 
 
 def _ids(engine: TextModel, piece: Piece) -> list[int]:
