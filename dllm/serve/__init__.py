@@ -1,14 +1,19 @@
-"""Many requests at once: `AsyncLLM` for asyncio. Loaded on first use."""
+"""Many requests at once: `AsyncLLM` for asyncio, and `app`, an OpenAI-compatible server around it.
+
+`AsyncLLM` needs nothing beside dllm; `app` needs the extra `serve` (fastapi, uvicorn, sse-starlette,
+prometheus-client), so both are loaded on first use.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dllm.serve.application import app
     from dllm.serve.async_llm import AsyncLLM
 
-_HOMES = {"AsyncLLM": "async_llm"}
+_HOMES = {"AsyncLLM": "async_llm", "app": "application"}
 
-__all__ = ["AsyncLLM"]
+__all__ = ["AsyncLLM", "app"]
 
 
 def __getattr__(name: str) -> Any:

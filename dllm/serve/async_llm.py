@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 
@@ -25,6 +25,7 @@ from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams, params_of
 from dllm.serve.stepper import Errand, Observer, Stepper
 from dllm.tokenizer import Message
+from dllm.trace import Trace
 
 T = TypeVar("T")
 
@@ -145,32 +146,30 @@ class AsyncLLM:
 
     async def ask(self, checked: Checked, item: Any, params: SamplingParams | None) -> RequestOutput:
         """The output of whatever `checked` makes a draft of, as `Batcher.submit` takes it."""
-        (params,) = params_of(params, 1)
-        with self._errand(streams=False) as errand:
-            await self._begin(errand, checked, item, params)
+        errand = await self._began(checked, item, params, streams=False)
+        try:
             news = await errand.news.get()
-            if isinstance(news, DllmError):
-                raise news
-            assert isinstance(news, RequestOutput), "the end alone is told"
-            return news
+        finally:
+            self._stepper.drop(errand)
+        if isinstance(news, DllmError):
+            raise news
+        assert isinstance(news, RequestOutput), "the end alone is told"
+        return news
 
     async def follow(
         self, checked: Checked, item: Any, params: SamplingParams | None
     ) -> AsyncGenerator[StepEvent, None]:
         """The same, step by step."""
+        async with aclosing(await self.begin(checked, item, params)) as steps:
+            async for event in steps:
+                yield event
+
+    async def begin(self, checked: Checked, item: Any, params: SamplingParams | None) -> Following:
+        """The same, once the request has been checked and made ready; close what this returns."""
         (params,) = params_of(params, 1)
         if params.n != 1:
             raise ConfigError(f"n={params.n}: a stream follows one sample; use n=1, or generate()")
-        with self._errand(streams=True) as errand:
-            await self._begin(errand, checked, item, params)
-            while True:
-                news = await errand.news.get()
-                if isinstance(news, DllmError):
-                    raise news
-                assert isinstance(news, StepEvent), "steps alone are told"
-                yield news
-                if news.output is not None:
-                    return
+        return Following(self._stepper, await self._began(checked, item, params, streams=True))
 
     async def ready(self, make: Callable[[], Grammar]) -> Grammar:
         """A grammar made and compiled for this model, off the thread that denoises.
@@ -204,25 +203,22 @@ class AsyncLLM:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    @contextmanager
-    def _errand(self, *, streams: bool) -> Iterator[Errand]:
-        """A request that is counted, and whose rows are freed when it is left, however that is."""
+    async def _began(self, checked: Checked, item: Any, given: SamplingParams | None, *, streams: bool) -> Errand:
+        """A request that has been made ready and given to the thread; `Stepper.drop` it, however it ends."""
+        (params,) = params_of(given, 1)
         if self.max_waiting is not None and self.waiting >= self.max_waiting:
             raise BusyError(f"{self.waiting} requests wait, and max_waiting={self.max_waiting}; ask again later")
         errand = Errand(asyncio.get_running_loop(), streams)
         self._stepper.admit(errand)
-        try:
-            yield errand
-        except DllmError:
-            errand.failed = True
-            raise
-        finally:
-            self._stepper.drop(errand)
-
-    async def _begin(self, errand: Errand, checked: Checked, item: Any, params: SamplingParams) -> None:
         pool = self._plain if params.grammar is None else self._grammars
-        draft, seeded = await self._on(pool, lambda: self._draft(checked, item, params, errand.streams))
+        try:
+            draft, seeded = await self._on(pool, lambda: self._draft(checked, item, params, streams))
+        except BaseException as error:
+            errand.failed = isinstance(error, Exception)
+            self._stepper.drop(errand)
+            raise
         self._stepper.add(errand, draft, seeded)
+        return errand
 
     def _draft(
         self, checked: Checked, item: Any, params: SamplingParams, streams: bool
@@ -252,6 +248,44 @@ class AsyncLLM:
             if closed is None or (task is not None and task.cancelling()):
                 raise
             raise closed from None  # the pool is gone, and with it what it had not begun
+
+
+class Following:
+    """The steps of one request; closed with its last one, by `aclose`, or when nobody holds it any more."""
+
+    def __init__(self, stepper: Stepper, errand: Errand) -> None:
+        self._stepper, self._errand, self._over = stepper, errand, False
+
+    @property
+    def header(self) -> Trace:
+        """What the steps began from: the trace without its steps. There with the first step."""
+        found = self._errand.header
+        assert found is not None, "a step has been told"
+        return found
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StepEvent:
+        if self._over:
+            raise StopAsyncIteration
+        news = await self._errand.news.get()
+        self._over = isinstance(news, DllmError) or (isinstance(news, StepEvent) and news.output is not None)
+        if isinstance(news, DllmError):
+            raise news
+        assert isinstance(news, StepEvent), "steps alone are told"
+        return news
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up what is not done."""
+        self._over = True
+        self._stepper.drop(self._errand)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Literal, Protocol
 
@@ -22,6 +22,7 @@ from dllm.engine.tickets import Event, Ticket
 from dllm.errors import ClosedError, DllmError, StepError
 from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
+from dllm.trace import Trace
 
 News = StepEvent | RequestOutput | DllmError
 """What is told of a request: a step of a stream, whose last one holds the output; else the output; or its error."""
@@ -38,6 +39,7 @@ class Errand:
         streams: whether every step is told, or the end alone.
         came, began, ended: when it was asked, when its first forward was done, when it was over (`time.monotonic`).
         output: where it was finished.
+        header: of a stream, from its first step on: what it began from, with the texts of its ids.
         failed: it ended with an error.
         added: it has been given to the thread.
     """
@@ -50,6 +52,7 @@ class Errand:
     ended: float | None = None
     ticket: Ticket | None = None
     output: RequestOutput | None = None
+    header: Trace | None = None
     failed: bool = False
     added: bool = False
 
@@ -196,6 +199,9 @@ class Stepper:
             return [ticket.error]
         if errand.streams:
             assert event.step is not None
+            if errand.header is None:
+                found = replace(event.trace, steps=[])
+                errand.header = replace(found, texts=self._batcher.engine.texts_of(found))
             text = event.text if ticket.output is None else ticket.output.text
             return [StepEvent.of(event.step, text=text, canvas=event.canvas, output=ticket.output)]
         return [] if ticket.output is None else [ticket.output]
