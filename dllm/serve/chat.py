@@ -27,7 +27,7 @@ from dllm.serve.errors import Refusal
 from dllm.serve.fields import params_of_body, seed_of, stops_of
 from dllm.serve.service import Json, Service, new_id
 from dllm.serve.streams import Events, Prose, Settling, header_of, merged, noisy_text, released, step_of
-from dllm.serve.tools import Calling, call_of, calls, offered
+from dllm.serve.tools import Calling, Offer, call_of, offer_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Conversation:
 
     Attributes:
         checked: makes a draft of the messages.
-        choice: which tools may be called, see `tools.offered`.
+        offer: the form of the answer.
         stops: strings before which the text ends.
     """
 
@@ -44,7 +44,7 @@ class Conversation:
     params: SamplingParams
     checked: Checked
     model: str
-    choice: str | None
+    offer: Offer
     stops: tuple[str, ...]
     id: str = field(default_factory=lambda: new_id("chatcmpl"))
     created: int = field(default_factory=lambda: int(time.time()))
@@ -72,23 +72,22 @@ def router(service: Service) -> APIRouter:
 async def read(service: Service, body: ChatBody) -> Conversation:
     """What a body asks for. Raises a Refusal or a DllmError for what cannot be honoured."""
     model = service.named(body.model)
-    form, choice = offered(body)
-    _refuse(body, choice)
-    grammar = await service.grammars.get(form)
+    offer = offer_of(body)
+    _refuse(body, offer)
+    grammar = await service.grammars.get(offer.form)
     alternatives = (body.top_logprobs or 0) if body.logprobs else None
     if body.top_logprobs and not body.logprobs:
         raise Refusal("top_logprobs needs logprobs: true", param="top_logprobs")
     params = params_of_body(body, grammar=grammar, logprobs=alternatives)
-    shown = body.tools if choice is not None else None
-    return Conversation(body, params, rendering(body, shown), model, choice, stops_of(body))
+    return Conversation(body, params, rendering(body, offer), model, offer, stops_of(body))
 
 
-def _refuse(body: ChatBody, choice: str | None) -> None:
+def _refuse(body: ChatBody, offer: Offer) -> None:
     if body.modalities and body.modalities != ["text"]:
         raise Refusal("modalities: this model writes text only", param="modalities")
     if body.chat_template is not None:
         raise Refusal("chat_template is not served: a template is the operator's choice", param="chat_template")
-    if body.diffusing and choice is not None:
+    if body.diffusing and offer.tools:
         raise Refusal("diffusing does not go with tools; leave one of them out", param="diffusing")
     last = body.messages[-1].get("role") if body.messages else None
     if body.continue_final_message and last != "assistant":
@@ -101,9 +100,9 @@ def _refuse(body: ChatBody, choice: str | None) -> None:
         )
 
 
-def rendering(body: ChatBody, tools: list[dict[str, Any]] | None) -> Checked:
+def rendering(body: ChatBody, offer: Offer) -> Checked:
     """What makes a draft of messages, with the body's own variables for the chat template."""
-    variables = {**(body.chat_template_kwargs or {}), **({"tools": tools} if tools else {})}
+    variables = {**(body.chat_template_kwargs or {}), **({"tools": [*offer.tools]} if offer.tools else {})}
     opening = body.add_generation_prompt is not False or bool(body.continue_final_message)
 
     def checked(engine: TextModel, messages: Any, params: SamplingParams) -> AnswerDraft:
@@ -146,8 +145,8 @@ def _with_objects(message: dict[str, Any]) -> dict[str, Any]:
 def message_of(asked: Conversation, sample: RequestOutput) -> tuple[dict[str, Any], str]:
     """The assistant's message, and why it ends."""
     text = cut(sample.text, asked.stops)
-    if calls(sample.text, asked.choice):
-        call = call_of(sample.text)
+    if asked.offer.is_call(sample.text):
+        call = call_of(sample.text, asked.offer)
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}, "tool_calls"
     reason = "stop" if text != sample.text else sample.finish_reason
     return {"role": "assistant", "content": text, "refusal": None}, reason
@@ -219,7 +218,7 @@ class _Speaker:
 
     def __init__(self, service: Service, asked: Conversation, index: int, following: Following) -> None:
         self._service, self._asked, self._index, self._following = service, asked, index, following
-        self._prose, self._calling, self._settling = Prose(asked.params, asked.stops), Calling(), Settling()
+        self._prose, self._calling, self._settling = Prose(asked.params, asked.stops), Calling(asked.offer), Settling()
 
     def opening(self, diffusion: dict[str, Any] | None = None) -> dict[str, Any]:
         return self._choice({"role": "assistant", "content": ""}, diffusion)
@@ -242,9 +241,9 @@ class _Speaker:
 
     def _deltas(self, event: StepEvent) -> list[dict[str, Any]]:
         ended = event.output is not None
-        if self._asked.choice == "auto" and not event.text.strip() and not ended:
+        if self._asked.offer.free and not event.text.strip() and not ended:
             return []  # it is not known yet whether this is a call
-        if calls(event.text, self._asked.choice):
+        if self._asked.offer.is_call(event.text):
             return [{"tool_calls": [entry]} for entry in self._calling.grown(event.text, ended=ended)]
         piece = self._prose.grown(event.text, ended=ended)
         return [{"content": piece}] if piece else []

@@ -39,6 +39,11 @@ def tools_form(tools: list[dict[str, Any]], choice: str) -> Form:
     return "tools", _json({"tools": tools, "choice": choice})
 
 
+def arguments_form(tool: dict[str, Any]) -> Form:
+    """The arguments of one tool."""
+    return "arguments", _json(tool)
+
+
 class ReadyGrammars:
     """Grammars made and compiled for a model, each once, off the thread that denoises."""
 
@@ -83,6 +88,15 @@ def _tools(text: str) -> Grammar:
     return Grammar.from_tools(given["tools"], choice=given["choice"])
 
 
+def _arguments(text: str) -> Grammar:
+    tool = json.loads(text)
+    Grammar.from_tools([tool], choice="required")  # says what is wrong with it, by its name
+    inner = tool.get("function", tool)
+    parameters = inner.get("parameters")
+    nothing = {"maxProperties": 0} if parameters is None else {}
+    return Grammar.from_json_schema({**(parameters or {}), **nothing, "type": "object"})
+
+
 _KINDS: dict[str, Callable[[str], Grammar]] = {
     "schema": Grammar.from_json_schema,
     "regex": Grammar.from_regex,
@@ -90,6 +104,7 @@ _KINDS: dict[str, Callable[[str], Grammar]] = {
     "choice": lambda text: Grammar.from_choices(json.loads(text)),
     "builtin": Grammar.builtin,
     "tools": _tools,
+    "arguments": _arguments,
 }
 _OBJECT: Form = ("schema", '{"type": "object"}')
 

@@ -31,7 +31,6 @@ from dllm.serve.errors import Refusal
 from dllm.serve.fields import stops_of
 from dllm.serve.service import Service, written
 from dllm.serve.streams import Prose, failed, merged
-from dllm.serve.tools import calls
 
 _OPTIONS = ("temperature", "top_p", "top_k", "min_p", "seed", "stop", "presence_penalty", "frequency_penalty")
 _OURS = ("scheduler", "cache", "block_length", "steps", "grammar")
@@ -161,13 +160,13 @@ async def _told(
     try:
         async for _, _, event in merged(service, [following]):
             ended = event.output is not None
-            held = calls(event.text, asked.choice) or (asked.choice is not None and not event.text.strip())
+            held = asked.offer.is_call(event.text) or (asked.offer.free and not event.text.strip())
             piece = "" if held else prose.grown(event.text, ended=ended)
             if piece:
                 yield _line({**_head(service, body), **_as(part, piece), "done": False})
             if event.output is not None:
                 said = _said(asked, event.output, part)
-                if calls(event.output.text, asked.choice):
+                if asked.offer.is_call(event.output.text):
                     yield _line({**_head(service, body), part: said[part], "done": False})
                 last = {**_head(service, body), **_as(part, ""), "done": True, "done_reason": said["done_reason"]}
                 yield _line({**last, **_costs(event.output, began)})

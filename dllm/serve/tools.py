@@ -1,26 +1,50 @@
 """Tools: what a body offers, and the call that an answer is.
 
-A call is `{"name": NAME, "arguments": {...}}`, held to that by a grammar (`Grammar.from_tools`), so the text of its
-arguments is a part of the answer's text, which a stream can tell as it grows.
+Where it is open whether or what is called, a call is `{"name": NAME, "arguments": {...}}`, held to that by a grammar
+(`Grammar.from_tools`). Where one tool will be called for sure, the answer is its arguments alone. Either way the
+arguments' text is a part of the answer's, so a stream can tell it as it grows.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from dllm.serve.bodies import ChatBody
 from dllm.serve.errors import Refusal
-from dllm.serve.grammars import Form, form_of, tools_form
+from dllm.serve.grammars import Form, arguments_form, form_of, tools_form
 from dllm.serve.service import new_id
 
 _OPENING = re.compile(r'[ \t\n\r]*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
-_CLOSING = " \t\n\r}"
+_SPACE = " \t\n\r"
+_CLOSING = _SPACE + "}"
 
 
-def offered(body: ChatBody) -> tuple[Form | None, str | None]:
-    """The form of the answer, and which tools it may call: None, "auto", "required" or a tool's name.
+@dataclass(frozen=True)
+class Offer:
+    """The form that an answer has.
+
+    Attributes:
+        form: None for free text.
+        tools: that may be called, as the body has them.
+        free: whether the answer may be text instead.
+        only: the name of the tool that is called for sure.
+    """
+
+    form: Form | None
+    tools: tuple[dict[str, Any], ...] = ()
+    free: bool = False
+    only: str | None = None
+
+    def is_call(self, text: str) -> bool:
+        """Whether a text, or its beginning, is a call; where text is free that is told by its first mark."""
+        return bool(self.tools) and (not self.free or text.lstrip(_SPACE).startswith("{"))
+
+
+def offer_of(body: ChatBody) -> Offer:
+    """What a body says of the form of its answer.
 
     Raises:
         Refusal: a choice that is none, or a form beside free calls.
@@ -29,16 +53,26 @@ def offered(body: ChatBody) -> tuple[Form | None, str | None]:
         if getattr(body, name) is not None:
             raise Refusal(f"{name} is not supported; use tools and tool_choice", param=name)
     form, choice = form_of(body), _choice(body)
-    if choice is None:
-        return form, None
+    if choice is None or not body.tools:
+        return Offer(form)
     if form is not None and choice == "auto":
         raise Refusal(
             "a form of the answer and tools that may be called or not do not go together; set tool_choice to "
             "'required' or 'none'",
             param="tool_choice",
         )
-    assert body.tools is not None, "there is a choice"
-    return tools_form([_plain(tool) for tool in body.tools], choice), choice
+    plain = [_plain(tool) for tool in body.tools]
+    named = [tool for tool in plain if _name(tool) == choice] or (plain if choice == "required" else [])
+    if len(named) == 1:
+        return Offer(arguments_form(named[0]), tuple(body.tools), only=_name(named[0]))
+    return Offer(tools_form(plain, choice), tuple(body.tools), free=choice == "auto")
+
+
+def _name(tool: dict[str, Any]) -> str | None:
+    """Its name, where it has one; what is wrong with a tool is told when its grammar is made."""
+    inner = tool.get("function")
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _plain(tool: dict[str, Any]) -> dict[str, Any]:
@@ -71,41 +105,44 @@ def _choice(body: ChatBody) -> str | None:
     )
 
 
-def calls(text: str, choice: str | None) -> bool:
-    """Whether a text, or its beginning, is a call: under "auto" that is told by its first mark."""
-    return choice is not None and (choice != "auto" or text.lstrip(" \t\n\r").startswith("{"))
-
-
 class Calling:
     """One call, told piece by piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, offer: Offer) -> None:
         self.id = new_id("call")
-        self._name: str | None = None
-        self._said = ""
+        self._only, self._named, self._said = offer.only, False, ""
 
     def grown(self, text: str, *, ended: bool) -> list[dict[str, Any]]:
         """What is new of the call's text up to now, as entries of `delta.tool_calls`."""
-        opening = _OPENING.match(text)
-        if opening is None:
+        name, rest = self._parts(text, ended)
+        if name is None:
             return []
         found = list[dict[str, Any]]()
-        if self._name is None:
-            self._name = json.loads(opening[1])
-            function = {"name": self._name, "arguments": ""}
+        if not self._named:
+            self._named = True
+            function = {"name": name, "arguments": ""}
             found.append({"index": 0, "id": self.id, "type": "function", "function": function})
-        rest = text[opening.end() :]
-        # the brace that closes the call is told apart from those before it at the end only
-        rest = rest.rstrip(_CLOSING[:-1]).removesuffix("}").rstrip(_CLOSING[:-1]) if ended else rest.rstrip(_CLOSING)
         if rest.startswith(self._said) and rest != self._said:
             found.append({"index": 0, "function": {"arguments": rest[len(self._said) :]}})
             self._said = rest
         return found
 
+    def _parts(self, text: str, ended: bool) -> tuple[str | None, str]:
+        """The name, once it is known, and what is known of the arguments."""
+        if self._only is not None:
+            return self._only, text.strip(_SPACE)
+        opening = _OPENING.match(text)
+        if opening is None:
+            return None, ""
+        rest = text[opening.end() :]
+        if not ended:  # the brace that closes the call is told apart from those before it at the end only
+            return json.loads(opening[1]), rest.rstrip(_CLOSING)
+        return json.loads(opening[1]), rest.rstrip(_SPACE).removesuffix("}").rstrip(_SPACE)
 
-def call_of(text: str) -> dict[str, Any]:
+
+def call_of(text: str, offer: Offer) -> dict[str, Any]:
     """A whole call, as an entry of `message.tool_calls`."""
-    opened, *more = Calling().grown(text, ended=True)
+    opened, *more = Calling(offer).grown(text, ended=True)
     arguments = "".join(one["function"]["arguments"] for one in more)
     function = {"name": opened["function"]["name"], "arguments": arguments}
     return {"id": opened["id"], "type": "function", "function": function}
