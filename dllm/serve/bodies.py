@@ -102,8 +102,6 @@ class Width(BaseModel):
 class DocumentPart(BaseModel):
     """Ids, or a hole."""
 
-    model_config = ConfigDict(extra="forbid")
-
     ids: list[int] | None = None
     hole: int | Width | None = None
 
