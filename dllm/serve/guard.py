@@ -9,6 +9,7 @@ import re
 import time
 import traceback
 import uuid
+from collections.abc import Iterable
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,6 +46,8 @@ class Guard:
         scope.setdefault("state", {})["request_id"] = visit.id
         try:
             self._check_key(scope, headers)
+            if scope["path"].startswith("/api/") and "origin" not in headers:
+                scope = {**scope, "headers": _as_json(scope["headers"])}
             await self.app(scope, self._limited(headers, receive), visit.send)
         except Exception as error:
             refusal = refusal_of(error)
@@ -88,6 +91,13 @@ class Guard:
 
     def _too_large(self) -> Refusal:
         return Refusal(f"the body is larger than {self.max_body} bytes, which is the limit here", 413)
+
+
+def _as_json(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Ollama's interface is asked by `curl -d`, which says that it sends a form. Browsers, which must not be able to
+    ask without a preflight, always name their origin."""
+    kept = [(name, value) for name, value in headers if name.lower() != b"content-type"]
+    return [*kept, (b"content-type", b"application/json")]
 
 
 class _Visit:

@@ -154,6 +154,15 @@ def test_ollamas_generate(tiny):
     assert lines(tiny.post("/api/generate", model="tiny"))[0]["done_reason"] == "load"
 
 
+def test_ollamas_bodies_may_come_as_curl_sends_them(tiny):
+    content = json.dumps({"model": "tiny", "prompt": REVERSE, "stream": False})
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert lines(tiny.http.post("/api/generate", content=content, headers=form))[0]["response"] == REVERSED
+    page = {**form, "Origin": "https://a.example"}
+    assert tiny.http.post("/api/generate", content=content, headers=page).status_code == 400
+    assert tiny.http.post("/v1/completions", content=content, headers=form).status_code == 400
+
+
 def test_ollamas_list_and_errors(tiny):
     (tag,) = tiny.http.get("/api/tags").json()["models"]
     assert tag["name"] == "tiny" and tiny.http.get("/api/version").json() == {"version": __version__}
