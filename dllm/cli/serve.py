@@ -96,6 +96,8 @@ def serve(
 
 def _listening(host: str, port: int) -> socket.socket:
     """An open door, before the model is loaded: an address that is taken is told at once."""
+    if not host:
+        raise UsageError("--host is empty; give an address, 0.0.0.0 for all of this machine")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)

@@ -62,6 +62,7 @@ def app(
         raise ConfigError(f"app takes an LLM, not {llm!r:.60}; write app(LLM({llm!r:.40}))")
     names = (_usual_name(llm),) if name is None else _listed("name", name)
     keys = () if api_key is None else _listed("api_key", api_key)
+    origins = _listed("cors", cors) if cors else ()
     in_range("timeout", timeout, 0.0, optional=True, above=True)
     metrics = Metrics(names[0])
     engine = AsyncLLM(
@@ -88,11 +89,10 @@ def app(
         made.add_exception_handler(kind, _told)
     # what is added last stands in front: a browser's preflight shows no key
     made.add_middleware(Guard, keys=keys, max_body=whole("max_body", max_body, 1))
-    if cors:
-        exposed = ["X-Request-Id", "Retry-After"]
-        origins = list(_listed("cors", cors))
+    if origins:
+        exposed, every = ["X-Request-Id", "Retry-After"], ["*"]
         made.add_middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed
+            CORSMiddleware, allow_origins=origins, allow_methods=every, allow_headers=every, expose_headers=exposed
         )
     return made
 

@@ -17,7 +17,7 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """What every kind of request may hold."""
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
@@ -65,7 +65,7 @@ class Asked(BaseModel):
     diffusing: bool | None = Field(None, description="in a stream, every event's text is the whole text up to now")
 
 
-class ChatBody(Asked):
+class ChatBody(RequestBody):
     """Of /v1/chat/completions."""
 
     messages: list[dict[str, Any]]
@@ -83,7 +83,7 @@ class ChatBody(Asked):
     continue_final_message: bool | None = None
 
 
-class CompletionBody(Asked):
+class CompletionBody(RequestBody):
     """Of /v1/completions and /v1/fim/completions."""
 
     prompt: str | list[int] | list[str] | list[list[int]]
@@ -106,7 +106,7 @@ class DocumentPart(BaseModel):
     hole: int | Width | None = None
 
 
-class InfillBody(Asked):
+class InfillBody(RequestBody):
     """Of /v1/infill."""
 
     document: str | list[str | DocumentPart] = Field(

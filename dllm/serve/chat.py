@@ -31,7 +31,7 @@ from dllm.serve.tools import Calling, Offer, call_of, offer_of
 
 
 @dataclass(frozen=True)
-class Conversation:
+class ChatRequest:
     """A chat request, read.
 
     Attributes:
@@ -69,7 +69,7 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-async def read(service: Service, body: ChatBody) -> Conversation:
+async def read(service: Service, body: ChatBody) -> ChatRequest:
     """What a body asks for. Raises a Refusal or a DllmError for what cannot be honoured."""
     model = service.named(body.model)
     offer = offer_of(body)
@@ -79,7 +79,7 @@ async def read(service: Service, body: ChatBody) -> Conversation:
     if body.top_logprobs and not body.logprobs:
         raise Refusal("top_logprobs needs logprobs: true", param="top_logprobs")
     params = params_of_body(body, grammar=grammar, logprobs=alternatives)
-    return Conversation(body, params, rendering(body, offer), model, offer, stops_of(body))
+    return ChatRequest(body, params, rendering(body, offer), model, offer, stops_of(body))
 
 
 def _refuse(body: ChatBody, offer: Offer) -> None:
@@ -142,7 +142,7 @@ def _with_objects(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "tool_calls": found}
 
 
-def message_of(asked: Conversation, sample: RequestOutput) -> tuple[dict[str, Any], str]:
+def message_of(asked: ChatRequest, sample: RequestOutput) -> tuple[dict[str, Any], str]:
     """The assistant's message, and why it ends."""
     text = cut(sample.text, asked.stops)
     if asked.offer.is_call(sample.text):
@@ -152,7 +152,7 @@ def message_of(asked: Conversation, sample: RequestOutput) -> tuple[dict[str, An
     return {"role": "assistant", "content": text, "refusal": None}, reason
 
 
-def _whole(service: Service, asked: Conversation, output: RequestOutput) -> dict[str, Any]:
+def _whole(service: Service, asked: ChatRequest, output: RequestOutput) -> dict[str, Any]:
     choices = []
     for index, sample in enumerate(output.samples):
         message, reason = message_of(asked, sample)
@@ -187,13 +187,13 @@ async def followed(
         raise
 
 
-async def _streamed(service: Service, asked: Conversation, request: Request) -> Response:
+async def _streamed(service: Service, asked: ChatRequest, request: Request) -> Response:
     followings = await followed(service, request, asked.checked, [asked.body.messages], asked.params)
     return Events(service, _chunks(service, asked, followings), released(followings))
 
 
 async def _chunks(
-    service: Service, asked: Conversation, followings: Sequence[Following]
+    service: Service, asked: ChatRequest, followings: Sequence[Following]
 ) -> AsyncIterator[dict[str, Any]]:
     head = {"id": asked.id, "object": "chat.completion.chunk", "created": asked.created, "model": asked.model}
     with_usage = bool(asked.body.stream_options and asked.body.stream_options.include_usage)
@@ -216,7 +216,7 @@ async def _chunks(
 class _Speaker:
     """One choice of a stream: steps become the choices of chunks."""
 
-    def __init__(self, service: Service, asked: Conversation, index: int, following: Following) -> None:
+    def __init__(self, service: Service, asked: ChatRequest, index: int, following: Following) -> None:
         self._service, self._asked, self._index, self._following = service, asked, index, following
         self._prose, self._calling, self._settling = Prose(asked.params, asked.stops), Calling(asked.offer), Settling()
 

@@ -8,7 +8,7 @@ from typing import Any
 from dllm.grammars.grammar import Grammar
 from dllm.params import SamplingParams
 from dllm.schedulers import Joined, Learn2PD
-from dllm.serve.bodies import Asked
+from dllm.serve.bodies import RequestBody
 from dllm.serve.errors import Refusal
 
 MOST_SAMPLES = 128
@@ -23,7 +23,7 @@ _SAME = (
 
 
 def params_of_body(
-    body: Asked, *, grammar: Grammar | None = None, logprobs: int | None = None, max_new_tokens: int | None = None
+    body: RequestBody, *, grammar: Grammar | None = None, logprobs: int | None = None, max_new_tokens: int | None = None
 ) -> SamplingParams:
     """What a body asks for.
 
@@ -68,7 +68,7 @@ def seed_of(params: SamplingParams) -> int:
     return secrets.randbits(53) if params.seed is None else params.seed
 
 
-def stops_of(body: Asked) -> tuple[str, ...]:
+def stops_of(body: RequestBody) -> tuple[str, ...]:
     """The stop strings; empty ones, which some clients send, stop nothing."""
     given = [body.stop] if isinstance(body.stop, str) else body.stop or []
     return tuple(text for text in given if text)

@@ -12,16 +12,16 @@ from dllm.errors import GrammarError
 from dllm.grammars.frontends.builtin import builtin_names
 from dllm.grammars.grammar import Grammar
 from dllm.serve.async_llm import AsyncLLM
-from dllm.serve.bodies import Asked
+from dllm.serve.bodies import RequestBody
 from dllm.serve.errors import Refusal
 
 KEPT = 32
 """Grammars kept ready."""
-Form = tuple[str, str]
+AnswerForm = tuple[str, str]
 """A kind of `_KINDS`, and its text; JSON where that is a schema or a list."""
 
 
-def form_of(body: Asked) -> Form | None:
+def form_of(body: RequestBody) -> AnswerForm | None:
     """What the answer is held to, None for free text.
 
     Raises:
@@ -34,12 +34,12 @@ def form_of(body: Asked) -> Form | None:
     return found[0][1] if found else None
 
 
-def tools_form(tools: list[dict[str, Any]], choice: str) -> Form:
+def tools_form(tools: list[dict[str, Any]], choice: str) -> AnswerForm:
     """Calls of tools; `choice` as `Grammar.from_tools` takes it."""
     return "tools", _json({"tools": tools, "choice": choice})
 
 
-def arguments_form(tool: dict[str, Any]) -> Form:
+def arguments_form(tool: dict[str, Any]) -> AnswerForm:
     """The arguments of one tool."""
     return "arguments", _json(tool)
 
@@ -49,9 +49,9 @@ class ReadyGrammars:
 
     def __init__(self, engine: AsyncLLM) -> None:
         self._engine = engine
-        self._kept: OrderedDict[Form, asyncio.Task[Grammar]] = OrderedDict()
+        self._kept: OrderedDict[AnswerForm, asyncio.Task[Grammar]] = OrderedDict()
 
-    async def get(self, form: Form | None) -> Grammar | None:
+    async def get(self, form: AnswerForm | None) -> Grammar | None:
         """The grammar of a form.
 
         Raises:
@@ -69,7 +69,7 @@ class ReadyGrammars:
         return await asyncio.shield(task)  # who gives up must not take it from the others
 
 
-def make(form: Form) -> Grammar:
+def make(form: AnswerForm) -> Grammar:
     """The grammar of a form. References to other documents are refused by the front ends: nothing is ever fetched."""
     kind, text = form
     try:
@@ -106,10 +106,10 @@ _KINDS: dict[str, Callable[[str], Grammar]] = {
     "tools": _tools,
     "arguments": _arguments,
 }
-_OBJECT: Form = ("schema", '{"type": "object"}')
+_OBJECT: AnswerForm = ("schema", '{"type": "object"}')
 
 
-def _forms(body: Asked) -> list[tuple[str, Form | None]]:
+def _forms(body: RequestBody) -> list[tuple[str, AnswerForm | None]]:
     """Every field that may say a form, and what it says."""
     forms = [("response_format", _response_format(body.response_format))]
     forms += [("structured_outputs", _structured(body.structured_outputs))]
@@ -120,7 +120,7 @@ def _forms(body: Asked) -> list[tuple[str, Form | None]]:
     return forms
 
 
-def _response_format(given: dict[str, Any] | None) -> Form | None:
+def _response_format(given: dict[str, Any] | None) -> AnswerForm | None:
     kind = None if given is None else given.get("type")
     if given is None or kind == "text":
         return None
@@ -140,11 +140,11 @@ def _response_format(given: dict[str, Any] | None) -> Form | None:
     )
 
 
-def _structured(given: dict[str, Any] | None) -> Form | None:
+def _structured(given: dict[str, Any] | None) -> AnswerForm | None:
     """vLLM's: one of its fields."""
     if given is None:
         return None
-    kinds: dict[str, Callable[[Any], Form | None]] = {
+    kinds: dict[str, Callable[[Any], AnswerForm | None]] = {
         "json": _schema,
         "regex": lambda value: _text("regex", value),
         "choice": _choices,
@@ -161,17 +161,17 @@ def _structured(given: dict[str, Any] | None) -> Form | None:
     return kinds[found[0]](said[found[0]])
 
 
-def _schema(given: Any) -> Form | None:
+def _schema(given: Any) -> AnswerForm | None:
     return None if given is None else ("schema", given if isinstance(given, str) else _json(given))
 
 
-def _text(kind: str, given: Any) -> Form | None:
+def _text(kind: str, given: Any) -> AnswerForm | None:
     if given is None or isinstance(given, str):
         return None if given is None else (kind, given)
     raise Refusal(f"{kind} must be a string", param=kind)
 
 
-def _choices(given: Any) -> Form | None:
+def _choices(given: Any) -> AnswerForm | None:
     if given is None:
         return None
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
@@ -179,7 +179,7 @@ def _choices(given: Any) -> Form | None:
     return "choice", _json(given)
 
 
-def _builtin(name: str | None) -> Form | None:
+def _builtin(name: str | None) -> AnswerForm | None:
     if name is None or name == "":
         return None
     if name not in builtin_names():

@@ -25,7 +25,7 @@ from dllm.outputs import RequestOutput
 from dllm.serve.answers import cut
 from dllm.serve.async_llm import Following
 from dllm.serve.bodies import ChatBody
-from dllm.serve.chat import Conversation, message_of, read
+from dllm.serve.chat import ChatRequest, message_of, read
 from dllm.serve.completions import FILLED
 from dllm.serve.errors import Refusal
 from dllm.serve.fields import stops_of
@@ -140,7 +140,7 @@ async def _answered(
     service: Service,
     request: Request,
     body: OllamaBody,
-    asked: Conversation,
+    asked: ChatRequest,
     checked: Checked,
     item: Any,
     part: str,
@@ -154,7 +154,7 @@ async def _answered(
 
 
 async def _told(
-    service: Service, body: OllamaBody, asked: Conversation, following: Following, part: str, began: int
+    service: Service, body: OllamaBody, asked: ChatRequest, following: Following, part: str, began: int
 ) -> AsyncIterator[str]:
     prose = Prose(asked.params, asked.stops)
     try:
@@ -174,7 +174,7 @@ async def _told(
         yield _line({"error": failed(error).message})
 
 
-async def _between(service: Service, request: Request, body: OllamaGenerate, asked: Conversation) -> Response:
+async def _between(service: Service, request: Request, body: OllamaGenerate, asked: ChatRequest) -> Response:
     """What stands between a prompt and a suffix; several widths are tried, so it comes at once."""
     began, width = time.monotonic_ns(), asked.params.max_new_tokens if asked.body.max_tokens else FILLED
     free = ChatBody.model_validate({**asked.body.model_dump(exclude_none=True), "max_tokens": width, "stop": None})
@@ -187,7 +187,7 @@ async def _between(service: Service, request: Request, body: OllamaGenerate, ask
     )
 
 
-def _said(asked: Conversation, output: RequestOutput, part: str) -> dict[str, Any]:
+def _said(asked: ChatRequest, output: RequestOutput, part: str) -> dict[str, Any]:
     message, reason = message_of(asked, output)
     content = message["content"] or ""
     found: dict[str, Any] = _as(part, content)

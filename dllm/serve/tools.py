@@ -14,7 +14,7 @@ from typing import Any
 
 from dllm.serve.bodies import ChatBody
 from dllm.serve.errors import Refusal
-from dllm.serve.grammars import Form, arguments_form, form_of, tools_form
+from dllm.serve.grammars import AnswerForm, arguments_form, form_of, tools_form
 from dllm.serve.service import new_id
 
 _OPENING = re.compile(r'[ \t\n\r]*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
@@ -33,7 +33,7 @@ class Offer:
         only: the name of the tool that is called for sure.
     """
 
-    form: Form | None
+    form: AnswerForm | None
     tools: tuple[dict[str, Any], ...] = ()
     free: bool = False
     only: str | None = None
