@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from dllm.errors import DllmError, GrammarError
+from dllm.errors import ConfigError, DllmError, GrammarError
 from dllm.trace import Alternatives, Trace, TraceStep
 
 FinishReason = Literal["stop", "length"]
@@ -138,6 +138,16 @@ class RequestOutput:
             for sample in self.samples
         ]
         return samples[0] | ({"samples": samples} if len(samples) > 1 else {})
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: the canvas of the first sample, coloured by step."""
+        stats = self.stats
+        counts = f"{stats.tokens} tokens in {stats.forwards} forwards, {stats.tokens_per_forward:.2f} a forward"
+        samples = f"; the first of {len(self.samples)} samples" if self.more else ""
+        try:
+            return self.trace.drawn(f"{self.finish_reason}: {counts}, {stats.seconds:.2f} s{samples}")
+        except ConfigError:
+            return None
 
     def __repr__(self) -> str:
         said = self.text if self.text or not self.token_ids else self.token_ids
