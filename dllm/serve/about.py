@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import fields
-from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter
@@ -18,14 +17,12 @@ from dllm.params import SamplingParams
 from dllm.registry import Registry
 from dllm.schedulers import schedulers
 from dllm.serve.errors import RETRY, Refusal
+from dllm.serve.page import served_page
 from dllm.serve.service import Json, Service
-
-PAGE = "page.html"
 
 
 def router(service: Service) -> APIRouter:
     routes = APIRouter()
-    page = files("dllm.serve") / PAGE
 
     @routes.get("/v1/models")
     async def models() -> Response:
@@ -67,12 +64,10 @@ def router(service: Service) -> APIRouter:
         """For Prometheus."""
         return Response(service.metrics.text(service.engine), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    if page.is_file():
-
-        @routes.get("/", include_in_schema=False)
-        async def root() -> Response:
-            """The page on which the denoising is seen."""
-            return HTMLResponse(page.read_text(encoding="utf-8"))
+    @routes.get("/", include_in_schema=False)
+    async def root() -> Response:
+        """The page on which the denoising is seen."""
+        return HTMLResponse(served_page())
 
     return routes
 
