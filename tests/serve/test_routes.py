@@ -9,6 +9,7 @@ from dllm import LLM, SamplingParams, __version__
 from dllm.cache import caches
 from dllm.grammars.frontends.builtin import builtin_names
 from dllm.schedulers import as_scheduler, schedulers
+from dllm.serve.page import served_page
 from tests.support.serving import ANA, CHAT, REVERSE, REVERSED, serving
 
 
@@ -217,12 +218,8 @@ def test_metrics_count_what_was_done():
     assert found["dllm:grammar_seconds_total", None] >= 0
 
 
-def test_the_page_is_served_where_there_is_one(tiny, monkeypatch, tmp_path):
-    from dllm.serve import about
-
-    (tmp_path / about.PAGE).write_text("<!doctype html><title>the page</title>")
-    monkeypatch.setattr(about, "files", lambda _: tmp_path)
+def test_the_page_is_served_without_a_key():
     with serving(LLM("tiny"), api_key="k") as served:
         response = served.http.get("/", headers={"Authorization": ""})
-    assert response.status_code == 200 and "the page" in response.text
+    assert response.status_code == 200 and response.text == served_page()
     assert response.headers["content-type"].startswith("text/html")
