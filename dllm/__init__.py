@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from dllm.engine.document import Hole
     from dllm.engine.tickets import Event, Ticket
     from dllm.errors import (
+        BusyError,
         CapabilityError,
+        ClosedError,
         ConfigError,
         DllmError,
         GrammarError,
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
     from dllm.models.loading import load_model
     from dllm.outputs import Interrupted, RequestOutput, Stats, StepEvent
     from dllm.params import SamplingParams
+    from dllm.serve.async_llm import AsyncLLM
     from dllm.trace import Trace, TraceStep
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "LLM": "llm",
+    "AsyncLLM": "serve.async_llm",
     "load_model": "models.loading",
     "Grammar": "grammars.grammar",
     "SamplingParams": "params",
@@ -41,6 +45,7 @@ _HOMES = {
     **dict.fromkeys(("Trace", "TraceStep"), "trace"),
     **dict.fromkeys(("CapabilityError", "ConfigError", "DllmError", "GrammarError"), "errors"),
     **dict.fromkeys(("MemoryLimitError", "ModelError", "PromptError", "StepError"), "errors"),
+    **dict.fromkeys(("BusyError", "ClosedError"), "errors"),
     "Batcher": "engine.batcher",
     "Hole": "engine.document",
     **dict.fromkeys(("Event", "Ticket"), "engine.tickets"),
@@ -48,8 +53,11 @@ _HOMES = {
 
 __all__ = [
     "LLM",
+    "AsyncLLM",
     "Batcher",
+    "BusyError",
     "CapabilityError",
+    "ClosedError",
     "ConfigError",
     "DllmError",
     "Event",

@@ -43,6 +43,14 @@ class MemoryLimitError(DllmError, MemoryError):
     """A request for which the memory was too small although it ran alone."""
 
 
+class BusyError(DllmError, RuntimeError):
+    """More requests wait than may; ask again later."""
+
+
+class ClosedError(DllmError, RuntimeError):
+    """An engine that takes no more requests, or was closed before this one was done."""
+
+
 def nearest(name: str, legal: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the legal name closest to `name`, or an empty string."""
     match = difflib.get_close_matches(name, list(legal), n=1, cutoff=0.5)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from dllm.errors import DllmError, GrammarError
-from dllm.trace import Trace, TraceStep
+from dllm.errors import ConfigError, DllmError, GrammarError
+from dllm.trace import Alternatives, Trace, TraceStep
 
 FinishReason = Literal["stop", "length"]
 
@@ -99,6 +99,16 @@ class RequestOutput:
         return (self, *self.more)
 
     @property
+    def logprobs(self) -> list[Alternatives | None] | None:
+        """For each of `token_ids`: the token and its log-probability when it was committed, then those of the most
+        probable ids at that step; None for a token that was given. None altogether unless `SamplingParams.logprobs`.
+        """
+        if self.trace.params.get("logprobs") is None:
+            return None
+        found, first = self.trace.logprobs, self.trace.prompt_length
+        return [found.get(first + index) for index in range(len(self.token_ids))]
+
+    @property
     def parsed(self) -> Any:
         """What the text stands for, read anew each time: a value of the type that the grammar was made of, the JSON
         value under another JSON schema, the call under `Grammar.from_tools`; None where there is nothing to read.
@@ -121,12 +131,23 @@ class RequestOutput:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it, without the trace: the first sample, and under `samples` all of several."""
-        names = ("text", "token_ids", "prompt_token_ids", "finish_reason", "holes", "seed")
+        names = ["text", "token_ids", "prompt_token_ids", "finish_reason", "holes", "seed"]
+        names += ["logprobs"] if self.logprobs is not None else []
         samples = [
             {**{name: getattr(sample, name) for name in names}, "stats": sample.stats.to_dict()}
             for sample in self.samples
         ]
         return samples[0] | ({"samples": samples} if len(samples) > 1 else {})
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: the canvas of the first sample, coloured by step."""
+        stats = self.stats
+        counts = f"{stats.tokens} tokens in {stats.forwards} forwards, {stats.tokens_per_forward:.2f} a forward"
+        samples = f"; the first of {len(self.samples)} samples" if self.more else ""
+        try:
+            return self.trace.drawn(f"{self.finish_reason}: {counts}, {stats.seconds:.2f} s{samples}")
+        except ConfigError:
+            return None
 
     def __repr__(self) -> str:
         said = self.text if self.text or not self.token_ids else self.token_ids

@@ -32,6 +32,7 @@ class _UnaskedStr(Unasked, str):
 
 MOST_BIAS = 1e4
 """Beyond this a bias decides whatever the logits are."""
+MOST_LOGPROBS = 1_000
 BLOCK_LENGTH, SCHEDULER = _UnaskedInt(Usual().block_length), _UnaskedStr(Usual().scheduler)
 
 
@@ -81,6 +82,10 @@ class SamplingParams:
             what stands before the first EOS then, as in LLaDA's published evaluation. Not with a grammar.
         min_new_tokens: no EOS is proposed among the first so many positions of the answer. Not with a grammar.
         logit_bias: id -> what is added to its logit, after guidance and before all else; -inf: never proposed.
+        stop_token_ids: ids that end an answer when they are committed, as EOS does, also with `ignore_eos`; the answer
+            is cut before them. Not with a grammar.
+        logprobs: how many of the most probable ids to record beside each committed token, with their log-probabilities
+            at that step (`TraceStep.logprobs`, `RequestOutput.logprobs`); 0: the token's own alone; None: nothing.
     """
 
     max_new_tokens: int = 128
@@ -100,6 +105,8 @@ class SamplingParams:
     cut_at_eos: Literal["now", "end"] = "now"
     min_new_tokens: int = 0
     logit_bias: Mapping[int, float] | tuple[tuple[int, float], ...] | None = None
+    stop_token_ids: Sequence[int] = ()
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         # bounds far beyond use: a slip of the keyboard is an error and not a hang
@@ -114,6 +121,8 @@ class SamplingParams:
             "n": whole("n", self.n, 1, 100_000),
             "min_new_tokens": whole("min_new_tokens", self.min_new_tokens, 0),
             "logit_bias": _biases(self.logit_bias),
+            "stop_token_ids": _ids(self.stop_token_ids),
+            "logprobs": whole("logprobs", self.logprobs, 0, MOST_LOGPROBS, optional=True),
         }
         if not isinstance(self.block_length, Unasked):
             checked["block_length"] = whole("block_length", self.block_length, 1)
@@ -147,6 +156,7 @@ class SamplingParams:
                 "first, or raise the second"
             )
         late = {"cut_at_eos='end'": self.cut_at_eos == "end", "min_new_tokens": self.min_new_tokens > 0}
+        late["stop_token_ids"] = bool(self.stop_token_ids)
         for name in (name for name, asked in late.items() if asked and self.grammar is not None):
             raise ConfigError(
                 f"{name} does not go with grammar={self.grammar!r}, which says where the text ends; drop it"
@@ -186,7 +196,8 @@ class SamplingParams:
         """What `to_dict` gives, made once; not to be changed."""
         shown = {one.name: _shown(getattr(self, one.name)) for one in fields(self)}
         biases = {str(token): bias for token, bias in self.biases.items()}
-        return {**shown, "stop": list(self.stop), "logit_bias": biases or None}
+        lists = {"stop": list(self.stop), "stop_token_ids": list(self.stop_token_ids)}
+        return {**shown, **lists, "logit_bias": biases or None}
 
     def settled(self, usual: Usual) -> SamplingParams:
         """With a model's usual block length and scheduler where none was asked for."""
@@ -238,6 +249,13 @@ def _biases(given: Any) -> tuple[tuple[int, float], ...] | None:
                 "or -inf for never"
             )
     return tuple((int(token), float(bias)) for token, bias in pairs) or None
+
+
+def _ids(given: Any) -> tuple[int, ...]:
+    """`stop_token_ids`, each once, ascending."""
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise ConfigError(f"stop_token_ids={quoted(given, 60)} must be a list of token ids, as in [2, 7]")
+    return tuple(sorted({whole("stop_token_ids: id", token, 0) for token in given}))
 
 
 def params_of(params: Any, count: int) -> list[SamplingParams]:

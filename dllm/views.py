@@ -47,8 +47,8 @@ class CanvasView:
         block_length: tokens a block is asked to have.
         rule: how a block-causal model sees the canvas; None: it sees all of it.
         seed: of the row's noise.
-        eos_token_ids: ids that end the answer when they are committed; empty in infilling, with `ignore_eos` and with
-            `cut_at_eos="end"`.
+        eos_token_ids: ids that end the answer when they are committed: `SamplingParams.stop_token_ids` and, but for
+            `ignore_eos`, the model's own; empty in infilling and with `cut_at_eos="end"`.
         fixed: whether the canvas keeps its length whatever is proposed: in infilling and with `ignore_eos`.
         stored: `[L]` long, the id that each slot of the row's K/V was last computed from; -1 where none was.
         memo: what the row's cache remembered after the last forward.

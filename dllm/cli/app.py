@@ -17,8 +17,10 @@ from dllm.cli.generate import generate
 from dllm.cli.grammar import grammar
 from dllm.cli.infill import infill
 from dllm.cli.schedulers import schedulers
+from dllm.cli.serve import serve
 from dllm.cli.shell import Debug, Shell, debugging
 from dllm.cli.train_filter import train_filter
+from dllm.cli.view import view
 
 app = typer.Typer(
     cls=Shell,
@@ -33,6 +35,8 @@ app = typer.Typer(
 app.command()(as_command(generate))
 app.command()(as_command(infill))
 app.command()(as_command(chat))
+app.command()(as_command(view))
+app.command()(as_command(serve))
 app.command()(as_command(compare))
 app.command()(as_command(schedulers))
 app.command("train-filter")(as_command(train_filter))

@@ -137,6 +137,24 @@ class SamplingOptions:
         ),
     ] = None
 
+    stop_token_ids: Annotated[
+        list[int] | None,
+        Option(
+            "--stop-token-id",
+            metavar="ID",
+            help="End the answer before this id; may be repeated. Not with a grammar.",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = None
+    logprobs: Annotated[
+        int | None,
+        Option(
+            metavar="K",
+            help="Record log-probabilities at commit, and those of the K best ids (--json, --trace).",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = None
+
     def params(self, grammar: Grammar | None, *, escape: bool = False) -> SamplingParams:
         """Checked. With `escape`, stop strings are unescaped as the prompt is."""
         from dllm import SamplingParams

@@ -40,20 +40,30 @@ class Setup:
     scheduler: Scheduler
     cache: Cache
     bias: tuple[Tensor, Tensor] | None
+    late: Tensor
 
     @classmethod
     def of(cls, engine: TextModel, params: SamplingParams) -> Setup:
         """Raises ConfigError or CapabilityError where the scheduler or the cache cannot work on this model."""
         params = engine.settled(params)
         biases, model = params.biases, engine.model
-        unknown = [token for token in biases if token >= model.vocab_size]
-        if unknown:
-            raise ConfigError(f"logit_bias: id {unknown[0]} must be in 0...{model.vocab_size - 1}")
+        for name, ids in (("logit_bias", biases), ("stop_token_ids", params.stop_token_ids)):
+            unknown = [token for token in ids if token >= model.vocab_size]
+            if unknown:
+                raise ConfigError(f"{name}: id {unknown[0]} must be in 0...{model.vocab_size - 1}")
         if biases and len(biases) == model.vocab_size and max(biases.values()) == -math.inf:
             raise ConfigError("logit_bias: every id has -inf, so nothing could be proposed; leave one")
         added = (torch.tensor([*column], device=model.device) for column in (biases, biases.values()))
         scheduler, cache = engine.bind(params.schedule), resolve_cache(params.caching, model)
-        return cls(engine, params, scheduler, cache, (next(added), next(added)) if biases else None)
+        stops = engine.ends.new_tensor(params.stop_token_ids)
+        late = torch.unique(torch.cat([engine.ends, stops])) if params.stop_token_ids else engine.ends
+        return cls(engine, params, scheduler, cache, (next(added), next(added)) if biases else None, late)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Ids that end an answer."""
+        params = self.params
+        return frozenset(params.stop_token_ids).union(() if params.ignore_eos else self.engine.model.eos_token_ids)
 
     @property
     def parser(self) -> Callable[[str], Any] | None:
@@ -78,10 +88,11 @@ class Setup:
             mask_token_id=self.engine.mask_token_id,
             cfg_scale=params.cfg_scale,
             bias=self.bias,
-            late=self.engine.ends,
+            late=self.late,
             first_late=first_late,
             stop_check=stop_check,
             when_full=when_full,
+            logprobs=params.logprobs,
         )
 
     def row(
@@ -210,8 +221,8 @@ class Answer:
         asked = len(prompt) + params.max_new_tokens
         length = asked if params.grammar is not None else engine.whole_blocks(asked)
         canvas = torch.tensor(prompt + [engine.mask_token_id] * (length - len(prompt)))
-        cuts = not params.ignore_eos and params.cut_at_eos == "now"
-        eos = frozenset(engine.model.eos_token_ids) if cuts else frozenset[int]()
+        ends = setup.ends
+        eos = ends if params.cut_at_eos == "now" else frozenset[int]()
         stops = stop_check(engine.tokenizer, params.stop) if params.stop and engine.tokenizer is not None else None
         masked = torch.arange(len(canvas)) >= len(prompt)
         spec = setup.spec(banned=engine.banned, first_late=len(prompt) + params.min_new_tokens, stop_check=stops)
@@ -223,7 +234,7 @@ class Answer:
             prompt_length=len(prompt),
             asked=asked,
             eos_token_ids=eos,
-            fixed=params.ignore_eos,
+            fixed=params.ignore_eos and not ends,
         )
         setup.hold(row, ends=bool(eos))
         return cls(setup, row, prompt)
@@ -236,7 +247,7 @@ class Answer:
         ids = self._ids(len(self.row.canvas))
         start = len(self.prompt)
         planted = int(self.row.view.given[start : start + len(ids)].sum())
-        ended = self._cut_late and len(ids) < self.row.view.asked - start
+        ended = self.setup.params.cut_at_eos == "end" and len(ids) < self.row.view.asked - start
         return RequestOutput(
             text=self._text(ids),
             token_ids=ids,
@@ -248,15 +259,10 @@ class Answer:
             parser=self.setup.parser,
         )
 
-    @property
-    def _cut_late(self) -> bool:
-        """Whether the answer is cut at its first end of text when everything is denoised."""
-        return not self.setup.params.ignore_eos and self.setup.params.cut_at_eos == "end"
-
     def _ids(self, end: int) -> list[int]:
-        """The answer's ids before canvas position `end`, without the end of text."""
+        """The answer's ids before canvas position `end`, without what ends it."""
         ids: list[int] = self.row.canvas[len(self.prompt) : min(end, self.row.view.asked)].tolist()
-        ends = self.setup.engine.model.eos_token_ids if self._cut_late else ()
+        ends = self.setup.ends if self.setup.params.cut_at_eos == "end" else ()
         ids = ids[: next((at for at, token in enumerate(ids) if token in ends), len(ids))]
         return ids[:-1] if ids and ids[-1] in self.row.view.eos_token_ids else ids
 

@@ -28,7 +28,8 @@ from dllm.engine.forward import ask_all, predict_all
 from dllm.engine.row import Row
 from dllm.errors import ConfigError, ModelError
 from dllm.models.base import RowDenoiser
-from dllm.trace import TraceStep
+from dllm.sampling.alternatives import alternatives
+from dllm.trace import Alternatives, TraceStep
 from dllm.views import StepView, block_end
 
 
@@ -92,6 +93,7 @@ def _advance(row: Row, view: StepView) -> TraceStep:
     if filled < len(positions):  # a replaced token is taken back and committed in one step
         revoked = torch.cat([positions[torch.isin(positions, view.positions[replaced])], revoked])
     positions, token_ids, confidences = positions[stays], token_ids[stays], confidences[stays]
+    logprobs = _logprobs(row, view, positions, token_ids)
     cut(row, view, chosen)
     _close(row)
     return TraceStep(
@@ -100,6 +102,7 @@ def _advance(row: Row, view: StepView) -> TraceStep:
         confidences=tuple(confidences.tolist()),
         revoked=tuple(revoked.tolist()),
         length=len(row.canvas),
+        logprobs=logprobs,
     )
 
 
@@ -159,6 +162,14 @@ def _until_eos(view: StepView, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     positions, ids, confidences = view.positions[chosen], view.token_ids[chosen], view.confidence[chosen]
     first = next((i + 1 for i, token in enumerate(ids.tolist()) if token in view.eos_token_ids), len(ids))
     return positions[:first], ids[:first], confidences[:first]
+
+
+def _logprobs(row: Row, view: StepView, positions: Tensor, token_ids: Tensor) -> tuple[Alternatives, ...]:
+    """The alternatives to each committed token, where they are asked for; of what proposals were drawn from."""
+    if row.spec.logprobs is None or not len(positions):
+        return ()
+    at = torch.searchsorted(view.positions, positions).to(view.scores.device)
+    return tuple(alternatives(view.scores[at], row.spec.banned, token_ids, row.spec.logprobs))
 
 
 def _record(row: Row, change: TraceStep | Exception, seconds: float) -> TraceStep | Exception:

@@ -7,13 +7,13 @@ import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from dllm.engine.answer import Answer, AnswerDraft, Document, Setup
+from dllm.engine.answer import Answer, Document, Setup
 from dllm.engine.document import Hole, Piece, expand, parse_parts, parse_template
 from dllm.engine.row import Row
 from dllm.engine.text_model import TextModel
-from dllm.errors import ConfigError, GrammarError, PromptError
+from dllm.errors import ConfigError, GrammarError, PromptError, quoted
 from dllm.outputs import RequestOutput, Stats
 from dllm.params import SamplingParams
 
@@ -67,13 +67,20 @@ class DocumentDraft:
                 "the document has no hole; write <mask:N> in the text, or put Hole(N) among the parts "
                 "(a list without a Hole is a list of documents)"
             )
-        if params.stop:
-            raise ConfigError(f"stop={params.stop!r} plays no part in infill, whose holes have exact widths; drop it")
+        for name in ("stop", "stop_token_ids"):
+            if getattr(params, name):
+                said = f"{name}={quoted(getattr(params, name))}"
+                raise ConfigError(f"{said} plays no part in infill, whose holes have exact widths; drop it")
         holes = sum(piece.max for piece in pieces if isinstance(piece, Hole))
         engine.check_length(holes, "the document's holes")
         fixed = [array("i", _ids(engine, piece)) for piece in pieces]
         engine.check_length(holes + sum(map(len, fixed)), "the document, holes included,")
         return cls(Setup.of(engine, params), pieces, fixed)
+
+    @property
+    def candidates(self) -> int:
+        """How many widths are tried."""
+        return len(expand(self.pieces))
 
     @property
     def alike(self) -> tuple[SamplingParams, tuple[Hole | int, ...]] | None:
@@ -122,7 +129,15 @@ class DocumentDraft:
         raise AssertionError("what was refused is refused again")
 
 
-Draft = AnswerDraft | DocumentDraft
+class Draft(Protocol):
+    """A checked request that waits: an `AnswerDraft`, a `DocumentDraft`, or what stands for one."""
+
+    @property
+    def alike(self) -> tuple[object, ...] | None:
+        """Equal for drafts that all can be put on a canvas if one can; None where each must be tried."""
+
+    def sample(self, seed: int) -> Sample:
+        """The request on a canvas."""
 
 
 def _ids(engine: TextModel, piece: Piece) -> list[int]:

@@ -34,6 +34,7 @@ class RowSpec:
             text that may not end yet.
         stop_check: see StopCheck.
         when_full: the finish reason of a row that runs out of masks without an EOS.
+        logprobs: how many alternatives to record beside each committed token, or None.
     """
 
     scheduler: Scheduler
@@ -47,6 +48,7 @@ class RowSpec:
     first_late: int = 0
     stop_check: StopCheck | None = None
     when_full: FinishReason = "length"
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from dllm.engine.answer import Answer, Document
 from dllm.errors import DllmError
 from dllm.outputs import RequestOutput
-from dllm.trace import TraceStep
+from dllm.trace import Trace, TraceStep
 
 
 @dataclass(eq=False)
@@ -59,6 +59,11 @@ class Event:
     def text(self) -> str:
         """Everything settled left of the first mask, as `StepEvent.text`."""
         return "" if self._request is None else self._request.text_so_far()
+
+    @property
+    def trace(self) -> Trace:
+        """All steps of the row up to now, and what they began from; the row's own, so copy what is to be kept."""
+        return Trace() if self._request is None else self._request.row.trace
 
     @property
     def canvas(self) -> list[int]:

@@ -55,7 +55,8 @@ def test_every_option_arrives(dllm):
 
 def test_options_mirror_sampling_params():
     options = {field.name: field.default for field in fields(SamplingOptions)}
-    options["n"], options["stop"], options["grammar"] = options.pop("samples"), options["stop"] or (), None
+    options["n"], options["grammar"] = options.pop("samples"), None
+    options |= {name: options[name] or () for name in ("stop", "stop_token_ids")}
     left_to_the_model = {"block_length": 32, "scheduler": "threshold(0.9)"}
     assert all(options.pop(name) is None for name in left_to_the_model)
     assert options | left_to_the_model == {field.name: field.default for field in fields(SamplingParams)}

@@ -17,6 +17,8 @@ MINIMAL = {
     "eval lm": ("-t", "no_such_task"),
     "eval report": ("no_such_folder",),
     "bench": ("--quick", "--cache-report"),
+    "serve": ("--port", "0", "--timeout", "0"),  # which is refused, at last
+    "view": ("no_such_file",),
 }
 """Arguments with which a command has little to do, or nothing."""
 EXAMPLES = {

@@ -76,6 +76,8 @@ def test_what_is_only_written_stays(text):
         ("eval", EVIL),
         ("train-filter", "--out", EVIL),
         ("bench", "--out", EVIL),
+        ("view", EVIL),
+        ("view", "x", "--out", EVIL),
         (EVIL,),
     ],
 )

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from dllm import LLM, ConfigError, Grammar, SamplingParams
-from tests.support.fakes import EOS, MASK, MixDenoiser, ScriptedDenoiser, wish
+from dllm import LLM, ConfigError, Grammar, Hole, SamplingParams
+from tests.support.fakes import EOS, MASK, VOCAB, MixDenoiser, ScriptedDenoiser, wish
 
 NEW = 12
 
@@ -67,6 +67,32 @@ def test_no_end_among_the_first_tokens():
         assert len(out.token_ids) == expected and EOS not in out.token_ids
 
 
+def test_a_stop_id_ends_an_answer_as_an_end_of_text_does():
+    """Greedy, one token a step from the left: the answer is the free one up to the id."""
+    model = ScriptedDenoiser(wish([4, 5, 9, 6, EOS, 7], [0.9] * 6, prompt=2))
+    one_by_one = {"max_new_tokens": 6, "scheduler": "topk(1, by=left_to_right)"}
+    for values, expected, reason, filled in (
+        ({}, [4, 5, 9, 6], "stop", 5),
+        ({"stop_token_ids": [9]}, [4, 5], "stop", 3),
+        ({"stop_token_ids": (9, 5)}, [4], "stop", 2),
+        ({"stop_token_ids": [EOS]}, [4, 5, 9, 6], "stop", 5),
+        ({"stop_token_ids": [9], "ignore_eos": True}, [4, 5], "stop", 3),
+        ({"stop_token_ids": [7], "ignore_eos": True}, [4, 5, 9, 6, EOS], "stop", 6),
+        ({"stop_token_ids": [8], "ignore_eos": True}, [4, 5, 9, 6, EOS, 7], "length", 6),
+        ({"stop_token_ids": [9], "cut_at_eos": "end"}, [4, 5], "stop", 6),
+        ({"stop_token_ids": [9], "cut_at_eos": "end", "ignore_eos": True}, [4, 5], "stop", 6),
+    ):
+        out = LLM(model).generate([1, 2], SamplingParams(**one_by_one, **values))
+        assert (out.token_ids, out.finish_reason, out.stats.slots) == (expected, reason, filled), values
+    late = SamplingParams(**one_by_one, stop_token_ids=[9], min_new_tokens=3)
+    assert 9 not in LLM(model).generate([1, 2], late).token_ids[:3]
+
+
+def test_a_stop_id_plays_no_part_in_a_document():
+    with pytest.raises(ConfigError, match=r"stop_token_ids=.* plays no part in infill"):
+        LLM(MixDenoiser()).infill([[1, 2], Hole(3)], SamplingParams(stop_token_ids=[4]))
+
+
 def test_biases_move_tokens_and_forbid_them():
     model = MixDenoiser()
     free = LLM(model).generate([1, 2], SamplingParams(max_new_tokens=6, ignore_eos=True)).token_ids
@@ -82,7 +108,8 @@ def test_rows_with_biases_keep_their_tokens_in_company():
     model = MixDenoiser()
     each = [SamplingParams(max_new_tokens=8), SamplingParams(max_new_tokens=8, logit_bias={3: 2.0, 4: -1.0})]
     each += [SamplingParams(max_new_tokens=8, min_new_tokens=5), SamplingParams(max_new_tokens=8, cut_at_eos="end")]
-    together = LLM(model).generate([[1, 2]] * 4, each)
+    each += [SamplingParams(max_new_tokens=8, stop_token_ids=range(0, VOCAB, 5))]
+    together = LLM(model).generate([[1, 2]] * len(each), each)
     assert [out.token_ids for out in together] == [LLM(model).generate([1, 2], one).token_ids for one in each]
 
 
@@ -96,6 +123,7 @@ def test_rows_with_biases_keep_their_tokens_in_company():
         ({"cut_at_eos": "late"}, "must be one of: now, end"),
         ({"cut_at_eos": "end", "grammar": Grammar.from_choices(["a"])}, "does not go with grammar"),
         ({"min_new_tokens": 1, "grammar": Grammar.from_choices(["a"])}, "does not go with grammar"),
+        ({"stop_token_ids": [1], "grammar": Grammar.from_choices(["a"])}, "does not go with grammar"),
         ({"scheduler": "llada(random, confidence_eos_eot_inf=true)"}, "orders by confidence"),
     ],
 )
@@ -104,9 +132,11 @@ def test_mistakes_are_named(values, said):
         SamplingParams(**values)
 
 
-def test_ids_outside_the_vocabulary_are_named():
-    with pytest.raises(ConfigError, match="id 9999 must be in"):
-        LLM(MixDenoiser()).generate([1], SamplingParams(logit_bias={9999: 1.0}))
+@pytest.mark.parametrize("values", [{"logit_bias": {9999: 1.0}}, {"stop_token_ids": [3, 9999]}])
+def test_ids_outside_the_vocabulary_are_named(values):
+    (name,) = values
+    with pytest.raises(ConfigError, match=f"{name}: id 9999 must be in"):
+        LLM(MixDenoiser()).generate([1], SamplingParams(**values))
 
 
 def test_equal_biases_make_equal_parameters():

@@ -30,6 +30,8 @@ def test_defaults_are_the_contract():
         "cut_at_eos": "now",
         "min_new_tokens": 0,
         "logit_bias": None,
+        "stop_token_ids": (),
+        "logprobs": None,
     }
 
 
@@ -68,6 +70,13 @@ def test_numpys_scalars_pass_and_come_back_as_pythons():
         {"stop": ("",)},
         {"stop": (3,)},
         {"grammar": "json"},
+        {"stop_token_ids": 7},
+        {"stop_token_ids": "7"},
+        {"stop_token_ids": [-1]},
+        {"stop_token_ids": [1.0]},
+        {"logprobs": -1},
+        {"logprobs": True},
+        {"logprobs": 1001},
     ],
 )
 def test_wrong_values_name_the_field(wrong):

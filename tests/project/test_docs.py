@@ -4,19 +4,24 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
 
+from dllm import LLM
 from dllm.cli.app import app
 from dllm.models.families import table
+from tests.support.serving import serving
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONG = "parallelbench --model ideal"
 """Half a minute; test_parallelbench.py holds a part of the same theory."""
+SERVER = "http://127.0.0.1:8000"
+"""Where blocks expect `dllm serve`; they get one."""
 
 
 def blocks(language):
@@ -33,7 +38,10 @@ def test_python(block, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(table, "FAMILIES", dict(table.FAMILIES))  # a page adds one
     program = ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", program)
-    exec(compile(block, "<block>", "exec"), vars(program))
+    with serving(LLM("tiny")) if SERVER in block else nullcontext() as served:
+        if served is not None:
+            block = block.replace(SERVER, served.url)
+        exec(compile(block, "<block>", "exec"), vars(program))
     shown = capsys.readouterr().out
     # what a print is said to show (a comment behind it) is what it shows
     said = re.findall(r"^print\(.*\)\s+# (.+)$", block, re.M)

@@ -33,6 +33,7 @@ def test_the_wheel_holds_dllm_and_nothing_else(tmp_path):
         f"dllm/models/tiny/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md")
     }
     shipped |= {"dllm/schedulers/filters/tiny.safetensors", "dllm/schedulers/filters/tiny.json"}
+    shipped |= {"dllm/serve/page.html"}
     assert shipped <= set(names)
     in_tree = {str(p.relative_to(ROOT)) for p in (ROOT / "dllm").rglob("*.py")}
     assert in_tree == {name for name in names if name.endswith(".py")}

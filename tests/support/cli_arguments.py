@@ -51,6 +51,7 @@ FIRST = {
     "grammar check": (),
     "grammar explain": (),
     "eval report": (),
+    "view": (),
 }
 """Arguments that come first, so that little is done unless others say so. Not `eval lm`, which takes long to begin."""
 NOT_TWICE = {

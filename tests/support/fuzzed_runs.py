@@ -179,12 +179,14 @@ def params(rng: random.Random, llm: LLM, odd: float) -> dict[str, Any]:
         "ignore_eos": (0.25, (True,)),
         "cut_at_eos": (0.2, ("end",)),
         "min_new_tokens": (0.2, (1, length // 2, length)),
+        "stop_token_ids": (0.15, ((5, 97), (64,), (1, 257))),
+        "logprobs": (0.15, (0, 3)),
         "logit_bias": (0.2, ({5: -math.inf, 97: 3.0}, {1: -math.inf}, {257: 4.0}, {64: 1e4}, {7: -1e4})),
     }
     found |= {name: rng.choice(values) for name, (share, values) in choices.items() if rng.random() < share}
     if rng.random() < 0.2 and llm.tokenizer is not None:
         found["grammar"] = grammar(rng.choice(list(GRAMMARS)))
-        for name in ("stop", "cut_at_eos", "min_new_tokens"):
+        for name in ("stop", "stop_token_ids", "cut_at_eos", "min_new_tokens"):
             if rng.random() < 0.95:
                 found.pop(name, None)
     if rng.random() < odd:
@@ -320,6 +322,7 @@ def _check_generated(llm: LLM, asked: Any, out: RequestOutput, own: SamplingPara
     assert len(out.token_ids) <= own.max_new_tokens, f"{told}: {len(out.token_ids)} tokens"
     if not own.ignore_eos:
         assert not set(out.token_ids) & set(llm.model.eos_token_ids), f"{told}: an end in {out.token_ids}"
+    assert not set(out.token_ids) & set(own.stop_token_ids), f"{told}: a stop id in {out.token_ids}"
     planted = "prophet" in str(own.scheduler)  # may put a text of its own on the canvas
     if own.min_new_tokens and not own.stop:
         assert len(out.token_ids) >= own.min_new_tokens, f"{told}: only {out.token_ids}"
