@@ -25,7 +25,7 @@ from dllm.grammars.search.constraint import GrammarConstraint
 from dllm.grammars.search.lattice import build
 from dllm.grammars.search.orders import Settled, settle
 from dllm.grammars.search.placement import END, Placement
-from dllm.grammars.search.solve import HASTY, PATIENT, Patience, UndecidedError, solve
+from dllm.grammars.search.solve import HASTY, PATIENT, UndecidedError, solve
 from dllm.grammars.tables.compiled import CompiledGrammar
 from dllm.grammars.tables.vocabulary import vocabulary
 from tests.references.grammar_brute import GuardedWorld, World, random_guarded_rules, random_rules, random_tokens

@@ -29,11 +29,14 @@ class Derivations(NamedTuple):
         rows: `[n, symbols]`, where in `bits` the row of a node and a symbol begins, or -1 for nothing.
         bits: rows of words, those of node x are `(x >> 6) + 1` long; bit y where the symbol derives a path from x to y.
         has: `[symbols, words]`, bit x where node x has a row.
+        first: `[n, symbols]`, the first word of a row that is not 0. Rows of an item of a long list are nearly empty,
+            and a list asks for one at each of its items.
     """
 
     rows: NDArray[np.int64]
     bits: Words
     has: Words
+    first: Ints
 
 
 class Reasons(NamedTuple):
@@ -55,10 +58,10 @@ def within(bits, row, y):
 
 
 @inner
-def _or(into, at, bits, begin, words):
-    """Add the row at `begin` to the one at `at`; whether that changed it."""
+def _or(into, at, bits, begin, first, words):
+    """Add the row at `begin` to the one at `at`, from the word `first` on; whether that changed it."""
     changed = np.uint64(0)
-    for w in range(words):
+    for w in range(first, words):
         more = bits[begin + w] & ~into[at + w]
         into[at + w] |= more
         changed |= more
@@ -98,7 +101,40 @@ def _take(waiting, at, known, begin, new, words):
 
 
 @inner
-def _keep(x, known, rows, bits, size, has, most):
+def _go_on(b, productions, rows, first, bits, most, known, new, words):
+    """Follow `b -> b c` from all that is new of b, as far as it leads, so that a list is followed in one go.
+
+    Only over nodes that are done: they lead on to lower ones.
+    """
+    left, begin, end = productions.left, productions.left_at[b], productions.left_at[b + 1]
+    width = len(known) // len(productions.rank)
+    own = b * width
+    for w in range(words - 1, -1, -1):
+        if new[w] == 0:
+            continue
+        more = False
+        for k in range(begin, end):
+            more = more or (left[k, 0] == b and _adds(most, left[k, 1] * width, known, known, own, words))
+        if not more:
+            return
+        some = new[w]
+        while some:
+            z = (w << 6) + lowest(some)
+            some &= some - ONE
+            for k in range(begin, end):
+                c = left[k, 1]
+                if left[k, 0] != b or rows[z, c] < 0:
+                    continue
+                for u in range(first[z, c], (z >> 6) + 1):
+                    fresh = bits[rows[z, c] + u] & ~known[own + u]
+                    known[own + u] |= fresh
+                    new[u] |= fresh
+                    if u == w:
+                        some |= fresh
+
+
+@inner
+def _keep(x, known, rows, first, bits, size, has, most):
     """Put what is known of node x behind the rows there are, and clear `known`; the rows, perhaps in a larger array."""
     words, width = (x >> 6) + 1, has.shape[1]
     for a in range(len(has)):
@@ -113,6 +149,8 @@ def _keep(x, known, rows, bits, size, has, most):
                 larger[w] = bits[w]
             bits = larger
         rows[x, a] = size
+        while known[at + first[x, a]] == 0:
+            first[x, a] += 1
         for w in range(words):
             bits[size + w] = known[at + w]
             most[at + w] |= known[at + w]
@@ -132,7 +170,7 @@ def inside(productions, lattice, room):
     by_rank, rank = productions.by_rank, productions.rank
     label, target, at, silent, silent_at = lattice.label, lattice.target, lattice.at, lattice.silent, lattice.silent_at
     n, count, width = len(at) - 1, len(rank), (len(at) + 62) >> 6
-    rows = np.full((n, count), -1, dtype=np.int64)
+    rows, first = np.full((n, count), -1, dtype=np.int64), np.zeros((n, count), dtype=np.int32)
     bits, size = np.empty(1 << 17, dtype=np.uint64), np.int64(0)  # only what is written costs anything
     has = np.zeros((count, width), dtype=np.uint64)
     known = np.zeros(count * width, dtype=np.uint64)
@@ -146,7 +184,7 @@ def inside(productions, lattice, room):
             z = silent[e]
             for a in range(count):  # all that follows from it is in the rows of z too
                 if rows[z, a] >= 0:
-                    _or(known, a * width, bits, rows[z, a], (z >> 6) + 1)
+                    _or(known, a * width, bits, rows[z, a], first[z, a], (z >> 6) + 1)
         for e in range(at[x], at[x + 1]):
             y = target[e]
             loops = loops or y == x
@@ -161,42 +199,44 @@ def inside(productions, lattice, room):
             b = by_rank[r]
             if not _take(waiting, b * width, known, b * width, new, words):
                 continue
+            _go_on(b, productions, rows, first, bits, most, known, new, words)
             for k in range(unit_at[b], unit_at[b + 1]):
                 a = unit[k, 0]
-                if _or(waiting, a * width, new, 0, words):
+                if _or(waiting, a * width, new, 0, 0, words):
                     add(pending, rank[a])
             for k in range(left_at[b], left_at[b + 1]):
                 a, c = left[k, 0], left[k, 1]
                 changed = False
-                for w in range(words - 1, -1, -1):  # long rows first
+                for w in range(words - 1 if a != b else -1, -1, -1):  # long rows first
                     some = new[w] & has[c, w]
                     if some and not _adds(most, c * width, known, waiting, a * width, words):
                         break
                     while some:
                         z = (w << 6) + lowest(some)
                         some &= some - ONE
-                        changed = _or(waiting, a * width, bits, rows[z, c], (z >> 6) + 1) or changed
+                        more = _or(waiting, a * width, bits, rows[z, c], first[z, c], (z >> 6) + 1)
+                        changed = changed or more
                 if loops and (new[x >> 6] >> np.uint64(x & 63)) & ONE:
-                    changed = _or(waiting, a * width, known, c * width, words) or changed
+                    changed = _or(waiting, a * width, known, c * width, 0, words) or changed
                 if changed:
                     add(pending, rank[a])
             if loops:
                 for k in range(right_at[b], right_at[b + 1]):
                     a, c = right[k, 0], right[k, 1]
                     before = known[c * width + (x >> 6)] >> np.uint64(x & 63) & ONE
-                    if before and _or(waiting, a * width, new, 0, words):
+                    if before and _or(waiting, a * width, new, 0, 0, words):
                         add(pending, rank[a])
-        bits, size = _keep(x, known, rows, bits, size, has, most)
+        bits, size = _keep(x, known, rows, first, bits, size, has, most)
         if size > room:
-            return to_python((rows[:0], bits[:0], has))
-    return to_python((rows, bits[:size].copy(), has))
+            return to_python((rows[:0], bits[:0], has, first))
+    return to_python((rows, bits[:size].copy(), has, first))
 
 
 @entry
 def outside(productions, lattice, derivations, ends):
     """Of the derivations, those that are part of a sentence from the root to one of `ends`; in the form of `bits`."""
     body, body_at, by_rank, rank = productions.body, productions.body_at, productions.by_rank, productions.rank
-    rows, bits, has = derivations
+    rows, bits, has, first = derivations
     silent, silent_at, root = lattice.silent, lattice.silent_at, lattice.root
     count, width = rows.shape[1], has.shape[1]
     used = np.zeros_like(bits)
@@ -242,7 +282,7 @@ def outside(productions, lattice, derivations, ends):
                         bit = some & ~(some - ONE)
                         some &= some - ONE
                         that, fits = rows[z, c], False
-                        for u in range((z >> 6) + 1):
+                        for u in range(first[z, c], (z >> 6) + 1):
                             more = new[u] & bits[that + u]
                             if more:
                                 fits = True
