@@ -52,6 +52,7 @@ class CanvasView:
         fixed: whether the canvas keeps its length whatever is proposed: in infilling and with `ignore_eos`.
         stored: `[L]` long, the id that each slot of the row's K/V was last computed from; -1 where none was.
         memo: what the row's cache remembered after the last forward.
+        doubt: 1 minus the least probability among the tokens that the step before committed; 0 at first.
     """
 
     canvas: Tensor
@@ -73,6 +74,7 @@ class CanvasView:
     fixed: bool = False
     stored: Tensor
     memo: Any = None
+    doubt: float = 0.0
 
     @property
     def settled(self) -> int:

@@ -10,6 +10,7 @@ from dllm.cache.base import Cache, Feed, as_cache, caches, register, resolve_cac
 from dllm.cache.delayed import DelayedCache
 from dllm.cache.drift import DriftCache
 from dllm.cache.dual import DualCache
+from dllm.cache.entropy import EntropyCache
 from dllm.cache.exact import ExactCache
 from dllm.cache.none import NoCache
 from dllm.cache.prefix import PrefixCache
@@ -21,6 +22,7 @@ __all__ = [
     "DelayedCache",
     "DriftCache",
     "DualCache",
+    "EntropyCache",
     "ExactCache",
     "Feed",
     "NoCache",

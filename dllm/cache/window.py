@@ -18,25 +18,25 @@ class WindowCache(Cache):
     inside a block is `dual`. Of dInfer's rule, the uncached forwards at a row's start are left out.
 
     Args:
-        left, right: positions fed on either side of the block.
-        every: forwards from one full one to the next, counted from the opening of the block.
+        left, right: positions fed on either side of the block; None: all.
+        every: forwards from one full one to the next, counted from the opening of the block; None: only then.
         keep_prompt: compute the prompt's K/V once, in the row's first forward; neither refreshes nor windows feed it
             again.
     """
 
-    left: int = 16
-    right: int = 16
-    every: int = 8
+    left: int | None = 16
+    right: int | None = 16
+    every: int | None = 8
     keep_prompt: bool = False
 
     def __post_init__(self) -> None:
-        whole("window: left", self.left, 0)
-        whole("window: right", self.right, 0)
-        whole("window: every", self.every, 1)
+        whole("window: left", self.left, 0, optional=True)
+        whole("window: right", self.right, 0, optional=True)
+        whole("window: every", self.every, 1, optional=True)
         switch("window: keep_prompt", self.keep_prompt)
 
     def feed(self, view: CanvasView, lookback: int) -> Feed:
-        if view.block_step % self.every == 0:
+        if view.block_step == 0 or (self.every is not None and view.block_step % self.every == 0):
             return refreshed(view, lookback, self.keep_prompt)
-        floor = lowest(view, lookback, self.keep_prompt)
-        return block(view, lookback, left=self.left, right=self.right, lowest=floor)
+        left, right = (len(view.canvas) if side is None else side for side in (self.left, self.right))
+        return block(view, lookback, left=left, right=right, lowest=lowest(view, lookback, self.keep_prompt))

@@ -84,7 +84,7 @@ def _advance(row: Row, view: StepView) -> TraceStep:
     last = last and bool((chosen == asked).all())
     replaced = edit(row, view)
     positions, token_ids, confidences = _until_eos(view, chosen | replaced)
-    filled = row.commit(positions, token_ids)
+    filled = row.commit(positions, token_ids, confidences)
     if len(token_ids) and int(token_ids[-1]) in view.eos_token_ids:
         row.cut(int(positions[-1]) + 1)
     revoked = view.positions[:0] if last else revoke(row, view, chosen, positions)

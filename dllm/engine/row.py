@@ -149,8 +149,9 @@ class Row:
         """`[L]` long: the unconditional canvas, with everything that was given masked."""
         return torch.where(self.view.given, self.spec.mask_token_id, self.canvas)
 
-    def commit(self, positions: Tensor, token_ids: Tensor) -> int:
+    def commit(self, positions: Tensor, token_ids: Tensor, confidences: Tensor) -> int:
         """Write the tokens, and return how many masks that filled."""
+        self.view = replace(self.view, doubt=1.0 - float(confidences.min()) if len(positions) else 0.0)
         filled = int(self.masked[positions].sum())
         self.spend(slots=filled)
         self.canvas[positions] = token_ids

@@ -14,6 +14,7 @@ from tests.support.checkpoints import GOLDEN
 from tests.support.pairwise import marked
 
 NATIVE = ("llada", "dream")
+FAR = 10**6
 MODES = {
     "none": plain.none,
     "prefix": plain.prefix,
@@ -28,6 +29,9 @@ MODES = {
     "delayed(every=3)": plain.delayed(3),
     "delayed": plain.delayed(8),
     "delayed(keep_prompt=True)": plain.keep_prompt(plain.delayed(8)),
+    "window(left=None, right=0, every=None)": plain.window(FAR, 0, FAR),
+    "entropy(tau=0.94)": plain.entropy(0.94),
+    "entropy(tau=0.95, keep_prompt=True)": plain.keep_prompt(plain.entropy(0.95)),
     "drift(tau=0.995)": plain.drift(0.995),
     "drift(tau=0.99, keep_prompt=True)": plain.keep_prompt(plain.drift(0.99)),
 }
@@ -87,17 +91,17 @@ def test_infilling_is_what_the_rule_says(llms, name, mode):
     agrees(llm.infill(document, params), recorder, plain.simulate(name, canvas, 0, 5, MODES[mode], 2))
 
 
-def test_drift_does_refresh_inside_blocks(llms):
+@pytest.mark.parametrize(("mode", "taus", "most"), [("drift", (-1, 0.97, 1), 8), ("entropy", (1, 0.94, 0), 16)])
+def test_some_refreshes_are_inside_blocks(llms, mode, taus, most):
     """The written-out rule above would also agree on a threshold that nothing reaches."""
     shared = {"max_new_tokens": 16, "block_length": 8, "scheduler": "topk", "ignore_eos": True}
     never, some, often = (
-        llms["dream"].generate(prompt(), SamplingParams(**shared, cache=f"drift({tau})")).stats.refreshes
-        for tau in (-1, 0.97, 1)
+        llms["dream"].generate(prompt(), SamplingParams(**shared, cache=f"{mode}({tau})")).stats.refreshes
+        for tau in taus
     )
-    assert 2 == never < some < often == 8
+    assert 2 == never < some < often == most
 
 
-FAR = 10**6
 SAME = {
     f"window(left={FAR}, right={FAR}, every={FAR})": "none",
     "window(every=1)": "none",
@@ -106,6 +110,9 @@ SAME = {
     f"window(left=0, right={FAR}, every={FAR})": "prefix",
     f"suffix(keep={FAR})": "dual",
     f"suffix(keep={FAR}, every=1)": "none",
+    f"window(left={FAR}, right=0, every={FAR})": "window(left=None, right=0, every=None)",
+    "entropy(tau=1)": "dual",
+    "entropy(tau=0)": "none",
     "drift(tau=-1)": "dual",
     "drift(layer=0)": "dual",  # values of the first layer depend on the token alone
     "drift(tau=-1, keep_prompt=true)": "dual(keep_prompt=true)",
@@ -132,7 +139,7 @@ def test_modes_become_each_other(llms, name, mode, scheduler):
 def test_a_prompt_is_kept_only_where_it_is_known(llms, name):
     """In infilling nothing is known to stand in front: `keep_prompt` changes nothing."""
     document = [prompt(5), Hole(6), prompt(2), Hole(3)]
-    for mode in ("prefix", "dual", "window", "suffix", "delayed", "drift"):
+    for mode in ("prefix", "dual", "window", "suffix", "delayed", "drift", "entropy"):
         kept, plainly = (
             llms[name].infill(document, SamplingParams(block_length=4, scheduler="topk", cache=cache))
             for cache in (f"{mode}(keep_prompt=true)", mode)

@@ -68,7 +68,7 @@ def prompts(llm):
 
 
 MODES = (
-    *("window(left=2, right=1, every=3)", "suffix(keep=3)", "delayed(every=4)", "drift(tau=0.97)"),
+    *("window(left=2, right=1, every=3)", "suffix(keep=3)", "delayed(every=4)", "drift(tau=0.97)", "entropy(tau=0.94)"),
     *(
         "dual(neighbour=needed)",
         "prefix(keep_prompt=True)",

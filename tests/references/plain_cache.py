@@ -58,6 +58,7 @@ class Now:
     end: int
     block_step: int
     lane: Lane
+    sure: float = 1.0  # the least probability of what the last step committed
 
     @property
     def length(self) -> int:
@@ -131,6 +132,13 @@ def _similarity(now: Now) -> float:
     return sum(each) / len(each)
 
 
+def entropy(tau: float) -> Rule:
+    def rule(now: Now) -> tuple[list[int], int]:
+        return list(now.everything() if now.block_step == 0 or 1 - now.sure > tau else now.near(0, 0)), now.length
+
+    return rule
+
+
 def keep_prompt(inner: Rule) -> Rule:
     """The same, but nothing left of what predicts the first answer token is computed twice."""
 
@@ -154,12 +162,12 @@ def simulate(
     mask, layers = model.config["mask_token_id"], model.config["num_hidden_layers"]
     given = [token != mask for token in canvas]
     lanes = [Lane([{} for _ in range(layers)]) for _ in range(2 if cfg else 1)]
-    canvas, before, start, end, block_step, computed, seen_logits = list(canvas), [], 0, 0, 0, 0, []
+    canvas, before, start, end, block_step, computed, seen_logits, sure = list(canvas), [], 0, 0, 0, 0, [], 1.0
     while mask in canvas:
         if mask not in canvas[start:end]:
             start, block_step = canvas.index(mask), 0
             end = min(start + block, len(canvas))
-        now = Now(canvas, before, mask, lookback, prompt, start, end, block_step, lanes[0])
+        now = Now(canvas, before, mask, lookback, prompt, start, end, block_step, lanes[0], sure)
         fed, seen = rule(now)
         refreshes = fed[-1] == seen - 1 and set(fed) >= set(range(prompt, seen))
         hidden = [mask if known else token for known, token in zip(given, canvas, strict=True)]
@@ -174,8 +182,11 @@ def simulate(
         logits = torch.stack([logits[fed.index(max(0, p - lookback))] for p in masks])
         seen_logits.append((masks, logits))
         before = list(canvas)
-        for position, token in _best(masks, logits, mask, k):
+        best = _best(masks, logits, mask, k)
+        for position, token in best:
             canvas[position] = token
+        p = torch.softmax(logits.double(), -1)
+        sure = min(float(p[masks.index(position), token]) for position, token in best)
         computed += len(fed)
         block_step += 1
     return canvas, seen_logits, computed
