@@ -16,7 +16,7 @@ from dllm.engine.answer import AnswerDraft, draw_seed
 from dllm.engine.batcher import Batcher, Checked
 from dllm.engine.document import Part
 from dllm.engine.infill import DocumentDraft, Draft, Sample
-from dllm.errors import BusyError, ConfigError, DllmError
+from dllm.errors import BusyError, ClosedError, ConfigError, DllmError
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.tables.limits import checked as checked_limit
 from dllm.grammars.tables.limits import limited
@@ -247,7 +247,7 @@ class AsyncLLM:
             task, closed = asyncio.current_task(), self._stepper.dead
             if closed is None or (task is not None and task.cancelling()):
                 raise
-            raise closed from None  # the pool is gone, and with it what it had not begun
+            raise ClosedError(str(closed)) from None  # the pool is gone, and with it what it had not begun
 
 
 class Following:

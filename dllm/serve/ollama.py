@@ -156,12 +156,12 @@ async def _answered(
 async def _told(
     service: Service, body: OllamaBody, asked: ChatRequest, following: Following, part: str, began: int
 ) -> AsyncIterator[str]:
-    prose = Prose(asked.params, asked.stops)
+    prose = Prose(asked.stops)
     try:
         async for _, _, event in merged(service, [following]):
             ended = event.output is not None
-            held = asked.offer.is_call(event.text) or (asked.offer.free and not event.text.strip())
-            piece = "" if held else prose.grown(event.text, ended=ended)
+            held = asked.offer.is_call(event.firm) or (asked.offer.free and not event.firm.strip())
+            piece = "" if held else prose.grown(event.firm, ended=ended)
             if piece:
                 yield _line({**_head(service, body), **_as(part, piece), "done": False})
             if event.output is not None:

@@ -113,7 +113,7 @@ class Stepper:
         """Count a request that is being made ready. Raises ClosedError where no more are taken."""
         with self._changing:
             if self._closed is not None:
-                raise self._closed
+                raise ClosedError(str(self._closed))
             self._open.add(errand)
 
     def add(self, errand: Errand, draft: Draft, params: SamplingParams) -> None:
@@ -198,12 +198,10 @@ class Stepper:
         if ticket.error is not None:
             return [ticket.error]
         if errand.streams:
-            assert event.step is not None
             if errand.header is None:
                 found = replace(event.trace, steps=[])
                 errand.header = replace(found, texts=self._batcher.engine.texts_of(found))
-            text = event.text if ticket.output is None else ticket.output.text
-            return [StepEvent.of(event.step, text=text, canvas=event.canvas, output=ticket.output)]
+            return [event.told()]
         return [] if ticket.output is None else [ticket.output]
 
     def _over(self, errand: Errand) -> None:

@@ -39,7 +39,7 @@ def started(*arguments, **variables):
 
 def test_it_serves_and_drains(tmp_path):
     with started(DLLM_API_KEY="sesame") as (process, url, lines):
-        http = httpx2.Client(base_url=url, timeout=120, headers={"Authorization": "Bearer sesame"})
+        http = httpx2.Client(base_url=url, timeout=600, headers={"Authorization": "Bearer sesame"})
         assert httpx2.get(f"{url}/v1/models").status_code == 401
         assert http.get("/v1/models").json()["data"][0]["id"] == "tiny"
         found = http.post("/v1/chat/completions", json={"messages": CHAT, "model": "tiny"}).json()
