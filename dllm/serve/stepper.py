@@ -134,14 +134,17 @@ class Stepper:
         elif errand.ended is None:  # the thread does not know it, and may not even have begun
             self._over(errand)
 
+    def forget(self, errand: Errand) -> None:
+        """`drop`, for finalizers: those may run in the middle of anything, so no lock is taken."""
+        self._inbox.put(lambda: self.drop(errand))
+
     def close(self, reason: str = "the engine was closed; make a new AsyncLLM") -> None:
         """Take no more requests."""
         with self._changing:
             self._closed = self._closed or ClosedError(reason)
 
     def stop(self) -> None:
-        """Drop what is left and let the thread end; from any thread, at once."""
-        self.close()
+        """Take no more requests, drop what is left and let the thread end; takes no lock, as `forget`."""
         self._inbox.put(self._stop)
 
     def join(self, seconds: float | None = None) -> None:
@@ -238,6 +241,7 @@ class Stepper:
 
     def _stop(self) -> None:
         self._running = False
+        self.close()
         self._end_all(ClosedError("the engine was closed before the request was done"))
 
     def _end_all(self, error: DllmError) -> None:
