@@ -181,16 +181,18 @@ class StepEvent(TraceStep):
     Attributes:
         text: everything settled left of the first mask, without an unfinished last character. It only grows, but for a
             stop string, which takes itself back when it is complete, and for a scheduler that edits or masks again.
+        firm: of the text, what no later step changes, but for a stop string that is not complete.
         canvas: ids of the whole canvas now, the mask id where nothing is committed.
         output: the finished request, in the last event only.
     """
 
     text: str
+    firm: str
     canvas: list[int]
     output: RequestOutput | None = None
 
     @classmethod
-    def of(cls, step: TraceStep, *, text: str, canvas: list[int], output: RequestOutput | None) -> StepEvent:
+    def of(cls, step: TraceStep, *, text: str, firm: str, canvas: list[int], output: RequestOutput | None) -> StepEvent:
         """A step of a trace, as it happens."""
         kept = {one.name: getattr(step, one.name) for one in fields(step)}
-        return cls(**kept, text=text, canvas=canvas, output=output)
+        return cls(**kept, text=text, firm=firm, canvas=canvas, output=output)

@@ -239,9 +239,9 @@ class Answer:
         setup.hold(row, ends=bool(eos))
         return cls(setup, row, prompt)
 
-    def text_so_far(self) -> str:
+    def text_before(self, end: int) -> str:
         # the last character may still want bytes
-        return self._text(self._ids(self.row.view.settled)).rstrip("\ufffd")
+        return self._text(self._ids(end)).rstrip("\ufffd")
 
     def output(self) -> RequestOutput:
         ids = self._ids(len(self.row.canvas))
@@ -315,8 +315,8 @@ class Document:
         """Whether all text is that of the tokens' bytes, as under a grammar."""
         return self.setup.params.grammar is not None
 
-    def text_so_far(self) -> str:
-        return self._render(self.row.view.settled)[0].rstrip("\ufffd")
+    def text_before(self, end: int) -> str:
+        return self._render(end)[0].rstrip("\ufffd")
 
     def output(self) -> RequestOutput:
         text, holes = self._render(len(self.row.canvas))

@@ -129,6 +129,15 @@ class Row:
         asked = self.masked if self.spec.scheduler.supplies("edit") else self.masked[: self.view.asked]
         return not self.lingers and not bool(asked.any())
 
+    @property
+    def firm(self) -> int:
+        """Canvas positions before the first that may still change: a mask, or what a scheduler may take back."""
+        scheduler, view = self.spec.scheduler, self.view
+        remasks = scheduler.supplies("remask")
+        if remasks and view.rule is None:  # anywhere, up to the live block
+            return view.prompt_length
+        return min(view.start, view.settled) if remasks or scheduler.supplies("edit") else view.settled
+
     def spend(self, **costs: float) -> None:
         """Add to `stats`: fields of `Stats`, by name."""
         self.stats = replace(self.stats, **{name: getattr(self.stats, name) + cost for name, cost in costs.items()})

@@ -111,9 +111,7 @@ def stream(engine: TextModel, checked: Checked, item: Any, params: Any) -> Itera
             for event in batcher.step():
                 if ticket.error is not None:
                     raise original(ticket.error)
-                assert event.step is not None
-                text = event.text if ticket.output is None else ticket.output.text
-                yield StepEvent.of(event.step, text=text, canvas=event.canvas, output=ticket.output)
+                yield event.told()
 
     return events()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from dllm.engine.answer import Answer, Document
 from dllm.errors import DllmError
-from dllm.outputs import RequestOutput
+from dllm.outputs import RequestOutput, StepEvent
 from dllm.trace import Trace, TraceStep
 
 
@@ -58,7 +58,19 @@ class Event:
     @property
     def text(self) -> str:
         """Everything settled left of the first mask, as `StepEvent.text`."""
-        return "" if self._request is None else self._request.text_so_far()
+        return "" if self._request is None else self._request.text_before(self._request.row.view.settled)
+
+    @property
+    def firm(self) -> str:
+        """Of the text, what no later step changes, as `StepEvent.firm`."""
+        return "" if self._request is None else self._request.text_before(self._request.row.firm)
+
+    def told(self) -> StepEvent:
+        """The event of a stream that follows this row alone."""
+        assert self.step is not None, "the request has not failed"
+        output = self.ticket.output
+        text, firm = (self.text, self.firm) if output is None else (output.text, output.text)
+        return StepEvent.of(self.step, text=text, firm=firm, canvas=self.canvas, output=output)
 
     @property
     def trace(self) -> Trace:

@@ -120,5 +120,4 @@ async def _told(request: Request, error: Exception) -> Response:
         refusal = Refusal(str(error.detail), error.status_code, headers=dict(error.headers or {}))
     else:
         refusal = refusal_of(error)
-    body = {"error": refusal.message} if request.url.path.startswith("/api/") else refusal.body
-    return Json(body, refusal.status, headers=refusal.headers)
+    return Json(refusal.body(request.url.path), refusal.status, headers=refusal.headers)

@@ -16,7 +16,7 @@ from dllm.engine.answer import AnswerDraft, draw_seed
 from dllm.engine.batcher import Batcher, Checked
 from dllm.engine.document import Part
 from dllm.engine.infill import DocumentDraft, Draft, Sample
-from dllm.errors import BusyError, ConfigError, DllmError
+from dllm.errors import BusyError, ClosedError, ConfigError, DllmError
 from dllm.grammars.grammar import Grammar
 from dllm.grammars.tables.limits import checked as checked_limit
 from dllm.grammars.tables.limits import limited
@@ -78,7 +78,7 @@ class AsyncLLM:
         self._plain = ThreadPoolExecutor(THREADS, thread_name_prefix="dllm-check")
         self._grammars = ThreadPoolExecutor(THREADS, thread_name_prefix="dllm-grammar")
         # for those who never close it: the thread holds the stepper, but not this object
-        self._finalizer = weakref.finalize(self, _end, self._stepper, self._plain, self._grammars)
+        weakref.finalize(self, self._stepper.stop)
 
     def __repr__(self) -> str:
         return f"<AsyncLLM of {self.llm!r}, {self.running} rows, {self.waiting} waiting>"
@@ -194,7 +194,10 @@ class AsyncLLM:
 
     async def close(self) -> None:
         """Take no more requests and drop those that are left: they end with a ClosedError. Twice is no matter."""
-        self._finalizer()
+        self._stepper.close()
+        self._stepper.stop()
+        for pool in (self._plain, self._grammars):
+            pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.get_running_loop().run_in_executor(None, self._stepper.join)
 
     async def __aenter__(self) -> Self:
@@ -247,7 +250,7 @@ class AsyncLLM:
             task, closed = asyncio.current_task(), self._stepper.dead
             if closed is None or (task is not None and task.cancelling()):
                 raise
-            raise closed from None  # the pool is gone, and with it what it had not begun
+            raise ClosedError(str(closed)) from None  # the pool is gone, and with it what it had not begun
 
 
 class Following:
@@ -285,7 +288,7 @@ class Following:
         self._stepper.drop(self._errand)
 
     def __del__(self) -> None:
-        self.close()
+        self._stepper.forget(self._errand)
 
 
 @dataclass(frozen=True)
@@ -302,9 +305,3 @@ class Begun:
     def sample(self, seed: int) -> Sample:
         found = self.samples.pop(seed, None)
         return self.draft.sample(seed) if found is None else found
-
-
-def _end(stepper: Stepper, *pools: ThreadPoolExecutor) -> None:
-    stepper.stop()
-    for pool in pools:
-        pool.shutdown(wait=False, cancel_futures=True)

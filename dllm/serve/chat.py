@@ -218,7 +218,7 @@ class _Speaker:
 
     def __init__(self, service: Service, asked: ChatRequest, index: int, following: Following) -> None:
         self._service, self._asked, self._index, self._following = service, asked, index, following
-        self._prose, self._calling, self._settling = Prose(asked.params, asked.stops), Calling(asked.offer), Settling()
+        self._prose, self._calling, self._settling = Prose(asked.stops), Calling(asked.offer), Settling()
 
     def opening(self, diffusion: dict[str, Any] | None = None) -> dict[str, Any]:
         return self._choice({"role": "assistant", "content": ""}, diffusion)
@@ -241,11 +241,11 @@ class _Speaker:
 
     def _deltas(self, event: StepEvent) -> list[dict[str, Any]]:
         ended = event.output is not None
-        if self._asked.offer.free and not event.text.strip() and not ended:
+        if self._asked.offer.free and not event.firm.strip() and not ended:
             return []  # it is not known yet whether this is a call
-        if self._asked.offer.is_call(event.text):
-            return [{"tool_calls": [entry]} for entry in self._calling.grown(event.text, ended=ended)]
-        piece = self._prose.grown(event.text, ended=ended)
+        if self._asked.offer.is_call(event.firm):
+            return [{"tool_calls": [entry]} for entry in self._calling.grown(event.firm, ended=ended)]
+        piece = self._prose.grown(event.firm, ended=ended)
         return [{"content": piece}] if piece else []
 
     def _closing(self, output: RequestOutput) -> dict[str, Any]:

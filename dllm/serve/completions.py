@@ -11,8 +11,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from dllm.engine.answer import AnswerDraft
+from dllm.engine.batcher import Checked
 from dllm.engine.document import Hole
 from dllm.engine.infill import DocumentDraft
+from dllm.grammars.grammar import Grammar
 from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
 from dllm.serve.answers import completion_logprobs, cut, usage_of
@@ -40,17 +42,17 @@ def router(service: Service) -> APIRouter:
         _refuse(body)
         model, prompts = service.named(body.model), _prompts(body)
         grammar = await service.grammars.get(form_of(body))
-        params = params_of_body(body, grammar=grammar, logprobs=body.logprobs)
         head = {"id": new_id("cmpl"), "object": "text_completion", "created": int(time.time()), "model": model}
         if body.suffix:
-            outputs = await _filled(service, request, body, prompts)
+            outputs = await _filled(service, request, body, prompts, grammar)
             if body.stream:
                 return Events(service, _told_at_once(service, body, head, prompts, outputs), released(()))
-        elif body.stream:
+            return Json({**head, **_whole(service, body, prompts, outputs)})
+        params = params_of_body(body, grammar=grammar, logprobs=body.logprobs)
+        if body.stream:
             followings = await followed(service, request, AnswerDraft.of, prompts, params)
             return Events(service, _chunks(service, body, params, head, prompts, followings), released(followings))
-        else:
-            outputs = await _all(service, request, prompts, params)
+        outputs = await _all(service, request, [(AnswerDraft.of, prompt) for prompt in prompts], params)
         return Json({**head, **_whole(service, body, prompts, outputs)})
 
     return routes
@@ -79,41 +81,30 @@ def _prompts(body: CompletionBody) -> list[str | list[int]]:
 
 
 async def _all(
-    service: Service, request: Request, prompts: Sequence[Any], params: SamplingParams
+    service: Service, request: Request, asked: Sequence[tuple[Checked, Any]], params: SamplingParams
 ) -> list[RequestOutput]:
+    """The outputs of several requests, or the first of their errors, which ends the others."""
+
     async def together() -> list[RequestOutput]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(service.engine.generate(prompt, params)) for prompt in prompts]
+            tasks = [group.create_task(service.engine.ask(checked, item, params)) for checked, item in asked]
         return [task.result() for task in tasks]
 
-    return await _first_error(service, request, together())
+    try:
+        return await service.waited(request, together())
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 async def _filled(
-    service: Service, request: Request, body: CompletionBody, prompts: Sequence[Any]
+    service: Service, request: Request, body: CompletionBody, prompts: Sequence[Any], grammar: Grammar | None
 ) -> list[RequestOutput]:
     """Prompts with their suffix, and a hole between them of up to so many tokens as are asked for."""
-    grammar = await service.grammars.get(form_of(body))
-    asked = body.model_copy(update={"stop": None, "stop_token_ids": None, "min_tokens": None})
+    asked = body.model_copy(update={"stop": None, "min_tokens": None})
     params = params_of_body(asked, grammar=grammar, logprobs=body.logprobs, max_new_tokens=FILLED)
     hole = Hole(min=min(max(1, body.min_tokens or 1), params.max_new_tokens), max=params.max_new_tokens)
-
-    async def together() -> list[RequestOutput]:
-        async with asyncio.TaskGroup() as group:
-            documents = [[prompt, hole, body.suffix] for prompt in prompts]
-            tasks = [group.create_task(service.engine.ask(DocumentDraft.of, one, params)) for one in documents]
-        return [task.result() for task in tasks]
-
-    return await _first_error(service, request, together())
-
-
-async def _first_error(service: Service, request: Request, work: Any) -> list[RequestOutput]:
-    """What the work of a group returns, or the first of its errors."""
-    try:
-        found: list[RequestOutput] = await service.waited(request, work)
-        return found
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
+    documents = [(DocumentDraft.of, [prompt, hole, body.suffix]) for prompt in prompts]
+    return await _all(service, request, documents, params)
 
 
 def _whole(
@@ -133,7 +124,7 @@ def _choice(
     logprobs = sample.logprobs
     return {
         "index": index,
-        "text": front + text + (body.suffix or "" if body.echo else ""),
+        "text": front + text,
         "logprobs": None if logprobs is None else completion_logprobs(service, logprobs, len(front)),
         "finish_reason": "stop" if text != whole else sample.finish_reason,
         "diffusion": {"stats": sample.stats.to_dict(), "seed": sample.seed},
@@ -200,7 +191,7 @@ class _Writer:
     ) -> None:
         self._service, self._body, self._params, self._index = service, body, params, index
         self._front, self._following = front, following
-        self._prose, self._settling, self._written = Prose(params, stops_of(body)), Settling(), len(front)
+        self._prose, self._settling, self._written = Prose(stops_of(body)), Settling(), len(front)
 
     def said(self, event: StepEvent, number: int) -> list[dict[str, Any]]:
         header, ended = self._following.header, event.output is not None
@@ -210,7 +201,7 @@ class _Writer:
         if self._body.diffusing:
             text = self._front + cut(noisy_text(self._service, event, header), stops_of(self._body))
         else:
-            text = self._prose.grown(event.text, ended=ended)
+            text = self._prose.grown(event.firm, ended=ended)
         diffusion, finish = step_of(self._service, event, number, header), None
         if event.output is not None:
             finish = "stop" if cut(event.text, stops_of(self._body)) != event.text else event.output.finish_reason

@@ -47,9 +47,10 @@ class Refusal(Exception):
         super().__init__(message)
         self.message, self.status, self.param, self.code, self.headers = message, status, param, code, headers or {}
 
-    @property
-    def body(self) -> dict[str, Any]:
-        """As OpenAI's clients read it."""
+    def body(self, path: str = "") -> dict[str, Any]:
+        """As clients of a path read it: OpenAI's, or on Ollama's paths Ollama's."""
+        if path.startswith("/api/"):
+            return {"error": self.message}
         kind = {401: "authentication_error", 404: "not_found_error", 503: "overloaded_error"}.get(self.status)
         kind = kind or ("server_error" if self.status >= 500 else "invalid_request_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Any
 
@@ -84,6 +85,9 @@ def _refuse_paths(params: SamplingParams) -> None:
 
 def _biases(given: dict[str, float] | None) -> dict[int, float] | None:
     try:
-        return {int(token): bias for token, bias in given.items()} if given else None
+        found = {int(token): bias for token, bias in given.items()} if given else None
+        if found and not all(math.isfinite(bias) for bias in found.values()):
+            raise ValueError  # JSON has no such numbers
+        return found
     except ValueError:
         raise Refusal("logit_bias must map token ids to numbers, as in {'1234': -5}", param="logit_bias") from None

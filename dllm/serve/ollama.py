@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from dllm import __version__
@@ -78,6 +78,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/api/chat")
     async def chat(body: OllamaChat, request: Request) -> Response:
         """Answer a conversation."""
+        _named(service, body.model)
         if not body.messages:
             return _lines_of({**_head(service, body), **_loaded("message", {"role": "assistant", "content": ""})})
         messages = [_plain(message) for message in body.messages]
@@ -87,6 +88,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/api/generate")
     async def generate(body: OllamaGenerate, request: Request) -> Response:
         """Continue a prompt, through the chat template unless it is raw."""
+        _named(service, body.model)
         if not body.prompt:
             return _lines_of({**_head(service, body), **_loaded("response", "")})
         if body.template:
@@ -119,7 +121,12 @@ def _chat_body(
     elif body.format:
         raise Refusal(f"format={body.format[:60]!r} must be 'json' or a JSON schema", param="format")
     found |= {"model": _named(service, body.model), "tools": tools or None}
-    return ChatBody.model_validate({**found, "messages": messages})
+    try:
+        return ChatBody.model_validate({**found, "messages": messages})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(one) for one in first["loc"])
+        raise Refusal(f"options: {place}: {first['msg']}"[:400], param="options") from None
 
 
 def _named(service: Service, model: str | None) -> str:
@@ -156,12 +163,12 @@ async def _answered(
 async def _told(
     service: Service, body: OllamaBody, asked: ChatRequest, following: Following, part: str, began: int
 ) -> AsyncIterator[str]:
-    prose = Prose(asked.params, asked.stops)
+    prose = Prose(asked.stops)
     try:
         async for _, _, event in merged(service, [following]):
             ended = event.output is not None
-            held = asked.offer.is_call(event.text) or (asked.offer.free and not event.text.strip())
-            piece = "" if held else prose.grown(event.text, ended=ended)
+            held = asked.offer.is_call(event.firm) or (asked.offer.free and not event.firm.strip())
+            piece = "" if held else prose.grown(event.firm, ended=ended)
             if piece:
                 yield _line({**_head(service, body), **_as(part, piece), "done": False})
             if event.output is not None:
@@ -177,7 +184,7 @@ async def _told(
 async def _between(service: Service, request: Request, body: OllamaGenerate, asked: ChatRequest) -> Response:
     """What stands between a prompt and a suffix; several widths are tried, so it comes at once."""
     began, width = time.monotonic_ns(), asked.params.max_new_tokens if asked.body.max_tokens else FILLED
-    free = ChatBody.model_validate({**asked.body.model_dump(exclude_none=True), "max_tokens": width, "stop": None})
+    free = asked.body.model_copy(update={"max_tokens": width, "stop": None})
     params = (await read(service, free)).params
     document = [body.prompt, Hole(min=1, max=width), body.suffix]
     output = await service.answer(request, DocumentDraft.of, document, params)

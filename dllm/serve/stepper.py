@@ -113,7 +113,7 @@ class Stepper:
         """Count a request that is being made ready. Raises ClosedError where no more are taken."""
         with self._changing:
             if self._closed is not None:
-                raise self._closed
+                raise ClosedError(str(self._closed))
             self._open.add(errand)
 
     def add(self, errand: Errand, draft: Draft, params: SamplingParams) -> None:
@@ -134,14 +134,17 @@ class Stepper:
         elif errand.ended is None:  # the thread does not know it, and may not even have begun
             self._over(errand)
 
+    def forget(self, errand: Errand) -> None:
+        """`drop`, for finalizers: those may run in the middle of anything, so no lock is taken."""
+        self._inbox.put(lambda: self.drop(errand))
+
     def close(self, reason: str = "the engine was closed; make a new AsyncLLM") -> None:
         """Take no more requests."""
         with self._changing:
             self._closed = self._closed or ClosedError(reason)
 
     def stop(self) -> None:
-        """Drop what is left and let the thread end; from any thread, at once."""
-        self.close()
+        """Take no more requests, drop what is left and let the thread end; takes no lock, as `forget`."""
         self._inbox.put(self._stop)
 
     def join(self, seconds: float | None = None) -> None:
@@ -198,12 +201,10 @@ class Stepper:
         if ticket.error is not None:
             return [ticket.error]
         if errand.streams:
-            assert event.step is not None
             if errand.header is None:
                 found = replace(event.trace, steps=[])
                 errand.header = replace(found, texts=self._batcher.engine.texts_of(found))
-            text = event.text if ticket.output is None else ticket.output.text
-            return [StepEvent.of(event.step, text=text, canvas=event.canvas, output=ticket.output)]
+            return [event.told()]
         return [] if ticket.output is None else [ticket.output]
 
     def _over(self, errand: Errand) -> None:
@@ -240,6 +241,7 @@ class Stepper:
 
     def _stop(self) -> None:
         self._running = False
+        self.close()
         self._end_all(ClosedError("the engine was closed before the request was done"))
 
     def _end_all(self, error: DllmError) -> None:

@@ -19,7 +19,6 @@ from starlette.types import Send as SendMessage
 from dllm.engine.answer import first_stop
 from dllm.errors import DllmError
 from dllm.outputs import StepEvent
-from dllm.params import SamplingParams
 from dllm.serve.async_llm import Following
 from dllm.serve.errors import Refusal, refusal_of
 from dllm.serve.service import Service, written
@@ -34,29 +33,25 @@ PING = 15
 class Prose:
     """The text of one answer, told piece by piece and never taken back.
 
-    A piece is held back while it may become part of a stop string; a scheduler that takes tokens back is waited for to
-    the end.
+    A piece is held back while it may become part of a stop string.
 
     Args:
-        params: of the request.
         stops: strings before which the text ends.
     """
 
-    def __init__(self, params: SamplingParams, stops: Sequence[str]) -> None:
-        self._stops = tuple(stops)
-        self._revises = any(params.schedule.supplies(hook) for hook in ("edit", "remask"))
-        self.said = ""
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops, self._said = tuple(stops), ""
 
     def grown(self, text: str, *, ended: bool) -> str:
-        """What is new of the text settled up to now."""
+        """What is new of the text that is firm by now."""
         end = first_stop(text, self._stops)
         if end is not None:
             text = text[:end]
         elif not ended:
             text = text[: len(text) - self._held(text)]
-        if not text.startswith(self.said) or (self._revises and not ended):
+        if not text.startswith(self._said):
             return ""
-        piece, self.said = text[len(self.said) :], text
+        piece, self._said = text[len(self._said) :], text
         return piece
 
     def _held(self, text: str) -> int:
@@ -191,7 +186,7 @@ async def _events(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[s
         async for chunk in chunks:
             yield {"data": written(chunk)}
     except Exception as error:
-        yield {"data": written(failed(error).body)}
+        yield {"data": written(failed(error).body())}
     yield {"data": "[DONE]"}
 
 

@@ -11,7 +11,7 @@ MASK = 0
 def event(canvas, positions=(), confidences=(), revoked=()):
     tokens = tuple(canvas[at] for at in positions)
     return StepEvent(
-        positions=positions, token_ids=tokens, confidences=confidences, revoked=revoked, text="", canvas=canvas
+        positions=positions, token_ids=tokens, confidences=confidences, revoked=revoked, text="", firm="", canvas=canvas
     )
 
 

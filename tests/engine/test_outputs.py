@@ -1,6 +1,7 @@
 """What comes back: short to look at, whole as JSON; a trace that needs nothing beside it."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -67,6 +68,20 @@ def test_the_last_event_has_the_text_of_the_output(tiny):
     for options in ({}, {"stop": ["Lin"]}, {"scheduler": "eotp(paper)"}):
         *_, last = tiny.stream(PROMPT, SamplingParams(max_new_tokens=24, **options))
         assert last.text == last.output.text
+
+
+@pytest.mark.parametrize(
+    "spec", ["threshold(0.9)", "topk(1)", "threshold(0.9)+edit", "wino", "saber", "eotp(mode=paper)"]
+)
+@pytest.mark.parametrize("prompt", [PROMPT, "a"])
+def test_firm_text_is_never_taken_back(tiny, spec, prompt):
+    params = SamplingParams(max_new_tokens=40, block_length=8, scheduler=spec, temperature=0.7, seed=1)
+    events = list(tiny.stream(prompt, params))
+    for event, after in pairwise(events):
+        assert after.firm.startswith(event.firm) and event.text.startswith(event.firm)
+    assert events[-1].firm == events[-1].output.text
+    if spec == "topk(1)":
+        assert [event.firm for event in events] == [event.text for event in events]
 
 
 def test_a_foreseen_end_is_a_stop():

@@ -21,6 +21,7 @@ from dllm import (
     SamplingParams,
     StepError,
 )
+from dllm.engine.answer import AnswerDraft
 from tests.support.fakes import MixDenoiser
 
 REVERSE = '["Mary", "Linda", "Susan"]\nReverse the list.\n'
@@ -301,6 +302,33 @@ def test_one_that_is_never_closed_ends_with_its_last_reference():
     gc.collect()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_what_is_collected_in_the_middle_of_something_waits_for_no_lock():
+    """A collection of garbage may run while the thread that it runs on holds the lock."""
+    engine = AsyncLLM(LLM(SlowDenoiser(0.01)))
+
+    async def begin():
+        long = SamplingParams(max_new_tokens=400, scheduler="topk(1)", ignore_eos=True)
+        following = await engine.begin(AnswerDraft.of, [1, 2], long)
+        await anext(following)
+        return following
+
+    held = [asyncio.run(begin())]
+    stepper, done = engine._stepper, threading.Event()
+
+    def collect():
+        nonlocal engine
+        with stepper._changing:
+            held.clear()
+            engine = None
+            gc.collect()
+        done.set()
+
+    threading.Thread(target=collect, daemon=True).start()
+    assert done.wait(20), "it waits for a lock that it holds"
+    stepper.join(20)
+    assert not stepper._thread.is_alive() and stepper.open == 0
 
 
 def test_mistakes_are_named():

@@ -105,6 +105,23 @@ def test_fields_of_any_value(tiny, path):
     asked()
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+def test_ollamas_options_of_any_value(tiny, path):
+    names = ["temperature", "top_p", "top_k", "min_p", "seed", "stop", "num_predict", "scheduler", "cache", "grammar"]
+
+    @CALM
+    @given(st.dictionaries(st.sampled_from(names), VALUES, max_size=2), st.sampled_from(["a", ""]), st.booleans())
+    def asked(options, suffix, stream):
+        options = {"num_predict": 3, **options}
+        if isinstance(options["num_predict"], int) and options["num_predict"] < 10**4:
+            options["num_predict"] = 3
+        body = {**VALID[path], "suffix": suffix, "stream": stream, "options": options}
+        response = tiny.http.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+        checked(response.status_code, response.content)
+
+    asked()
+
+
 @pytest.mark.parametrize("path", VALID)
 @pytest.mark.parametrize(
     "content",

@@ -23,7 +23,7 @@ class Served:
     def __init__(self, made, url, keys=()):
         self.app, self.url = made, url
         headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
-        self.http = httpx2.Client(base_url=url, timeout=120, headers=headers)
+        self.http = httpx2.Client(base_url=url, timeout=600, headers=headers)
 
     @property
     def engine(self):
