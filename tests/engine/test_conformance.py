@@ -40,6 +40,7 @@ METHODS = (
     *("klass(0.02, epsilon=1)", "credit+threshold(0.05)", "prophet(early=2, middle=1, late=0.5)+topk"),
     *(
         "eotp(paper)+topk",
+        "stable(1, entropy=6)+topk",
         "block_first+threshold(0.05)",
         "wino(0.02, revoke=0.1)",
         "wino(0.02, revoke=0.1, shadow=alone, cap=step)",

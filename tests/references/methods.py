@@ -329,6 +329,23 @@ class Prophet(Method):
         return bool(inside) and sum(now.gap(i) for i in inside) / len(inside) >= needed
 
 
+class Stable(Method):
+    """Every prediction of the whole canvas is kept, and the last `k` before this one are looked at."""
+
+    def __init__(self, k: int, entropy: float) -> None:
+        self.k, self.bound = k, entropy
+        self.seen: list[list[int]] = []
+
+    def finishes(self, now: Now) -> bool:
+        masks = [i for i in range(len(now.canvas)) if now.masked(i)]
+        guess = [now.token(i) if now.masked(i) else now.canvas[i] for i in range(len(now.canvas))]
+        still = len(self.seen) >= self.k and all(
+            one[: len(guess)] == guess for one in self.seen[len(self.seen) - self.k :]
+        )
+        self.seen.append(guess)
+        return still and sum(now.entropy(i) for i in masks) / len(masks) < self.bound
+
+
 class EndOfText(Method):
     """The published code: (a) a chosen EOS, which the loop sees to; (b) else the surest masked EOS anywhere."""
 

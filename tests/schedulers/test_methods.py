@@ -38,6 +38,9 @@ METHODS = {
     "prophet(early=2, middle=1.8, late=1.5)+topk": lambda: [ref.Prophet(2, 1.8, 1.5)],
     "prophet(early=3, middle=2, late=1, region='2:7')+topk": lambda: [ref.Prophet(3, 2, 1, (2, 7))],
     "prophet(early=3, middle=2, late=1, region='2:7')+topk(3)": lambda: [ref.Prophet(3, 2, 1, (2, 7)), ref.Best(3)],
+    "stable(1, entropy=2)+topk": lambda: [ref.Stable(1, 2.0)],
+    "stable(2, entropy=1.2)+threshold(0.4)": lambda: [ref.Stable(2, 1.2), ref.Threshold(0.4)],
+    "stable(0, entropy=1)+topk(2)": lambda: [ref.Stable(0, 1.0), ref.Best(2)],
     "eotp(paper)+topk": lambda: [ref.EndOfText()],
     "saber(2)": lambda: [ref.Saber(2)],
     "saber": lambda: [ref.Saber()],
@@ -80,7 +83,7 @@ def test_equals_the_paper_read_aloud(spec, length, new, block):
 
 def test_the_examples_reach_every_part():
     """Windows are found, answers finished early, canvases cut, tokens taken back: else the comparison proves little."""
-    seen = {"finished": 0, "cut": 0, "revoked": 0, "moved": 0}
+    seen = {"finished": 0, "stood": 0, "cut": 0, "revoked": 0, "moved": 0}
     for seed in range(4):
         model = model_of(seed)
         prompt = random.Random(seed).choices(range(VOCAB - 2), k=5)
@@ -90,6 +93,8 @@ def test_the_examples_reach_every_part():
             return LLM(model).generate(prompt, params)
 
         seen["finished"] += steps("prophet(early=2, middle=1.8, late=1.5)+topk", ignore_eos=True).stats.forwards < 16
+        for spec in ("stable(1, entropy=2)+topk", "stable(2, entropy=1.2)+topk"):
+            seen["stood"] += 1 < steps(spec, ignore_eos=True).stats.forwards < 16
         seen["cut"] += len(steps("eotp(paper)+topk").token_ids) < len(steps("topk").token_ids)
         seen["revoked"] += any(step.revoked for step in steps("saber(2)", ignore_eos=True).trace.steps)
         ada, fixed = (steps(s, ignore_eos=True).trace for s in (f"adablock(tau=0.2, {ADA})+topk", "topk"))

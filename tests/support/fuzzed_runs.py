@@ -49,6 +49,7 @@ SCHEDULERS: dict[str, dict[str, tuple[str, ...]]] = {
         "scope": ("canvas", "block"),
     },
     "credit": {"decay": NUMBERS, "power": ("0", "0.2", "3"), "strength": ("0", "0.7", "50")},
+    "stable": {"k": ("0", "1", "3"), "entropy": ("0", "0.005", "2", "99")},
     "prophet": {
         "early": ("0", "2", "7.5"),
         "middle": ("0", "1", "5"),
