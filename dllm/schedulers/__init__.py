@@ -29,6 +29,7 @@ from dllm.schedulers.llada2 import LLaDA2
 from dllm.schedulers.localleap import LocalLeap
 from dllm.schedulers.prophet import Prophet
 from dllm.schedulers.saber import Saber
+from dllm.schedulers.sched import SchED
 from dllm.schedulers.stable import Stable
 from dllm.schedulers.threshold import Threshold
 from dllm.schedulers.topk import TopK
@@ -78,6 +79,7 @@ __all__ = [
     "LocalLeap",
     "Prophet",
     "Saber",
+    "SchED",
     "Scheduler",
     "Stable",
     "StepView",

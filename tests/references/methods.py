@@ -346,6 +346,31 @@ class Stable(Method):
         return still and sum(now.entropy(i) for i in masks) / len(masks) < self.bound
 
 
+class SchED(Method):
+    """As the published code has it, with the clock of one token a step where no steps are asked for."""
+
+    def __init__(
+        self, high: float, low: float, shape: str, rate: float, change: float, steps: int | None = None
+    ) -> None:
+        self.high, self.low, self.shape, self.rate, self.change = high, low, shape, rate, change
+        self.steps, self.made = steps, 0
+        self.before: dict[int, int] = {}
+
+    def finishes(self, now: Now) -> bool:
+        masks = [i for i in range(len(now.canvas)) if now.masked(i)]
+        answer = len(now.canvas) - now.prompt
+        t = (answer - len(masks)) / (answer - 1) if answer > 1 else 1.0
+        tau = {
+            "cosine": self.low + (self.high - self.low) * 0.5 * (1 + math.cos(math.pi * t)),
+            "linear": self.high - (self.high - self.low) * t,
+            "exp": self.low + (self.high - self.low) * math.exp(-self.rate * t),
+        }[self.shape]
+        guess = {i: now.token(i) for i in masks}
+        moved = sum(self.before.get(i) != guess[i] for i in masks) / len(masks)
+        self.before = guess
+        return moved <= self.change and sum(now.gap(i) for i in masks) / len(masks) >= tau
+
+
 class EndOfText(Method):
     """The published code: (a) a chosen EOS, which the loop sees to; (b) else the surest masked EOS anywhere."""
 

@@ -41,6 +41,12 @@ METHODS = {
     "stable(1, entropy=2)+topk": lambda: [ref.Stable(1, 2.0)],
     "stable(2, entropy=1.2)+threshold(0.4)": lambda: [ref.Stable(2, 1.2), ref.Threshold(0.4)],
     "stable(0, entropy=1)+topk(2)": lambda: [ref.Stable(0, 1.0), ref.Best(2)],
+    "sched(3, low=1)+topk": lambda: [ref.SchED(3, 1, "cosine", 4, 0)],
+    "sched(4, low=1, shape=linear, change=0.5)+topk(2)": lambda: [ref.SchED(4, 1, "linear", 4, 0.5), ref.Best(2)],
+    "sched(5, low=0, shape=exp, rate=2, change=1)+threshold(0.4)": lambda: [
+        ref.SchED(5, 0, "exp", 2, 1),
+        ref.Threshold(0.4),
+    ],
     "eotp(paper)+topk": lambda: [ref.EndOfText()],
     "saber(2)": lambda: [ref.Saber(2)],
     "saber": lambda: [ref.Saber()],
@@ -83,7 +89,7 @@ def test_equals_the_paper_read_aloud(spec, length, new, block):
 
 def test_the_examples_reach_every_part():
     """Windows are found, answers finished early, canvases cut, tokens taken back: else the comparison proves little."""
-    seen = {"finished": 0, "stood": 0, "cut": 0, "revoked": 0, "moved": 0}
+    seen = {"finished": 0, "stood": 0, "decided": 0, "cut": 0, "revoked": 0, "moved": 0}
     for seed in range(4):
         model = model_of(seed)
         prompt = random.Random(seed).choices(range(VOCAB - 2), k=5)
@@ -95,6 +101,7 @@ def test_the_examples_reach_every_part():
         seen["finished"] += steps("prophet(early=2, middle=1.8, late=1.5)+topk", ignore_eos=True).stats.forwards < 16
         for spec in ("stable(1, entropy=2)+topk", "stable(2, entropy=1.2)+topk"):
             seen["stood"] += 1 < steps(spec, ignore_eos=True).stats.forwards < 16
+        seen["decided"] += 1 < steps("sched(3, low=1)+topk", ignore_eos=True).stats.forwards < 16
         seen["cut"] += len(steps("eotp(paper)+topk").token_ids) < len(steps("topk").token_ids)
         seen["revoked"] += any(step.revoked for step in steps("saber(2)", ignore_eos=True).trace.steps)
         ada, fixed = (steps(s, ignore_eos=True).trace for s in (f"adablock(tau=0.2, {ADA})+topk", "topk"))

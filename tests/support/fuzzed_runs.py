@@ -50,6 +50,13 @@ SCHEDULERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "credit": {"decay": NUMBERS, "power": ("0", "0.2", "3"), "strength": ("0", "0.7", "50")},
     "stable": {"k": ("0", "1", "3"), "entropy": ("0", "0.005", "2", "99")},
+    "sched": {
+        "high": ("0", "2", "7.5"),
+        "low": ("0", "1", "9"),
+        "shape": ("cosine", "linear", "exp"),
+        "rate": ("0", "4", "1e9"),
+        "change": NUMBERS,
+    },
     "prophet": {
         "early": ("0", "2", "7.5"),
         "middle": ("0", "1", "5"),

@@ -135,6 +135,7 @@ CHECKOUTS = {
     "lizhuo-luo/DAWN": "dawn",
     "inclusionAI/dInfer": "dinfer",
     "ZHZisZZ/dllm": "zhziszz-dllm",
+    "amr-mohamedd/SchED": "sched",
 }
 METHODS: dict[str, Method] = {}
 
