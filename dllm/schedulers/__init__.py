@@ -13,6 +13,7 @@ from dllm.registry import parse_spec
 from dllm.schedulers.adablock import AdaBlock
 from dllm.schedulers.base import Scheduler, register, schedulers
 from dllm.schedulers.block_first import BlockFirst
+from dllm.schedulers.cora import Cora
 from dllm.schedulers.credit import Credit
 from dllm.schedulers.dream import Dream
 from dllm.schedulers.dus import Dilated
@@ -63,6 +64,7 @@ __all__ = [
     "AdaBlock",
     "BlockFirst",
     "CanvasView",
+    "Cora",
     "Credit",
     "Dilated",
     "Dream",

@@ -41,6 +41,7 @@ METHODS = (
     *(
         "eotp(paper)+topk",
         "stable(1, entropy=6)+topk",
+        "cora(0.02)",
         "sched(1, low=0.1, change=0.7)+topk",
         "block_first+threshold(0.05)",
         "wino(0.02, revoke=0.1)",

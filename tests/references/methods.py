@@ -329,6 +329,29 @@ class Prophet(Method):
         return bool(inside) and sum(now.gap(i) for i in inside) / len(inside) >= needed
 
 
+class Cora(Method):
+    """A list of proposals for every mask of the canvas, begun anew where one is masked again."""
+
+    def __init__(self, tau: float, steps: int) -> None:
+        self.tau, self.steps = tau, steps
+        self.seen: dict[int, list[int]] = {}
+
+    def select(self, now: Now) -> set[int]:
+        for i in range(len(now.canvas)):
+            if now.masked(i):
+                self.seen.setdefault(i, []).append(now.token(i))
+        chosen = {now.best()}
+        for i in now.active:
+            last = self.seen[i][-self.steps :]
+            if len(last) == self.steps and len(set(last)) == 1 and now.confidence(i) >= self.tau:
+                chosen.add(i)
+        return chosen
+
+    def revoked(self, positions: list[int]) -> None:
+        for i in positions:
+            self.seen.pop(i, None)
+
+
 class Stable(Method):
     """Every prediction of the whole canvas is kept, and the last `k` before this one are looked at."""
 

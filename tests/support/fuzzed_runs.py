@@ -57,6 +57,7 @@ SCHEDULERS: dict[str, dict[str, tuple[str, ...]]] = {
         "rate": ("0", "4", "1e9"),
         "change": NUMBERS,
     },
+    "cora": {"tau": NUMBERS, "steps": ("1", "2", "9")},
     "prophet": {
         "early": ("0", "2", "7.5"),
         "middle": ("0", "1", "5"),
