@@ -31,6 +31,7 @@ from dllm.schedulers.localleap import LocalLeap
 from dllm.schedulers.prophet import Prophet
 from dllm.schedulers.saber import Saber
 from dllm.schedulers.sched import SchED
+from dllm.schedulers.slowfast import SlowFast
 from dllm.schedulers.stable import Stable
 from dllm.schedulers.threshold import Threshold
 from dllm.schedulers.topk import TopK
@@ -83,6 +84,7 @@ __all__ = [
     "Saber",
     "SchED",
     "Scheduler",
+    "SlowFast",
     "Stable",
     "StepView",
     "Threshold",

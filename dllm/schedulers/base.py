@@ -51,6 +51,7 @@ HOOKS = (  # a table is read across
     Hook("wants", "before forward", "has more predicted than the block's masks", ("positions",), "union", "prophet"),
     Hook("shadows", "before forward", "has committed tokens predicted as if masked", ("positions",), "union", "wino"),
     Hook("company", "before forward", "lets shadows see one another and more masks", ("positions",), "union", "wino"),
+    Hook("horizon", "before forward", "hides the end of the canvas", ("length",), "least", "slowfast"),
     Hook("transform", "after forward", "changes the logits to propose from", ("logits", "state"), "chain", "credit"),
     Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
     Hook("open_block", "block begins", "begins a block", ("state",), "each", "dus"),
@@ -115,6 +116,14 @@ class Scheduler:
 
         A shadow never sees the canvas' token at its own place, and sees those of the others at theirs. On shifted
         families (lookback 1) this is not asked, and each sees the canvas alone.
+        """
+        return None
+
+    def horizon(self, view: CanvasView, state: State) -> int | None:
+        """A length: what stands from there on is neither fed nor seen at this step, and not predicted; or None.
+
+        At least one mask of the live block lies before it. Nothing is hidden on block-causal models, nor where a cache
+        has yet to store what would be.
         """
         return None
 

@@ -33,7 +33,7 @@ class Now:
 
     @property
     def active(self) -> list[int]:
-        return [i for i in range(self.start, self.end) if self.masked(i)]
+        return [i for i in range(self.start, min(self.end, len(self.z))) if self.masked(i)]
 
     def token(self, i: int) -> int:
         row = self.p[i].clone()
@@ -63,6 +63,10 @@ class Method:
     def begin(self, now: Now) -> None: ...
 
     def new_block(self, now: Now) -> None: ...
+
+    def seen(self, masks: list[int]) -> int | None:
+        """How much of the canvas the model is shown; `masks`: where masks are."""
+        return None
 
     def transform(self, now: Now, z: torch.Tensor) -> torch.Tensor:
         return z
@@ -98,7 +102,11 @@ def run(model: object, prompt: list[int], new: int, block: int, *methods: Method
         if fresh:
             start = canvas.index(mask)
             end, step = min(start + block, len(canvas)), 0
-        z = model.logits(torch.tensor([canvas]))[0].double()
+        shown = (
+            [] if fresh else [method.seen([i for i in range(len(canvas)) if canvas[i] == mask]) for method in methods]
+        )
+        shown = canvas[: min((length for length in shown if length is not None), default=len(canvas))]
+        z = model.logits(torch.tensor([shown]))[0].double()
         now = Now(canvas, mask, eos, len(prompt), new, start, end, step, z)
         if not steps and step == 0:
             for method in methods:
@@ -115,7 +123,7 @@ def run(model: object, prompt: list[int], new: int, block: int, *methods: Method
                 end = now.end = method.block_end(now)
         chosen = sorted(set().union(*(method.select(now) for method in methods)) or {now.best()})
         now.quota = len(chosen)
-        done = any([method.finishes(now) for method in methods])
+        done = len(shown) == len(canvas) and any([method.finishes(now) for method in methods])
         if done:
             chosen = [i for i in range(len(canvas)) if now.masked(i)]
         tokens = {i: now.token(i) for i in chosen}
@@ -327,6 +335,51 @@ class Prophet(Method):
         progress = (committed + now.quota) / len(answer)
         needed = self.thresholds[0 if progress < 0.33 else 1 if progress < 0.67 else 2]
         return bool(inside) and sum(now.gap(i) for i in inside) / len(inside) >= needed
+
+
+class SlowFast(Method):
+    """Lengths are counted from the block's start, as in the published code."""
+
+    def __init__(self, tau: float, explore: int, reach: float, window: int, spread: float) -> None:
+        self.tau, self.explore, self.reach, self.window, self.spread = tau, explore, reach, window, spread
+
+    def new_block(self, now: Now) -> None:
+        self.start, self.last = now.start, 0
+        self.new_cycle()
+
+    def new_cycle(self) -> None:
+        self.estimates: list[int] = []
+        self.length: int | None = None
+        self.explored = self.calls = 0
+
+    def seen(self, masks: list[int]) -> int | None:
+        if self.explored == self.explore and not any(i < self.start + self.length for i in masks):
+            self.last = self.length
+            self.new_cycle()
+        return self.start + self.length if self.calls else None
+
+    def select(self, now: Now) -> set[int]:
+        if self.explored < self.explore:
+            self.explored += 1
+            self.estimate(now)
+            among = now.active
+        else:
+            self.calls += 1
+            among = [i for i in now.active if i < self.start + self.length]
+        sure = {i for i in among if now.confidence(i) >= self.tau}
+        return sure if len(sure) > 1 else {min(among, key=lambda i: (-now.confidence(i), i))}
+
+    def estimate(self, now: Now) -> None:
+        if self.length is None:
+            rest = [i for i in now.active if i >= self.start + self.last and now.confidence(i) >= self.reach]
+            self.estimates.append(max(rest) + 1 - self.start if rest else self.last + 1)
+            recent = self.estimates[-self.window :]
+            mean = sum(recent) / len(recent)
+            deviation = math.sqrt(sum((one - mean) ** 2 for one in recent) / len(recent))
+            if len(recent) == self.window and deviation < self.spread:
+                self.length = recent[-1]
+            elif self.explored == self.explore:
+                self.length = int(mean)
 
 
 class Cora(Method):

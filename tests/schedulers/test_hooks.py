@@ -107,6 +107,53 @@ def test_what_limit_returns_is_a_mask(answer):
         LLM(MixDenoiser()).generate([1], SamplingParams(max_new_tokens=4, scheduler=Odd()))
 
 
+class Near(Scheduler):
+    """Shows the model three positions from the first mask on, and commits the first two."""
+
+    def horizon(self, view, state):
+        return view.settled + 3
+
+    def select(self, view, state):
+        return view.best(-view.positions, 2), state
+
+
+@pytest.mark.parametrize("far", [0, -3, 1.5, "1"])
+def test_a_horizon_shows_a_mask(far):
+    class Odd(Near):
+        def horizon(self, view, state):
+            return far if isinstance(far, str) else view.settled + far
+
+    with pytest.raises(ConfigError, match="horizon must be a length of 2 or more"):
+        LLM(MixDenoiser()).generate([1], SamplingParams(max_new_tokens=4, scheduler=Odd()))
+
+
+@pytest.mark.parametrize(
+    ("name", "cache", "fed"),
+    [
+        ("llada", "none", [4, 6, 8, 9]),
+        ("dream", "none", [4, 6, 8, 9]),
+        ("llada", "prefix", [9, 5, 7, 8]),  # its first forward stores all
+        ("dream", "prefix", [9, 6, 8, 9]),  # and the neighbour
+        ("llada", "window(left=0, right=0, every=2)", [9, 5, 8, 8]),
+    ],
+)
+def test_what_a_horizon_hides_is_not_fed(name, cache, fed):
+    llm = LLM(Path(__file__).parents[1] / "golden" / name, dtype="float32", device="cpu")
+    params = SamplingParams(max_new_tokens=8, block_length=8, scheduler=Near(), cache=cache, ignore_eos=True)
+    out = llm.generate([5], params)
+    assert [step.positions for step in out.trace.steps] == [(1, 2), (3, 4), (5, 6), (7, 8)]
+    assert out.stats.positions_fed == sum(fed)
+
+
+def test_a_horizon_hides_nothing_from_attention_in_blocks():
+    llm = LLM(Path(__file__).parents[1] / "golden" / "sdar", dtype="float32", device="cpu")
+    one, other = (
+        llm.generate([5], SamplingParams(max_new_tokens=8, scheduler=spec, ignore_eos=True))
+        for spec in (Near(), "topk(2, by=left_to_right)")
+    )
+    assert one.token_ids == other.token_ids and one.stats.positions_fed == other.stats.positions_fed
+
+
 def test_a_trace_tells_of_what_is_replaced_and_masked_again_in_one_step():
     class Restless(Scheduler):
         """Replaces all tokens that it can, then masks the same ones again."""

@@ -50,6 +50,14 @@ METHODS = {
     "cora(0.3)": lambda: [ref.Cora(0.3, 2)],
     "cora(0.1, steps=3)+eb(0.5)": lambda: [ref.Cora(0.1, 3), ref.EntropyBounded(0.5)],
     "cora(0.2)+saber(2)": lambda: [ref.Cora(0.2, 2), ref.Saber(2)],
+    "slowfast": lambda: [ref.SlowFast(0.9, 6, 0.3, 2, 1.0)],
+    "slowfast(0.9, explore=1)": lambda: [ref.SlowFast(0.9, 1, 0.3, 2, 1.0)],
+    "slowfast(0.8, explore=2, reach=0.6)": lambda: [ref.SlowFast(0.8, 2, 0.6, 2, 1.0)],
+    "slowfast(0.9, explore=3, reach=0.2, window=3, spread=9)": lambda: [ref.SlowFast(0.9, 3, 0.2, 3, 9.0)],
+    "slowfast(0.3, explore=2, reach=0.5)+credit": lambda: [
+        ref.SlowFast(0.3, 2, 0.5, 2, 1.0),
+        ref.Credit(0.8, 0.2, 0.7),
+    ],
     "eotp(paper)+topk": lambda: [ref.EndOfText()],
     "saber(2)": lambda: [ref.Saber(2)],
     "saber": lambda: [ref.Saber()],
@@ -92,7 +100,7 @@ def test_equals_the_paper_read_aloud(spec, length, new, block):
 
 def test_the_examples_reach_every_part():
     """Windows are found, answers finished early, canvases cut, tokens taken back: else the comparison proves little."""
-    seen = {"finished": 0, "stood": 0, "decided": 0, "cut": 0, "revoked": 0, "moved": 0}
+    seen = {"finished": 0, "hidden": 0, "stood": 0, "decided": 0, "cut": 0, "revoked": 0, "moved": 0}
     for seed in range(4):
         model = model_of(seed)
         prompt = random.Random(seed).choices(range(VOCAB - 2), k=5)
@@ -105,6 +113,8 @@ def test_the_examples_reach_every_part():
         for spec in ("stable(1, entropy=2)+topk", "stable(2, entropy=1.2)+topk"):
             seen["stood"] += 1 < steps(spec, ignore_eos=True).stats.forwards < 16
         seen["decided"] += 1 < steps("sched(3, low=1)+topk", ignore_eos=True).stats.forwards < 16
+        slow = steps("slowfast(0.8, explore=2, reach=0.6)", ignore_eos=True)
+        seen["hidden"] += slow.stats.positions_fed < 21 * slow.stats.forwards
         seen["cut"] += len(steps("eotp(paper)+topk").token_ids) < len(steps("topk").token_ids)
         seen["revoked"] += any(step.revoked for step in steps("saber(2)", ignore_eos=True).trace.steps)
         ada, fixed = (steps(s, ignore_eos=True).trace for s in (f"adablock(tau=0.2, {ADA})+topk", "topk"))

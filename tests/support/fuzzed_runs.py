@@ -58,6 +58,13 @@ SCHEDULERS: dict[str, dict[str, tuple[str, ...]]] = {
         "change": NUMBERS,
     },
     "cora": {"tau": NUMBERS, "steps": ("1", "2", "9")},
+    "slowfast": {
+        "tau": NUMBERS,
+        "explore": ("1", "2", "6"),
+        "reach": NUMBERS,
+        "window": ("1", "2", "5"),
+        "spread": ("0", "1", "100"),
+    },
     "prophet": {
         "early": ("0", "2", "7.5"),
         "middle": ("0", "1", "5"),

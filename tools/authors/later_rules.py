@@ -1,4 +1,4 @@
-"""The methods of 2025's end and 2026: SchED."""
+"""The methods of 2025's end and 2026: SchED, SlowFast."""
 
 from __future__ import annotations
 
@@ -50,6 +50,49 @@ add(
             _sched_case(48, 24, "linear", 22.0, 10.0, 4.0, 0.1),
             _sched_case(64, 32, "exp", 30.0, 6.0, 2.0, 1.0),
             _sched_case(64, 32, "exp", 30.0, 14.0, 4.0, 0.0),
+        ),
+    )
+)
+
+
+def _slowfast(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> None:
+    module.generate_slow_fast_sampling(prompt, None, model, mask_id=MASK, **options)  # it returns the answer alone
+
+
+def _slowfast_case(new: int, block: int, tau: float, explore: int, reach: float, window: int, spread: float) -> Pairing:
+    theirs = {"gen_length": new, "block_length": block, "high_confidence_threshold": tau}
+    theirs |= {"k_exploration_steps": explore, "cycle_len_confidence_threshold": reach}
+    theirs |= {"cycle_length_stability_window": window, "cycle_length_stability_std_dev_threshold": spread}
+    spec = f"slowfast({tau}, explore={explore}, reach={reach}, window={window}, spread={spread})"
+    return Pairing(theirs, spec)
+
+
+add(
+    Method(
+        name="slowfast",
+        repository="LiangrunFlora/Slow-Fast-Sampling",
+        commit="dd9958fe5fdba706c3c51d5c85fa72e093ae66eb",
+        file="slow-fast-sampling/sampling_utils/generate_slow_fast_sampling.py",
+        function="generate_slow_fast_sampling",
+        call=_slowfast,
+        patches={  # what it imports for its cache, its plots and its harness
+            "from dllm_cache import FeatureCache": "",
+            "feature_cache = FeatureCache()": "",
+            "feature_cache.reset_cache(prompt_length,gen_length=gen_length)": "",
+            "import accelerate": "",
+            "import matplotlib.pyplot as plt": "",
+            "import seaborn as sns": "",
+            "from sampling_utils.plot_confidence_map import plot_confidence_heatmap": "",
+        },
+        precision="float32",
+        idle=True,
+        cases=(
+            _slowfast_case(64, 64, 0.9, 6, 0.3, 2, 1.0),
+            _slowfast_case(64, 32, 0.9, 6, 0.3, 2, 1.0),
+            _slowfast_case(64, 64, 0.99, 2, 0.9, 2, 1.0),
+            _slowfast_case(64, 32, 0.999, 3, 0.99, 2, 1.0),
+            _slowfast_case(48, 24, 0.99, 1, 0.9, 3, 2.0),
+            _slowfast_case(64, 16, 0.7, 2, 0.5, 2, 4.0),
         ),
     )
 )

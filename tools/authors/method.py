@@ -136,6 +136,7 @@ CHECKOUTS = {
     "inclusionAI/dInfer": "dinfer",
     "ZHZisZZ/dllm": "zhziszz-dllm",
     "amr-mohamedd/SchED": "sched",
+    "LiangrunFlora/Slow-Fast-Sampling": "slowfast",
 }
 METHODS: dict[str, Method] = {}
 
