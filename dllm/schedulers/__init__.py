@@ -28,6 +28,7 @@ from dllm.schedulers.learn2pd import Learn2PD
 from dllm.schedulers.llada import LLaDA
 from dllm.schedulers.llada2 import LLaDA2
 from dllm.schedulers.localleap import LocalLeap
+from dllm.schedulers.pc import PositionPrior
 from dllm.schedulers.prophet import Prophet
 from dllm.schedulers.saber import Saber
 from dllm.schedulers.sched import SchED
@@ -80,6 +81,7 @@ __all__ = [
     "LLaDA2",
     "Learn2PD",
     "LocalLeap",
+    "PositionPrior",
     "Prophet",
     "Saber",
     "SchED",

@@ -41,6 +41,7 @@ METHODS = (
     *(
         "eotp(paper)+topk",
         "stable(1, entropy=6)+topk",
+        "pc(0.1, table=flat, k=2)",
         "slowfast(0.5, explore=1, reach=0.03)",
         "cora(0.02)",
         "sched(1, low=0.1, change=0.7)+topk",

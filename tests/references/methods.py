@@ -64,7 +64,7 @@ class Method:
 
     def new_block(self, now: Now) -> None: ...
 
-    def seen(self, masks: list[int]) -> int | None:
+    def horizon(self, masks: list[int]) -> int | None:
         """How much of the canvas the model is shown; `masks`: where masks are."""
         return None
 
@@ -102,9 +102,8 @@ def run(model: object, prompt: list[int], new: int, block: int, *methods: Method
         if fresh:
             start = canvas.index(mask)
             end, step = min(start + block, len(canvas)), 0
-        shown = (
-            [] if fresh else [method.seen([i for i in range(len(canvas)) if canvas[i] == mask]) for method in methods]
-        )
+        masks = [i for i in range(len(canvas)) if canvas[i] == mask]
+        shown = [] if fresh else [method.horizon(masks) for method in methods]
         shown = canvas[: min((length for length in shown if length is not None), default=len(canvas))]
         z = model.logits(torch.tensor([shown]))[0].double()
         now = Now(canvas, mask, eos, len(prompt), new, start, end, step, z)
@@ -337,6 +336,22 @@ class Prophet(Method):
         return bool(inside) and sum(now.gap(i) for i in inside) / len(inside) >= needed
 
 
+class PositionPrior(Method):
+    """`corpus`: counts of its words and its length; without one every word is as frequent."""
+
+    def __init__(self, decay: float, cap: float, k: int = 1, corpus: tuple[dict[int, int], int] | None = None) -> None:
+        self.decay, self.cap, self.k, self.corpus = decay, cap, k, corpus
+
+    def score(self, now: Now, i: int) -> float:
+        words = now.z.shape[1]
+        f = 1 / words if self.corpus is None else self.corpus[0].get(now.token(i), 1) / self.corpus[1]
+        worth = min(-now.confidence(i) * math.log(f + 1e-9), self.cap)
+        return math.exp(-self.decay * (i - now.start)) * worth
+
+    def select(self, now: Now) -> set[int]:
+        return set(sorted(now.active, key=lambda i: (-self.score(now, i), i))[: self.k])
+
+
 class SlowFast(Method):
     """Lengths are counted from the block's start, as in the published code."""
 
@@ -352,7 +367,7 @@ class SlowFast(Method):
         self.length: int | None = None
         self.explored = self.calls = 0
 
-    def seen(self, masks: list[int]) -> int | None:
+    def horizon(self, masks: list[int]) -> int | None:
         if self.explored == self.explore and not any(i < self.start + self.length for i in masks):
             self.last = self.length
             self.new_cycle()

@@ -1,11 +1,14 @@
 """Every published method against its paper read aloud (`tests.references.methods`), step by step, alone and joined."""
 
+import json
 import random
 
 import pytest
 import torch
 
-from dllm import LLM, SamplingParams
+from dllm import LLM, ConfigError, SamplingParams
+from dllm.schedulers import PositionPrior, as_scheduler
+from dllm.views import Setting
 from tests.references import methods as ref
 from tests.support.fakes import EOS, VOCAB, MixDenoiser, ScriptedDenoiser, wish
 
@@ -58,6 +61,8 @@ METHODS = {
         ref.SlowFast(0.3, 2, 0.5, 2, 1.0),
         ref.Credit(0.8, 0.2, 0.7),
     ],
+    "pc(table=flat)": lambda: [ref.PositionPrior(0.25, 10)],
+    "pc(0.05, cap=1, k=2, table=flat)": lambda: [ref.PositionPrior(0.05, 1, 2)],
     "eotp(paper)+topk": lambda: [ref.EndOfText()],
     "saber(2)": lambda: [ref.Saber(2)],
     "saber": lambda: [ref.Saber()],
@@ -205,3 +210,53 @@ def test_a_row_in_a_batch_is_the_row_alone(spec):
         assert [(s.positions, s.revoked) for s in one.trace.steps] == [
             (s.positions, s.revoked) for s in other.trace.steps
         ]
+
+
+@pytest.mark.parametrize("decay", [0, 0.1, 1])
+def test_pc_by_a_table_equals_the_paper_read_aloud(decay, tmp_path):
+    """Words that the table does not have count as once in its text."""
+    counts = {token: 3 ** (token % 7) for token in range(0, VOCAB, 3)}
+    total = sum(counts.values()) + 5
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps({"num_token": total, "p_baseline_dict": {str(k): v for k, v in counts.items()}}))
+    order = set()
+    for seed in range(4):
+        model = model_of(seed)
+        spec = f"pc({decay}, table='{table}', cap=4)"
+        out = check(spec, [ref.PositionPrior(decay, 4, 1, (counts, total))], model, [3, 1, 4], 12, 6)
+        order.add(out.trace.steps[0].positions)
+    assert len(order) > 1 or decay == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (None, ["cannot be read", "token_frequencies"]),
+        ("[1]", ["cannot be read"]),
+        ('{"num_token": 2}', ["p_baseline_dict"]),
+        ('{"num_token": 0, "p_baseline_dict": {}}', ["num_token"]),
+        ('{"num_token": 3, "p_baseline_dict": {"1": 4}}', ["num_token", "4"]),
+        ('{"num_token": 3, "p_baseline_dict": {"1": -1}}', ["count of 1"]),
+        ('{"num_token": 3, "p_baseline_dict": {"99": 1}}', ["token 99", "another tokenizer"]),
+    ],
+)
+def test_a_table_that_is_none_is_refused(written, words, tmp_path):
+    path = tmp_path / "table.json"
+    if written is not None:
+        path.write_text(written)
+    with pytest.raises(ConfigError) as error:
+        LLM(MixDenoiser()).generate([1], SamplingParams(max_new_tokens=4, scheduler=f"pc(table='{path}')"))
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_pc_has_a_table_for_tiny_alone():
+    with pytest.raises(ConfigError, match="table=3 must be auto, flat"):
+        PositionPrior(table=3)
+    with pytest.raises(ConfigError, match="no table for this model"):
+        LLM(MixDenoiser()).generate([1], SamplingParams(max_new_tokens=4, scheduler="pc"))
+    llm = LLM("tiny")
+    bound = as_scheduler("pc").bind(Setting(model=llm.model, tokenizer=llm.tokenizer))
+    share = bound.frequencies
+    (comma,) = llm.tokenizer.encode(",")
+    assert len(share) == llm.model.vocab_size and share[comma] > 100 * share.min() > 0
+    assert LLM("tiny").generate("Copy", SamplingParams(max_new_tokens=4, scheduler="pc")).stats.forwards <= 4

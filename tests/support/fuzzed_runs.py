@@ -65,6 +65,7 @@ SCHEDULERS: dict[str, dict[str, tuple[str, ...]]] = {
         "window": ("1", "2", "5"),
         "spread": ("0", "1", "100"),
     },
+    "pc": {"decay": NUMBERS, "cap": ("0", "1", "10"), "table": ("flat", "auto", "none.json"), "k": ("1", "3", "100")},
     "prophet": {
         "early": ("0", "2", "7.5"),
         "middle": ("0", "1", "5"),

@@ -1,10 +1,13 @@
-"""The methods of 2025's end and 2026: SchED, SlowFast."""
+"""The methods of 2025's end and 2026: SchED, SlowFast, PC-Sampler."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tools.authors.method import MASK, Method, Pairing, add
+
+TABLE = Path(__file__).parents[2] / "dllm" / "schedulers" / "frequencies" / "tiny.json"
 
 
 class _Plain:
@@ -93,6 +96,34 @@ add(
             _slowfast_case(64, 32, 0.999, 3, 0.99, 2, 1.0),
             _slowfast_case(48, 24, 0.99, 1, 0.9, 3, 2.0),
             _slowfast_case(64, 16, 0.7, 2, 0.5, 2, 4.0),
+        ),
+    )
+)
+
+
+def _pc(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
+    return module.generate_with_pc_sampler(model, prompt, baseline_name=str(TABLE), **options)
+
+
+def _pc_case(new: int, block: int, decay: float, cap: float, k: int) -> Pairing:
+    theirs = {"gen_length": new, "block_length": block, "steps": new // k, "lambd": decay, "alpha": cap}
+    return Pairing(theirs, f"pc({decay}, cap={cap}, k={k})")
+
+
+add(
+    Method(
+        name="pc",
+        repository="NEUIR/PC-Sampler",
+        commit="8b106b09877b2f69085db1b7bd7c1cc1e935d5a5",
+        file="src/generate.py",
+        function="generate_with_pc_sampler",
+        call=_pc,
+        precision="float32",
+        cases=(
+            _pc_case(64, 64, 0.25, 10.0, 1),
+            _pc_case(64, 64, 0.0, 10.0, 1),
+            _pc_case(64, 32, 1.0, 10.0, 1),
+            _pc_case(48, 24, 0.05, 4.0, 2),
         ),
     )
 )
