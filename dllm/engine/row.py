@@ -160,10 +160,11 @@ class Row:
     @property
     def spare(self) -> int:
         """How many tokens of the live block may be masked again, once a step has committed: after t forwards in a block
-        t of its masks stay filled, so that a row comes to its end whatever the scheduler says."""
+        t of its masks stay filled, less the extra ones that the scheduler has announced, so that a row comes to its end
+        whatever the scheduler says."""
         view = self.view
         filled = view.block_masked - int(view.masked[view.start : view.end].sum())
-        return max(0, filled - view.block_step - 1)
+        return max(0, filled - view.block_step - 1 + self.spec.scheduler.extra_forwards)
 
     def revoke(self, positions: Tensor) -> None:
         """Mask again; the live block reaches back to what lies before it."""

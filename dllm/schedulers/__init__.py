@@ -28,8 +28,11 @@ from dllm.schedulers.learn2pd import Learn2PD
 from dllm.schedulers.llada import LLaDA
 from dllm.schedulers.llada2 import LLaDA2
 from dllm.schedulers.localleap import LocalLeap
+from dllm.schedulers.p2 import PathPlanning
 from dllm.schedulers.pc import PositionPrior
 from dllm.schedulers.prophet import Prophet
+from dllm.schedulers.rcr import RunningConfidence
+from dllm.schedulers.remdm import ReMDM
 from dllm.schedulers.saber import Saber
 from dllm.schedulers.sched import SchED
 from dllm.schedulers.slowfast import SlowFast
@@ -81,8 +84,11 @@ __all__ = [
     "LLaDA2",
     "Learn2PD",
     "LocalLeap",
+    "PathPlanning",
     "PositionPrior",
     "Prophet",
+    "ReMDM",
+    "RunningConfidence",
     "Saber",
     "SchED",
     "Scheduler",

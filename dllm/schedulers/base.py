@@ -74,9 +74,11 @@ class Scheduler:
         reads_steps: whether `SamplingParams.steps` means anything to it.
         measures: what it needs beside `confidence`: names of `dllm.sampling.proposals.MEASURES`.
         measures_shaped: measure after temperature, top_p and top_k instead of before.
+        extra_forwards: how many more forwards than it has masks a block may take, where tokens are masked again.
     """
 
     reads_steps: bool = False
+    extra_forwards: int = 0
     measures: frozenset[str] = frozenset()
     measures_shaped: bool = False
 
@@ -183,7 +185,8 @@ class Scheduler:
             `[r]` long, committed answer positions up to the live block's end, those of this step included, the first
             ones first; and the new state. How many is the scheduler's own business: the engine only sees to it that
             after t forwards in a block t of its masks stay filled, one of this step's among them, and drops the last
-            ones. Where some lie before the live block, that reaches back to them. On block-causal models only those of
+            ones; with `extra_forwards` so many fewer stay filled, and this step's may all go if older ones go with
+            them. Where some lie before the live block, that reaches back to them. On block-causal models only those of
             the live block count.
         """
         return view.positions[:0], state

@@ -28,6 +28,7 @@ class Joined(Scheduler):
             "measures": frozenset().union(*(part.measures for part in self.parts)),
             "reads_steps": any(part.reads_steps for part in self.parts),
             "measures_shaped": any(part.measures_shaped for part in self.parts),
+            "extra_forwards": max(part.extra_forwards for part in self.parts),
         }
         for name, value in overrides.items():
             object.__setattr__(self, name, value)

@@ -352,6 +352,80 @@ class PositionPrior(Method):
         return set(sorted(now.active, key=lambda i: (-self.score(now, i), i))[: self.k])
 
 
+class ReMDM(Method):
+    """The published loop over a block's steps, loops among them; `each`: tokens a step. A loop whose canvas comes out
+    as it went in comes out the same for ever (greedy): these are left out, and the block goes on behind them."""
+
+    def __init__(self, n: int, loops: int, at: float, each: int) -> None:
+        self.n, self.loops, self.at, self.each = n, loops, at, each
+
+    def new_block(self, now: Now) -> None:
+        masks = len(now.active)
+        first = max(min(int(masks * self.at), masks - 1), 1)
+        self.plan = ["step"] * math.ceil(masks / self.each)
+        self.plan[first:first] = ["loop"] * self.loops
+        self.sure: dict[int, float] = {}
+
+    def select(self, now: Now) -> set[int]:
+        count = self.n if self.plan.pop(0) == "loop" else self.each
+        chosen = sorted(now.active, key=lambda i: (-now.confidence(i), i))[:count]
+        self.now = {i: now.confidence(i) for i in chosen}
+        return set(chosen)
+
+    def revoke(self, now: Now, chosen: list[int]) -> list[int]:
+        self.sure |= {i: self.now[i] for i in chosen}
+        if self.plan[:1] != ["loop"]:
+            return []
+        able = [i for i in self.sure if i < now.end and now.canvas[i] not in now.eos]
+        back = sorted(able, key=lambda i: (self.sure[i], i))[: self.n]
+        if sorted(back) in ([], sorted(chosen)):
+            self.plan = [one for one in self.plan if one != "loop"]
+            return []
+        return back
+
+    def revoked(self, positions: list[int]) -> None:
+        for i in positions:
+            del self.sure[i]
+
+
+class RunningConfidence(Method):
+    """`each`: tokens that a step adds. Earlier blocks stay in the account."""
+
+    def __init__(self, each: int) -> None:
+        self.each = each
+        self.sure: dict[int, float] = {}
+
+    def new_block(self, now: Now) -> None:
+        self.begin, self.step, self.steps = now.start, 0, math.ceil(len(now.active) / self.each)
+
+    def select(self, now: Now) -> set[int]:
+        self.sure |= {i: now.confidence(i) for i in now.active}
+        return set(now.active)
+
+    def revoke(self, now: Now, chosen: list[int]) -> list[int]:
+        self.step += 1
+        left = (now.end - self.begin) * (self.steps - self.step) // self.steps
+        left = min(left, sum(i < now.end for i in chosen) - 1)
+        return sorted((i for i in self.sure if i < now.end), key=lambda i: (self.sure[i], i))[:left]
+
+
+class PathPlanning(Method):
+    def __init__(self, each: int) -> None:
+        self.each = each
+
+    def new_block(self, now: Now) -> None:
+        self.step, self.steps = 0, math.ceil(len(now.active) / self.each)
+
+    def select(self, now: Now) -> set[int]:
+        self.step += 1
+        ranked = sorted(range(now.start, now.end), key=lambda i: (now.confidence(i), i))
+        self.low = ranked[: len(ranked) * (self.steps - self.step) // self.steps]
+        return set(now.active) - set(self.low)
+
+    def revoke(self, now: Now, chosen: list[int]) -> list[int]:
+        return [i for i in self.low if i not in chosen]
+
+
 class SlowFast(Method):
     """Lengths are counted from the block's start, as in the published code."""
 

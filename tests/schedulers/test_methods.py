@@ -63,6 +63,11 @@ METHODS = {
     ],
     "pc(table=flat)": lambda: [ref.PositionPrior(0.25, 10)],
     "pc(0.05, cap=1, k=2, table=flat)": lambda: [ref.PositionPrior(0.05, 1, 2)],
+    "remdm": lambda: [ref.ReMDM(1, 32, 0.875, 1)],
+    "remdm(3, loops=4, at=0.5)": lambda: [ref.ReMDM(3, 4, 0.5, 1)],
+    "remdm(2, loops=2, at=0)": lambda: [ref.ReMDM(2, 2, 0, 1)],
+    "rcr": lambda: [ref.RunningConfidence(1)],
+    "p2": lambda: [ref.PathPlanning(1)],
     "eotp(paper)+topk": lambda: [ref.EndOfText()],
     "saber(2)": lambda: [ref.Saber(2)],
     "saber": lambda: [ref.Saber()],
@@ -120,6 +125,8 @@ def test_the_examples_reach_every_part():
         seen["decided"] += 1 < steps("sched(3, low=1)+topk", ignore_eos=True).stats.forwards < 16
         slow = steps("slowfast(0.8, explore=2, reach=0.6)", ignore_eos=True)
         seen["hidden"] += slow.stats.positions_fed < 21 * slow.stats.forwards
+        for spec in ("remdm", "remdm(3, loops=4, at=0.5)", "rcr", "p2"):
+            seen[spec] = seen.get(spec, 0) + any(step.revoked for step in steps(spec, ignore_eos=True).trace.steps)
         seen["cut"] += len(steps("eotp(paper)+topk").token_ids) < len(steps("topk").token_ids)
         seen["revoked"] += any(step.revoked for step in steps("saber(2)", ignore_eos=True).trace.steps)
         ada, fixed = (steps(s, ignore_eos=True).trace for s in (f"adablock(tau=0.2, {ADA})+topk", "topk"))

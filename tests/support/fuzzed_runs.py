@@ -66,6 +66,9 @@ SCHEDULERS: dict[str, dict[str, tuple[str, ...]]] = {
         "spread": ("0", "1", "100"),
     },
     "pc": {"decay": NUMBERS, "cap": ("0", "1", "10"), "table": ("flat", "auto", "none.json"), "k": ("1", "3", "100")},
+    "remdm": {"n": ("1", "3", "100"), "loops": ("0", "2", "20"), "at": NUMBERS},
+    "rcr": {},
+    "p2": {},
     "prophet": {
         "early": ("0", "2", "7.5"),
         "middle": ("0", "1", "5"),

@@ -1,9 +1,12 @@
-"""The methods of 2025's end and 2026: SchED, SlowFast, PC-Sampler."""
+"""The methods of 2025's end and 2026: SchED, SlowFast, PC-Sampler, ReMDM, RCR, P2."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import torch
 
 from tools.authors.method import MASK, Method, Pairing, add
 
@@ -125,5 +128,99 @@ add(
             _pc_case(64, 32, 1.0, 10.0, 1),
             _pc_case(48, 24, 0.05, 4.0, 2),
         ),
+    )
+)
+
+
+def _remdm(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
+    return module.llada_remdm_sample(model, prompt, mask_id=MASK, tokenizer=model, **options)
+
+
+def _remdm_case(new: int, block: int, steps: int, n: int, loops: int) -> Pairing:
+    theirs = {"gen_length": new, "block_length": block, "steps": steps, "remdm_number": n, "remdm_steps": loops}
+    return Pairing(theirs, f"remdm({n}, loops={loops})", {"steps": steps})
+
+
+add(
+    Method(
+        name="remdm",
+        repository="furiosa-ai/ParallelBench",
+        commit="72de8f73246ae5b7c742c7eeae9a9853a90084ac",
+        file="model/remasking/llada/remdm.py",
+        function="llada_remdm_sample",
+        call=_remdm,
+        idle=True,
+        cases=(
+            _remdm_case(32, 32, 32, 1, 32),
+            _remdm_case(32, 32, 32, 4, 32),
+            _remdm_case(64, 16, 64, 2, 8),
+            _remdm_case(64, 64, 16, 3, 6),  # loops behind the last step
+        ),
+    )
+)
+
+
+def _rcr(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
+    return module.generate_dlm(model, prompt, mask_id=MASK, overtime_conf=True, **options)
+
+
+def _rcr_case(new: int, block: int, steps: int) -> Pairing:
+    return Pairing({"gen_length": new, "block_length": block, "steps": steps}, "rcr", {"steps": steps})
+
+
+add(
+    Method(
+        name="rcr",
+        repository="furiosa-ai/ParallelBench",
+        commit="72de8f73246ae5b7c742c7eeae9a9853a90084ac",
+        file="model/remasking/llada/mdpo_rcr.py",
+        function="generate_dlm",
+        call=_rcr,
+        # no mixed precision on the CPU, and confidences kept as they are: float32 would round the near-certain to 1
+        patches={
+            'torch.amp.autocast("cuda", enabled=True)': 'torch.amp.autocast("cpu", enabled=False)',
+            "torch.zeros_like(x, dtype=torch.float32)": "torch.zeros_like(x, dtype=torch.float64)",
+        },
+        precision="float32",
+        cases=(_rcr_case(64, 64, 64), _rcr_case(64, 32, 32), _rcr_case(64, 64, 8), _rcr_case(64, 16, 16)),
+    )
+)
+
+
+def _p2(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
+    new = options.pop("gen_length")
+    canvas = torch.cat([prompt, torch.full((1, new), MASK)], dim=1)
+    fixed = {"mask_token_id": MASK, "max_length": canvas.shape[1], "eps": 1e-3, "alg": "p2", "output_history": False}
+    fixed |= {"alg_temp": None, "temperature": 0.0, "top_p": None, "top_k": None}
+    module.MDMGenerationMixin._mdm_sample(_Named(model), canvas, None, SimpleNamespace(**fixed, **options))  # noqa: SLF001
+
+
+class _Named(_Plain):
+    """The same, for a loop that hands the ids over by name, as a method of its model."""
+
+    config = SimpleNamespace(pad_token_id=None)
+
+    def __call__(self, input_ids: Any, **options: Any) -> Any:
+        return self.model(input_ids)
+
+
+def _p2_case(new: int, steps: int) -> Pairing:
+    return Pairing({"gen_length": new, "steps": steps}, "p2", {"steps": steps})
+
+
+add(
+    Method(
+        name="p2",
+        repository="pengzhangzhi/Open-dLLM",
+        commit="8b38787794e7e13e74ab6f5d2ec9240595a1a777",
+        file="veomni/models/transformers/qwen2/generation_utils.py",
+        function="_mdm_sample",
+        call=_p2,
+        patches={
+            "logits = torch.cat([logits[:, :1], logits[:, :-1]], dim=1)": "pass",
+            "torch.softmax(logits.float(), dim=-1)": "torch.softmax(logits, dim=-1)",
+        },
+        precision="float32",
+        cases=(_p2_case(64, 64), _p2_case(64, 32), _p2_case(32, 8), _p2_case(64, 4)),
     )
 )

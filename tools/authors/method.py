@@ -137,6 +137,8 @@ CHECKOUTS = {
     "ZHZisZZ/dllm": "zhziszz-dllm",
     "amr-mohamedd/SchED": "sched",
     "LiangrunFlora/Slow-Fast-Sampling": "slowfast",
+    "furiosa-ai/ParallelBench": "parallelbench",
+    "pengzhangzhi/Open-dLLM": "open-dllm",
 }
 METHODS: dict[str, Method] = {}
 
