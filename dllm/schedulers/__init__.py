@@ -28,6 +28,7 @@ from dllm.schedulers.learn2pd import Learn2PD
 from dllm.schedulers.llada import LLaDA
 from dllm.schedulers.llada2 import LLaDA2
 from dllm.schedulers.localleap import LocalLeap
+from dllm.schedulers.multiblock import MultiBlock
 from dllm.schedulers.p2 import PathPlanning
 from dllm.schedulers.pc import PositionPrior
 from dllm.schedulers.prophet import Prophet
@@ -84,6 +85,7 @@ __all__ = [
     "LLaDA2",
     "Learn2PD",
     "LocalLeap",
+    "MultiBlock",
     "PathPlanning",
     "PositionPrior",
     "Prophet",

@@ -48,6 +48,7 @@ HOOKS = (  # a table is read across
     Hook("bind", "before any row", "makes itself ready for a model and tokenizer", ("scheduler",), "each", "adablock"),
     Hook("plant", "row begins", "puts tokens of its own on the canvas", ("positions", "ids"), "one", "prophet"),
     Hook("init", "row begins", "begins what it remembers of the row", ("state",), "each", "saber"),
+    Hook("live", "before forward", "has several blocks live", ("position", "position"), "one", "multiblock"),
     Hook("wants", "before forward", "has more predicted than the block's masks", ("positions",), "union", "prophet"),
     Hook("shadows", "before forward", "has committed tokens predicted as if masked", ("positions",), "union", "wino"),
     Hook("company", "before forward", "lets shadows see one another and more masks", ("positions",), "union", "wino"),
@@ -97,6 +98,14 @@ class Scheduler:
             `[k]` long, masked canvas positions, and `[k]` long, the ids that go there.
         """
         return None
+
+    def live(self, view: CanvasView, state: State) -> tuple[int, int]:
+        """One past the first live block, and one past the last: the live block `[view.start, view.end)` is all of them
+        from now on. When the first has no mask left, the next one is opened behind it.
+
+        `view.end` is where the block ends that has just been opened, or what was live at the step before.
+        """
+        return view.front, view.end
 
     def wants(self, view: CanvasView, state: State) -> Tensor | None:
         """`[k]` long: canvas positions to predict beside the masks of the live block, or None.

@@ -45,6 +45,13 @@ class Joined(Scheduler):
                 f"scheduler={str(self)!r}: {editors[0]} replaces tokens of which {remaskers[0]} keeps an account, "
                 "to mask them again; use one of them"
             )
+        several = [str(part) for part in self.parts if part.supplies("live")]
+        enders = [str(part) for part in self.parts if part.supplies("block_end")]
+        if several and enders:
+            raise ConfigError(
+                f"scheduler={str(self)!r}: {several[0]} has several blocks live, so that their ends are known before "
+                f"{enders[0]} can choose them; use one of them"
+            )
         selectors = [part for part in self.parts if part.supplies("select")]
         shaped = [str(part) for part in selectors if part.measures_shaped]
         plain = [str(part) for part in selectors if not part.measures_shaped]

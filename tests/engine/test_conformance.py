@@ -40,6 +40,7 @@ METHODS = (
     *("klass(0.02, epsilon=1)", "credit+threshold(0.05)", "prophet(early=2, middle=1, late=0.5)+topk"),
     *(
         "eotp(paper)+topk",
+        *("multiblock(5.2)", "multiblock(4, add=0.3)+credit+dus"),
         *("stable(1, entropy=6)+topk", "rcr", "p2", "remdm(2, loops=3, at=0.5)"),
         "pc(0.1, table=flat, k=2)",
         "slowfast(0.5, explore=1, reach=0.03)",

@@ -14,7 +14,8 @@ import torch
 @dataclass
 class Now:
     """What a method may look at: logits `z[i][v]` of the model and probabilities `p[i][v]` after transforms; `quota`:
-    how many this step will commit, once that is known."""
+    how many this step will commit, once that is known; `several`: whether `end` is that of several blocks, known from
+    the beginning."""
 
     canvas: list[int]
     mask: int
@@ -27,6 +28,7 @@ class Now:
     z: torch.Tensor
     p: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     quota: int = 0
+    several: bool = False
 
     def masked(self, i: int) -> bool:
         return self.canvas[i] == self.mask
@@ -64,6 +66,10 @@ class Method:
 
     def new_block(self, now: Now) -> None: ...
 
+    def live(self, canvas: list[int], mask: int, prompt: int) -> tuple[int, int] | None:
+        """The end of the first live block, and of the last, where there are several."""
+        return None
+
     def horizon(self, masks: list[int]) -> int | None:
         """How much of the canvas the model is shown; `masks`: where masks are."""
         return None
@@ -96,17 +102,19 @@ def run(model: object, prompt: list[int], new: int, block: int, *methods: Method
     """
     mask, eos = model.mask_token_id, tuple(model.eos_token_ids)
     canvas = list(prompt) + [mask] * new
-    start, end, steps = 0, 0, []
+    start, front, end, steps = 0, 0, 0, []
     while mask in canvas:
-        fresh = mask not in canvas[start:end]
+        fresh = mask not in canvas[start:front]
         if fresh:
             start = canvas.index(mask)
             end, step = min(start + block, len(canvas)), 0
+        several = [method.live(canvas, mask, len(prompt)) for method in methods]
+        front, end = next((one for one in several if one), (end, end))
         masks = [i for i in range(len(canvas)) if canvas[i] == mask]
         shown = [] if fresh else [method.horizon(masks) for method in methods]
         shown = canvas[: min((length for length in shown if length is not None), default=len(canvas))]
         z = model.logits(torch.tensor([shown]))[0].double()
-        now = Now(canvas, mask, eos, len(prompt), new, start, end, step, z)
+        now = Now(canvas, mask, eos, len(prompt), new, start, end, step, z, several=any(several))
         if not steps and step == 0:
             for method in methods:
                 method.begin(now)
@@ -117,9 +125,9 @@ def run(model: object, prompt: list[int], new: int, block: int, *methods: Method
         for method in methods:
             boosted = method.transform(now, boosted)
         now.p = torch.softmax(boosted, -1)
-        if fresh:
+        if fresh and not any(several):
             for method in methods:
-                end = now.end = method.block_end(now)
+                front = end = now.end = method.block_end(now)
         chosen = sorted(set().union(*(method.select(now) for method in methods)) or {now.best()})
         now.quota = len(chosen)
         done = len(shown) == len(canvas) and any([method.finishes(now) for method in methods])
@@ -285,7 +293,7 @@ class Credit(Method):
 
     def transform(self, now: Now, z: torch.Tensor) -> torch.Tensor:
         p, boosted = torch.softmax(now.z, -1), z.clone()
-        last = len(now.canvas) if now.step == 0 else now.end
+        last = len(now.canvas) if now.step == 0 and not now.several else now.end
         for i in (i for i in range(now.start, last) if now.masked(i)):
             allowed = p[i].clone()
             allowed[now.mask] = -1
@@ -424,6 +432,30 @@ class PathPlanning(Method):
 
     def revoke(self, now: Now, chosen: list[int]) -> list[int]:
         return [i for i in self.low if i not in chosen]
+
+
+class MultiBlock(Method):
+    """A list of blocks; one is live behind live ones that are far enough."""
+
+    def __init__(self, entropy: float, add: float, block: int) -> None:
+        self.bound, self.add, self.block = entropy, add, block
+
+    def live(self, canvas: list[int], mask: int, prompt: int) -> tuple[int, int]:
+        blocks = [range(i, min(i + self.block, len(canvas))) for i in range(prompt, len(canvas), self.block)]
+        left = [sum(canvas[i] == mask for i in one) for one in blocks]
+        first = last = next(k for k in range(len(blocks)) if left[k])
+        while last + 1 < len(blocks) and 1 - left[last] / len(blocks[last]) >= self.add:
+            last += 1
+        self.first = blocks[first]
+        return blocks[first].stop, blocks[last].stop
+
+    def select(self, now: Now) -> set[int]:
+        def least(places: list[int]) -> int:
+            return min(places, key=lambda i: (now.entropy(i), i))
+
+        chosen = {i for i in now.active if now.entropy(i) <= self.bound} | {least(now.active)}
+        own = [i for i in now.active if i in self.first]
+        return chosen if chosen & set(own) else chosen | {least(own)}
 
 
 class SlowFast(Method):

@@ -85,6 +85,18 @@ METHODS = {
 }
 
 
+BLOCKWISE = {
+    "multiblock(1.5)": lambda block: [ref.MultiBlock(1.5, 0.1, block)],
+    "multiblock(0.7, add=0.5)": lambda block: [ref.MultiBlock(0.7, 0.5, block)],
+    "multiblock(0.3, add=0.3)+credit": lambda block: [ref.MultiBlock(0.3, 0.3, block), ref.Credit(0.8, 0.2, 0.7)],
+    "multiblock(0.5, add=0.1)+localleap(0.6, relaxed=0.3)": lambda block: [
+        ref.MultiBlock(0.5, 0.1, block),
+        ref.LocalLeap(0.6, 0.3, 4),
+    ],
+}
+"""Methods that lay blocks out themselves."""
+
+
 def model_of(seed):
     """Unsure, middling and sure models; the last two have words enough that end an answer."""
     eos = (EOS,) if seed < 2 else (EOS, 2, 9, 13, 17)
@@ -108,9 +120,17 @@ def test_equals_the_paper_read_aloud(spec, length, new, block):
         check(spec, METHODS[spec](), model_of(seed), prompt, new, block)
 
 
+@pytest.mark.parametrize("spec", BLOCKWISE)
+@pytest.mark.parametrize(("length", "new", "block"), [(5, 16, 4), (1, 12, 12), (9, 21, 5), (3, 8, 32), (4, 18, 3)])
+def test_several_live_blocks_equal_the_paper_read_aloud(spec, length, new, block):
+    for seed in range(4):
+        prompt = random.Random(seed).choices(range(VOCAB - 2), k=length)
+        check(spec, BLOCKWISE[spec](block), model_of(seed), prompt, new, block)
+
+
 def test_the_examples_reach_every_part():
     """Windows are found, answers finished early, canvases cut, tokens taken back: else the comparison proves little."""
-    seen = {"finished": 0, "hidden": 0, "stood": 0, "decided": 0, "cut": 0, "revoked": 0, "moved": 0}
+    seen = {"finished": 0, "hidden": 0, "several": 0, "stood": 0, "decided": 0, "cut": 0, "revoked": 0, "moved": 0}
     for seed in range(4):
         model = model_of(seed)
         prompt = random.Random(seed).choices(range(VOCAB - 2), k=5)
@@ -123,6 +143,8 @@ def test_the_examples_reach_every_part():
         for spec in ("stable(1, entropy=2)+topk", "stable(2, entropy=1.2)+topk"):
             seen["stood"] += 1 < steps(spec, ignore_eos=True).stats.forwards < 16
         seen["decided"] += 1 < steps("sched(3, low=1)+topk", ignore_eos=True).stats.forwards < 16
+        many = steps("multiblock(1.5)", ignore_eos=True).trace.steps
+        seen["several"] += any(min(step.positions) < 13 <= max(step.positions) for step in many)
         slow = steps("slowfast(0.8, explore=2, reach=0.6)", ignore_eos=True)
         seen["hidden"] += slow.stats.positions_fed < 21 * slow.stats.forwards
         for spec in ("remdm", "remdm(3, loops=4, at=0.5)", "rcr", "p2"):
@@ -207,7 +229,7 @@ def rows(llm, prompts, params):
     return [llm.generate(prompt, own) for prompt, own in zip(prompts, params, strict=True)]
 
 
-@pytest.mark.parametrize("spec", METHODS)
+@pytest.mark.parametrize("spec", [*METHODS, *BLOCKWISE])
 def test_a_row_in_a_batch_is_the_row_alone(spec):
     llm = LLM(model_of(2))
     prompts = [random.Random(n).choices(range(VOCAB - 2), k=n) for n in (1, 7, 3, 12, 5)]

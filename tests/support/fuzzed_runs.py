@@ -69,6 +69,7 @@ SCHEDULERS: dict[str, dict[str, tuple[str, ...]]] = {
     "remdm": {"n": ("1", "3", "100"), "loops": ("0", "2", "20"), "at": NUMBERS},
     "rcr": {},
     "p2": {},
+    "multiblock": {"entropy": ("0", "0.5", "3", "99"), "add": NUMBERS},
     "prophet": {
         "early": ("0", "2", "7.5"),
         "middle": ("0", "1", "5"),

@@ -1,4 +1,4 @@
-"""The methods of 2025's end and 2026: SchED, SlowFast, PC-Sampler, ReMDM, RCR, P2."""
+"""The methods of 2025's end and 2026: SchED, SlowFast, PC-Sampler, ReMDM, RCR, P2, d3LLM."""
 
 from __future__ import annotations
 
@@ -192,7 +192,8 @@ def _p2(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
     canvas = torch.cat([prompt, torch.full((1, new), MASK)], dim=1)
     fixed = {"mask_token_id": MASK, "max_length": canvas.shape[1], "eps": 1e-3, "alg": "p2", "output_history": False}
     fixed |= {"alg_temp": None, "temperature": 0.0, "top_p": None, "top_k": None}
-    module.MDMGenerationMixin._mdm_sample(_Named(model), canvas, None, SimpleNamespace(**fixed, **options))  # noqa: SLF001
+    sample = module.MDMGenerationMixin._mdm_sample  # noqa: SLF001 - the public method makes a config first
+    sample(_Named(model), canvas, None, SimpleNamespace(**fixed, **options))
 
 
 class _Named(_Plain):
@@ -222,5 +223,37 @@ add(
         },
         precision="float32",
         cases=(_p2_case(64, 64), _p2_case(64, 32), _p2_case(32, 8), _p2_case(64, 4)),
+    )
+)
+
+
+def _multiblock(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
+    new, block = options.pop("gen_length"), options.pop("block_length")
+    return module.generate_multi_block(
+        model, prompt, max_new_tokens=new, block_size=block, mask_id=MASK, decoded_token_threshold=0.95, **options
+    )
+
+
+def _multiblock_case(new: int, block: int, entropy: float, add: float) -> Pairing:
+    theirs = {"gen_length": new, "block_length": block, "threshold": entropy, "block_add_threshold": add}
+    return Pairing(theirs, f"multiblock({entropy}, add={add})", by="entropy")
+
+
+add(
+    Method(
+        name="multiblock",
+        repository="hao-ai-lab/d3LLM",
+        commit="e5bfcaccb775ee75759c24ccc9a28218b8372b34",
+        file="d3llm/d3llm_LLaDA/d3llm_llada_generate_util.py",
+        function="generate_multi_block",
+        call=_multiblock,
+        patches={"from utils.utils_LLaDA.model.modeling_llada import LLaDAModelLM": ""},  # its model with a cache
+        cases=(
+            _multiblock_case(64, 32, 0.5, 0.1),
+            _multiblock_case(64, 16, 0.4, 0.1),
+            _multiblock_case(64, 8, 0.1, 0.5),
+            _multiblock_case(48, 8, 0.01, 0.3),
+            _multiblock_case(64, 16, 0.2, 1.0),
+        ),
     )
 )

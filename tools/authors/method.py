@@ -138,6 +138,7 @@ CHECKOUTS = {
     "amr-mohamedd/SchED": "sched",
     "LiangrunFlora/Slow-Fast-Sampling": "slowfast",
     "furiosa-ai/ParallelBench": "parallelbench",
+    "hao-ai-lab/d3LLM": "d3llm",
     "pengzhangzhi/Open-dLLM": "open-dllm",
 }
 METHODS: dict[str, Method] = {}
