@@ -144,7 +144,7 @@ class Row:
             start = view.settled
             end = block_end(start, view.block_length, view.rule, length)
             view = self.view = replace(view, start=start, block_step=0).until(end)
-        if scheduler.supplies("live"):
+        if scheduler.supplies("live") and not self.lingers:
             front, end = scheduler.live(view, self.state)
             if not (isinstance(front, int) and isinstance(end, int) and view.settled < front <= end <= length):
                 raise ConfigError(

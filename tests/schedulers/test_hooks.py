@@ -154,6 +154,49 @@ def test_a_horizon_hides_nothing_from_attention_in_blocks():
     assert one.token_ids == other.token_ids and one.stats.positions_fed == other.stats.positions_fed
 
 
+class Several(Scheduler):
+    """Has two blocks of four live, laid out from the prompt's end, and commits one token of the last one first."""
+
+    def live(self, view, state):
+        first = view.prompt_length + (view.settled - view.prompt_length) // 4 * 4
+        return min(first + 4, len(view.canvas)), min(first + 8, len(view.canvas))
+
+    def select(self, view, state):
+        return view.best(view.positions.double(), 1), state
+
+
+def test_several_live_blocks():
+    """The next one is opened when the first is full, whatever the second has: caches refresh then and only then."""
+    llm = LLM(Path(__file__).parents[1] / "golden" / "llada", dtype="float32", device="cpu")
+    steps = {}
+    for cache in ("none", "dual"):
+        params = SamplingParams(max_new_tokens=12, block_length=4, scheduler=Several(), cache=cache, ignore_eos=True)
+        out = llm.generate([5], params)
+        steps[cache] = [step.positions for step in out.trace.steps]
+        assert out.stats.refreshes == (2 if cache == "dual" else 0)
+        assert out.stats.positions_fed == ((13 + 7 * 8) + (13 + 3 * 4) if cache == "dual" else 12 * 13)
+    assert steps["none"] == steps["dual"] == [(at,) for at in (8, 7, 6, 5, 4, 3, 2, 1, 12, 11, 10, 9)]
+
+
+@pytest.mark.parametrize("answer", [(0, 4), (4, 2), (4, 99), (2.0, 4)])
+def test_live_blocks_hold_a_mask_and_lie_on_the_canvas(answer):
+    class Odd(Several):
+        def live(self, view, state):
+            return answer
+
+    with pytest.raises(ConfigError, match=r"live must return two positions of 2\.\.\.9"):
+        LLM(MixDenoiser()).generate([1], SamplingParams(max_new_tokens=8, scheduler=Odd()))
+
+
+def test_on_attention_in_blocks_what_is_live_ends_with_the_block():
+    llm = LLM(Path(__file__).parents[1] / "golden" / "sdar", dtype="float32", device="cpu")
+    length = llm.model.block_rule.length
+    params = SamplingParams(max_new_tokens=3 * length, block_length=length // 2, scheduler=Several(), ignore_eos=True)
+    steps = llm.generate([5], params).trace.steps
+    blocks = [step.positions[0] // length for step in steps]
+    assert blocks == sorted(blocks)
+
+
 def test_a_trace_tells_of_what_is_replaced_and_masked_again_in_one_step():
     class Restless(Scheduler):
         """Replaces all tokens that it can, then masks the same ones again."""

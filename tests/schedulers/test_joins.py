@@ -160,6 +160,17 @@ def test_progress_whatever_is_taken_back():
     assert any(step.revoked for step in out.trace.steps) and out.stats.forwards <= 12
 
 
+@pytest.mark.parametrize(
+    "spec", ["multiblock(2)+edit(0.3)", "multiblock(3)+saber(2)", "multiblock(1)+remdm(2, loops=3)"]
+)
+def test_several_live_blocks_with_what_changes_tokens(spec):
+    """Rows come to their end, and no mask is left, whatever is replaced or taken back in the blocks that are live."""
+    for seed in range(4):
+        params = SamplingParams(max_new_tokens=21, block_length=5, scheduler=spec, ignore_eos=True)
+        out = LLM(model_of(seed)).generate([1, 2, 3], params)
+        assert len(out.token_ids) == 21 and MASK not in out.token_ids
+
+
 def test_a_block_end_outside_the_canvas_is_refused():
     with pytest.raises(ConfigError, match="block_end"):
         LLM(MixDenoiser()).generate([1], SamplingParams(max_new_tokens=4, scheduler=Halves(at=9.0)))

@@ -190,8 +190,9 @@ add(
 def _p2(module: Any, model: Any, prompt: Any, options: dict[str, Any]) -> Any:
     new = options.pop("gen_length")
     canvas = torch.cat([prompt, torch.full((1, new), MASK)], dim=1)
-    fixed = {"mask_token_id": MASK, "max_length": canvas.shape[1], "eps": 1e-3, "alg": "p2", "output_history": False}
+    fixed = {"mask_token_id": MASK, "max_length": canvas.shape[1], "eps": 1e-3, "alg": "p2"}
     fixed |= {"alg_temp": None, "temperature": 0.0, "top_p": None, "top_k": None}
+    fixed |= {"output_history": False, "return_dict_in_generate": False}
     sample = module.MDMGenerationMixin._mdm_sample  # noqa: SLF001 - the public method makes a config first
     sample(_Named(model), canvas, None, SimpleNamespace(**fixed, **options))
 
