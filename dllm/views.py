@@ -39,7 +39,8 @@ class CanvasView:
         asked: one past the last position that was asked for. What stands behind completes the last block of a
             block-causal model; the row is done without it.
         total: masks that the row was asked to fill when it began.
-        start, end: the live block `[start, end)`.
+        start, end: the live block `[start, end)`; where a scheduler has several live at once, all of them.
+        front: one past the first of them: the next one is opened when no mask is left before it. Else `end`.
         block_masked: masks in the live block when it was opened.
         step: forwards this row has made before this one.
         block_step: the same, since the live block was opened.
@@ -63,6 +64,7 @@ class CanvasView:
     total: int
     start: int = 0
     end: int = 0
+    front: int = 0
     block_masked: int = 0
     step: int = 0
     block_step: int = 0
@@ -90,8 +92,13 @@ class CanvasView:
         return uniform(self.seed, self.step if step is None else step, positions, 1, stream=stream).squeeze(-1)
 
     def until(self, end: int) -> Self:
-        """The same with the live block ending at `end`."""
-        return replace(self, end=end, block_masked=int(self.masked[self.start : end].sum()))
+        """The same with one live block, which ends at `end`."""
+        return replace(self, end=end, front=end, block_masked=int(self.masked[self.start : end].sum()))
+
+    def live_until(self, front: int, end: int) -> Self:
+        """The same with blocks live up to `end`, the first of them up to `front`."""
+        masked = self.block_masked + int(self.masked[self.end : end].sum()) - int(self.masked[end : self.end].sum())
+        return replace(self, end=end, front=front, block_masked=masked)
 
     def before(self, length: int) -> Self:
         """The same on the canvas that is left when it ends at `length`."""
@@ -102,6 +109,7 @@ class CanvasView:
             given=self.given[:length],
             stored=self.stored[:length],
             end=min(self.end, length),
+            front=min(self.front, length),
         )
 
 

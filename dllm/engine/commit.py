@@ -39,7 +39,7 @@ def edit(row: Row, view: StepView) -> Tensor:
 
 def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tensor:
     """Mask again what the scheduler takes back: tokens of the answer, no EOS, as many as leave a step its progress, and
-    not all that this step has committed.
+    not all that this step has committed, unless the scheduler has extra forwards and takes back older ones with them.
 
     On a block-causal model they lie in the live block: what is before it has been seen by tokens that cannot be
     predicted again.
@@ -62,7 +62,7 @@ def revoke(row: Row, view: StepView, chosen: Tensor, committed: Tensor) -> Tenso
     ended = among(row.canvas[asked], view.eos_token_ids)
     asked = asked[~(row.masked[asked] | row.view.given[asked] | ended)][: row.spare]
     fresh = torch.isin(asked, committed).nonzero().squeeze(-1)
-    if len(fresh) == len(committed) > 0:
+    if len(fresh) == len(committed) > 0 and (len(asked) == len(fresh) or not scheduler.extra_forwards):
         asked = asked[torch.arange(len(asked)) != fresh[-1]]
     row.revoke(asked)
     row.state = scheduler.remasked(asked, row.state)

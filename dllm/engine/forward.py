@@ -88,6 +88,9 @@ def ask(row: Row, model: RowDenoiser) -> Question:
     feed = row.spec.cache.feed(view, model.lookback)
     _check(view, feed, row)
     wanted = view.masked[view.start : view.end].nonzero().squeeze(-1) + view.start
+    if scheduler.supplies("horizon"):
+        feed = _shortened(feed, scheduler.horizon(view, row.state), row)
+        wanted = wanted[wanted < feed.stop]
     shadows, company = wanted[:0], None
     if scheduler.supplies("wants"):
         wanted = torch.unique(torch.cat([wanted, _fed(scheduler.wants(view, row.state), feed, model, view)]))
@@ -124,6 +127,24 @@ def _check(view: CanvasView, feed: Feed, row: Row) -> None:
             f"cache {cache}: attention would see position {unfed}, which was never fed; a row's first feed must be all "
             f"that is visible, here 0...{feed.sees(length)}, not {str(feed)[:120]}"
         )
+
+
+def _shortened(feed: Feed, length: int | None, row: Row) -> Feed:
+    """The feed without what stands from `length` on."""
+    view = row.view
+    seen = feed.sees(len(view.canvas))
+    if length is not None and not (isinstance(length, int) and length > view.settled):
+        raise ConfigError(
+            f"scheduler {row.spec.scheduler}: horizon must be a length of {view.settled + 1} or more, behind the first "
+            f"mask, or None; not {length!r:.40}"
+        )
+    if length is None or length >= seen or view.rule is not None:
+        return feed
+    if row.spec.cache.stores and bool((view.stored[length:seen] < 0).any()):
+        return feed  # what is not stored now would be missing later
+    if feed.only is not None:
+        return Feed.at(feed.only[feed.only < length], refresh=feed.refresh, visible=length)
+    return replace(feed, stop=min(feed.stop, length), visible=length)
 
 
 def _ascending(only: Tensor, feed: Feed) -> bool:

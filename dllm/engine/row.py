@@ -17,7 +17,7 @@ from dllm.sampling.proposals import Shape
 from dllm.schedulers import Scheduler
 from dllm.schedulers.base import State
 from dllm.trace import Trace
-from dllm.views import CanvasView, block_end
+from dllm.views import CanvasView, block_end, seen_end
 
 StopCheck = Callable[[list[int]], int | None]
 """Given the settled answer ids, how many of them to keep if a stop string is complete, else None."""
@@ -145,14 +145,24 @@ class Row:
     def open_block(self) -> None:
         """Where the live block has no mask left, open the next: from the first mask on, to where `block_end` says.
 
-        Its end is settled after its first forward, since a scheduler may choose it by what is predicted.
+        Its end is settled after its first forward, since a scheduler may choose it by what is predicted. One that has
+        several blocks live says before each forward which.
         """
-        view = self.view
-        if self.lingers or view.masked[view.start : view.end].any():
-            return
-        start = view.settled
-        end = block_end(start, view.block_length, view.rule, len(view.canvas))
-        self.view = replace(view, start=start, block_step=0).until(end)
+        view, scheduler, length = self.view, self.spec.scheduler, len(self.canvas)
+        if not self.lingers and not view.masked[view.start : view.front].any():
+            start = view.settled
+            end = block_end(start, view.block_length, view.rule, length)
+            view = self.view = replace(view, start=start, block_step=0).until(end)
+        if scheduler.supplies("live") and not self.lingers:
+            front, end = scheduler.live(view, self.state)
+            if not (isinstance(front, int) and isinstance(end, int) and view.settled < front <= end <= length):
+                raise ConfigError(
+                    f"scheduler {scheduler}: live must return two positions of {view.settled + 1}...{length}, the "
+                    f"end of the first live block and that of the last, not {front!r:.40} and {end!r:.40}"
+                )
+            # on a block-causal model what is behind the block of attention is not predicted
+            last = seen_end(view.start + 1, view.rule, length)
+            self.view = view.live_until(min(front, last), min(end, last))
 
     def hidden(self) -> Tensor:
         """`[L]` long: the unconditional canvas, with everything that was given masked."""
@@ -170,10 +180,11 @@ class Row:
     @property
     def spare(self) -> int:
         """How many tokens of the live block may be masked again, once a step has committed: after t forwards in a block
-        t of its masks stay filled, so that a row comes to its end whatever the scheduler says."""
+        t of its masks stay filled, less the extra ones that the scheduler has announced, so that a row comes to its end
+        whatever the scheduler says."""
         view = self.view
         filled = view.block_masked - int(view.masked[view.start : view.end].sum())
-        return max(0, filled - view.block_step - 1)
+        return max(0, filled - view.block_step - 1 + self.spec.scheduler.extra_forwards)
 
     def revoke(self, positions: Tensor) -> None:
         """Mask again; the live block reaches back to what lies before it."""

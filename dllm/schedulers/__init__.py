@@ -13,6 +13,7 @@ from dllm.registry import parse_spec
 from dllm.schedulers.adablock import AdaBlock
 from dllm.schedulers.base import Scheduler, register, schedulers
 from dllm.schedulers.block_first import BlockFirst
+from dllm.schedulers.cora import Cora
 from dllm.schedulers.credit import Credit
 from dllm.schedulers.dream import Dream
 from dllm.schedulers.dus import Dilated
@@ -27,8 +28,16 @@ from dllm.schedulers.learn2pd import Learn2PD
 from dllm.schedulers.llada import LLaDA
 from dllm.schedulers.llada2 import LLaDA2
 from dllm.schedulers.localleap import LocalLeap
+from dllm.schedulers.multiblock import MultiBlock
+from dllm.schedulers.p2 import PathPlanning
+from dllm.schedulers.pc import PositionPrior
 from dllm.schedulers.prophet import Prophet
+from dllm.schedulers.rcr import RunningConfidence
+from dllm.schedulers.remdm import ReMDM
 from dllm.schedulers.saber import Saber
+from dllm.schedulers.sched import SchED
+from dllm.schedulers.slowfast import SlowFast
+from dllm.schedulers.stable import Stable
 from dllm.schedulers.threshold import Threshold
 from dllm.schedulers.topk import TopK
 from dllm.schedulers.wino import Wino
@@ -61,6 +70,7 @@ __all__ = [
     "AdaBlock",
     "BlockFirst",
     "CanvasView",
+    "Cora",
     "Credit",
     "Dilated",
     "Dream",
@@ -75,9 +85,17 @@ __all__ = [
     "LLaDA2",
     "Learn2PD",
     "LocalLeap",
+    "MultiBlock",
+    "PathPlanning",
+    "PositionPrior",
     "Prophet",
+    "ReMDM",
+    "RunningConfidence",
     "Saber",
+    "SchED",
     "Scheduler",
+    "SlowFast",
+    "Stable",
     "StepView",
     "Threshold",
     "TopK",

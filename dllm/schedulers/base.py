@@ -48,9 +48,11 @@ HOOKS = (  # a table is read across
     Hook("bind", "before any row", "makes itself ready for a model and tokenizer", ("scheduler",), "each", "adablock"),
     Hook("plant", "row begins", "puts tokens of its own on the canvas", ("positions", "ids"), "one", "prophet"),
     Hook("init", "row begins", "begins what it remembers of the row", ("state",), "each", "saber"),
+    Hook("live", "before forward", "has several blocks live", ("position", "position"), "one", "multiblock"),
     Hook("wants", "before forward", "has more predicted than the block's masks", ("positions",), "union", "prophet"),
     Hook("shadows", "before forward", "has committed tokens predicted as if masked", ("positions",), "union", "wino"),
     Hook("company", "before forward", "lets shadows see one another and more masks", ("positions",), "union", "wino"),
+    Hook("horizon", "before forward", "hides the end of the canvas", ("length",), "least", "slowfast"),
     Hook("transform", "after forward", "changes the logits to propose from", ("logits", "state"), "chain", "credit"),
     Hook("block_end", "block begins", "chooses where blocks end", ("position",), "one", "adablock"),
     Hook("open_block", "block begins", "begins a block", ("state",), "each", "dus"),
@@ -73,9 +75,11 @@ class Scheduler:
         reads_steps: whether `SamplingParams.steps` means anything to it.
         measures: what it needs beside `confidence`: names of `dllm.sampling.proposals.MEASURES`.
         measures_shaped: measure after temperature, top_p and top_k instead of before.
+        extra_forwards: how many more forwards than it has masks a block may take, where tokens are masked again.
     """
 
     reads_steps: bool = False
+    extra_forwards: int = 0
     measures: frozenset[str] = frozenset()
     measures_shaped: bool = False
 
@@ -94,6 +98,14 @@ class Scheduler:
             `[k]` long, masked canvas positions, and `[k]` long, the ids that go there.
         """
         return None
+
+    def live(self, view: CanvasView, state: State) -> tuple[int, int]:
+        """One past the first live block, and one past the last: the live block `[view.start, view.end)` is all of them
+        from now on. When the first has no mask left, the next one is opened behind it.
+
+        `view.end` is where the block ends that has just been opened, or what was live at the step before.
+        """
+        return view.front, view.end
 
     def wants(self, view: CanvasView, state: State) -> Tensor | None:
         """`[k]` long: canvas positions to predict beside the masks of the live block, or None.
@@ -115,6 +127,14 @@ class Scheduler:
 
         A shadow never sees the canvas' token at its own place, and sees those of the others at theirs. On shifted
         families (lookback 1) this is not asked, and each sees the canvas alone.
+        """
+        return None
+
+    def horizon(self, view: CanvasView, state: State) -> int | None:
+        """A length: what stands from there on is neither fed nor seen at this step, and not predicted; or None.
+
+        At least one mask of the live block lies before it. Nothing is hidden on block-causal models, nor where a cache
+        has yet to store what would be.
         """
         return None
 
@@ -174,7 +194,8 @@ class Scheduler:
             `[r]` long, committed answer positions up to the live block's end, those of this step included, the first
             ones first; and the new state. How many is the scheduler's own business: the engine only sees to it that
             after t forwards in a block t of its masks stay filled, one of this step's among them, and drops the last
-            ones. Where some lie before the live block, that reaches back to them. On block-causal models only those of
+            ones; with `extra_forwards` so many fewer stay filled, and this step's may all go if older ones go with
+            them. Where some lie before the live block, that reaches back to them. On block-causal models only those of
             the live block count.
         """
         return view.positions[:0], state

@@ -57,9 +57,10 @@ class Dilated(Scheduler):
 
     def select(self, view: StepView, state: Rounds) -> tuple[Tensor, Rounds]:
         rounds = torch.full_like(view.positions, len(state.of))
-        inside = view.active & (view.positions >= state.start)  # what is before has been masked again, and is due
+        # what is before has been masked again, and is due; what is behind belongs to a block that is live as well
+        inside = view.active & (view.positions >= state.start) & (view.positions < state.start + len(state.of))
         rounds[inside] = state.of[view.positions[inside] - state.start]
-        rounds[view.active & ~inside] = -1
+        rounds[view.active & (view.positions < state.start)] = -1
         left = rounds[view.active & (rounds >= state.next)]  # none where a grammar has turned tokens down to the end
         due = int(left.min()) if len(left) else len(state.of)
         return view.active & (rounds <= due), Rounds(state.start, state.of, due + 1)

@@ -28,6 +28,7 @@ class Joined(Scheduler):
             "measures": frozenset().union(*(part.measures for part in self.parts)),
             "reads_steps": any(part.reads_steps for part in self.parts),
             "measures_shaped": any(part.measures_shaped for part in self.parts),
+            "extra_forwards": max(part.extra_forwards for part in self.parts),
         }
         for name, value in overrides.items():
             object.__setattr__(self, name, value)
@@ -43,6 +44,13 @@ class Joined(Scheduler):
             raise ConfigError(
                 f"scheduler={str(self)!r}: {editors[0]} replaces tokens of which {remaskers[0]} keeps an account, "
                 "to mask them again; use one of them"
+            )
+        several = [str(part) for part in self.parts if part.supplies("live")]
+        enders = [str(part) for part in self.parts if part.supplies("block_end")]
+        if several and enders:
+            raise ConfigError(
+                f"scheduler={str(self)!r}: {several[0]} has several blocks live, so that their ends are known before "
+                f"{enders[0]} can choose them; use one of them"
             )
         selectors = [part for part in self.parts if part.supplies("select")]
         shaped = [str(part) for part in selectors if part.measures_shaped]

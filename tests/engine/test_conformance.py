@@ -40,6 +40,12 @@ METHODS = (
     *("klass(0.02, epsilon=1)", "credit+threshold(0.05)", "prophet(early=2, middle=1, late=0.5)+topk"),
     *(
         "eotp(paper)+topk",
+        *("multiblock(5.2)", "multiblock(4, add=0.3)+credit+dus"),
+        *("stable(1, entropy=6)+topk", "rcr", "p2", "remdm(2, loops=3, at=0.5)"),
+        "pc(0.1, table=flat, k=2)",
+        "slowfast(0.5, explore=1, reach=0.03)",
+        "cora(0.02)",
+        "sched(1, low=0.1, change=0.7)+topk",
         "block_first+threshold(0.05)",
         "wino(0.02, revoke=0.1)",
         "wino(0.02, revoke=0.1, shadow=alone, cap=step)",
@@ -137,7 +143,8 @@ def margins(out, alone):
 
 
 def check_trace(llm, out, params):
-    """Each step commits something masked, the last canvas is the answer, and nothing is left masked.
+    """Each step commits something masked, or with extra forwards takes something back; the last canvas is the answer,
+    and nothing is left masked.
 
     How many tokens a step masks again is the scheduler's business: WINO's cap is the commits of the step before.
     """
@@ -145,7 +152,7 @@ def check_trace(llm, out, params):
     whole = llm.engine.whole_blocks(len(out.prompt_token_ids) + params.max_new_tokens)
     before = out.prompt_token_ids + [mask] * (whole - len(out.prompt_token_ids))
     for step, after in zip(out.trace.steps, out.trace.replay(before, mask), strict=True):
-        assert step.positions and all(before[p] == mask for p in step.positions)
+        assert (step.positions or step.revoked) and all(before[p] == mask for p in step.positions)
         assert all(before[p] != mask for p in step.revoked) and not {*step.revoked} & {*step.positions}
         before = after
     length = len(out.prompt_token_ids) + len(out.token_ids)

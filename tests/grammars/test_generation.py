@@ -47,11 +47,12 @@ WAYS = {
     "hot": {"temperature": 8.0},
     "guided": {"cfg_scale": 0.7, "temperature": 0.5, "top_k": 3},
 }
-ONLY_NATIVE = {"wino", "learn2pd"}
+ONLY_NATIVE = {"wino", "learn2pd", "pc"}
 SPECS = (
     *sorted(set(schedulers._classes) - ONLY_NATIVE),
     *("topk(3)", "threshold(0.01)", "factor(50)", "dream(origin)", "llada(random)", "saber(1)", "eotp(paper)+topk(2)"),
-    "prophet(early=0, middle=0, late=0)",
+    *("prophet(early=0, middle=0, late=0)", "pc(table=flat)", "stable(0, entropy=99)", "sched(0, low=0)"),
+    *("multiblock(9)", "slowfast(0.05, explore=2, reach=0.05)", "remdm(2, loops=3, at=0.5)", "cora(0.02)"),
     "adablock+credit+localleap(anchor=0.02, relaxed=0.01)+prophet(early=4)+eotp",
 )
 PROMPT = "Name: Ana, Age: 31\nWrite JSON with keys: name, age\n"
@@ -195,7 +196,13 @@ def test_a_canvas_is_cut_only_where_the_text_can_end(llm):
 
 
 @pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
-@pytest.mark.parametrize("spec", ["threshold(0.3)", "wino(0.1, revoke=0.99)", "learn2pd", "saber(1)", "dus"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("threshold(0.3)", "wino(0.1, revoke=0.99)", "learn2pd", "saber(1)", "dus", "pc", "rcr", "p2", "cora(0.1)"),
+        *("multiblock(2)", "slowfast(0.3, explore=1)", "remdm(2, loops=3)", "stable(0, entropy=1)", "sched(9, low=1)"),
+    ],
+)
 def test_the_embedded_model_is_valid_with_every_cache(tiny, spec, cache):
     grammar = GRAMMARS["json"]
     params = SamplingParams(

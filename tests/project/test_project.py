@@ -34,6 +34,7 @@ def test_the_wheel_holds_dllm_and_nothing_else(tmp_path):
     }
     shipped |= {"dllm/schedulers/filters/tiny.safetensors", "dllm/schedulers/filters/tiny.json"}
     shipped |= {"dllm/serve/page.html"}
+    shipped |= {"dllm/schedulers/frequencies/tiny.json"}
     assert shipped <= set(names)
     in_tree = {str(p.relative_to(ROOT)) for p in (ROOT / "dllm").rglob("*.py")}
     assert in_tree == {name for name in names if name.endswith(".py")}

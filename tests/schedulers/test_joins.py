@@ -32,6 +32,23 @@ def positions(spec, model, prompt=(0,), new=8, block=8, **options):
         ("hierarchy(high=0.4, low=1)", "threshold(0.4)"),
         ("klass(history=50)", "topk"),
         ("prophet(early=99, middle=99, late=99)+topk(2)", "topk(2)"),
+        ("stable(0, entropy=0)+topk(2)", "topk(2)"),
+        ("stable(99, entropy=99)+threshold(0.4)", "threshold(0.4)"),
+        ("stable(0, entropy=99)+topk", "prophet(early=0, middle=0, late=0)+topk"),
+        ("sched(99, low=99, change=1)+topk(2)", "topk(2)"),
+        ("sched(0, low=0, change=1)+topk", "prophet(early=0, middle=0, late=0)+topk"),
+        ("sched(2, low=2, change=1)+topk", "sched(2, low=2, change=1, shape=exp)+topk"),
+        ("sched(0, low=0)+topk", "stable(1, entropy=99)+topk"),
+        ("cora(0.4, steps=1)", "threshold(0.4)"),
+        ("cora(0.4, steps=99)", "topk"),
+        ("cora(0.4)+threshold(0.3)", "threshold(0.3)"),
+        ("slowfast(1, explore=99)", "topk"),
+        ("pc(0, table=flat)", "topk"),
+        ("pc(0, table=flat, k=3)", "topk(3)"),
+        ("pc(1000, table=flat)", "topk(by=left_to_right)"),
+        ("remdm(loops=0)", "llada"),
+        ("multiblock(0, add=1)", "topk(by=entropy)"),
+        ("multiblock(99, add=1)", "threshold(0)"),
         ("eotp+topk", "topk"),
         ("eotp", "threshold(0.9)"),
         ("credit", "credit+threshold"),
@@ -59,6 +76,26 @@ def test_equal_at_the_edges(one, other):
         ("klass(history=0)", ["history"]),
         ("credit(decay=2)", ["decay"]),
         ("credit(strength=-1)", ["strength"]),
+        ("stable(-1)", ["k", "-1"]),
+        ("stable(entropy=-1)", ["entropy", "-1"]),
+        ("sched(-1)", ["high", "-1"]),
+        ("sched(shape=step)", ["shape", "step", "cosine"]),
+        ("sched(change=2)", ["change", "2"]),
+        ("cora(2)", ["tau", "2"]),
+        ("cora(steps=0)", ["steps", "0"]),
+        ("slowfast(explore=0)", ["explore", "0"]),
+        ("slowfast(reach=2)", ["reach", "2"]),
+        ("slowfast(window=0)", ["window", "0"]),
+        ("slowfast(spread=-1)", ["spread", "-1"]),
+        ("pc(-1)", ["decay", "-1"]),
+        ("pc(cap=-1)", ["cap", "-1"]),
+        ("pc(k=0)", ["k", "0"]),
+        ("remdm(0)", ["n", "0"]),
+        ("remdm(loops=-1)", ["loops", "-1"]),
+        ("remdm(at=2)", ["at", "2"]),
+        ("multiblock(-1)", ["entropy", "-1"]),
+        ("multiblock(add=2)", ["add", "2"]),
+        ("multiblock+adablock", ["multiblock", "adablock", "several blocks live"]),
         ("prophet(region=5:5)", ["5:5", "START < END"]),
         ("prophet(region=end)", ["end", "answer"]),
         ("eotp(mode=fast)", ["fast", "safe"]),
@@ -121,6 +158,17 @@ def test_progress_whatever_is_taken_back():
         assert len(step.revoked) < len(step.positions) and not set(step.revoked) & set(step.positions)
         assert all(p >= 2 for p in step.revoked), "the prompt is never taken back"
     assert any(step.revoked for step in out.trace.steps) and out.stats.forwards <= 12
+
+
+@pytest.mark.parametrize(
+    "spec", ["multiblock(2)+edit(0.3)", "multiblock(3)+saber(2)", "multiblock(1)+remdm(2, loops=3)"]
+)
+def test_several_live_blocks_with_what_changes_tokens(spec):
+    """Rows come to their end, and no mask is left, whatever is replaced or taken back in the blocks that are live."""
+    for seed in range(4):
+        params = SamplingParams(max_new_tokens=21, block_length=5, scheduler=spec, ignore_eos=True)
+        out = LLM(model_of(seed)).generate([1, 2, 3], params)
+        assert len(out.token_ids) == 21 and MASK not in out.token_ids
 
 
 def test_a_block_end_outside_the_canvas_is_refused():

@@ -135,6 +135,11 @@ CHECKOUTS = {
     "lizhuo-luo/DAWN": "dawn",
     "inclusionAI/dInfer": "dinfer",
     "ZHZisZZ/dllm": "zhziszz-dllm",
+    "amr-mohamedd/SchED": "sched",
+    "LiangrunFlora/Slow-Fast-Sampling": "slowfast",
+    "furiosa-ai/ParallelBench": "parallelbench",
+    "hao-ai-lab/d3LLM": "d3llm",
+    "pengzhangzhi/Open-dLLM": "open-dllm",
 }
 METHODS: dict[str, Method] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.authors import own_rules, step_rules
+from tools.authors import later_rules, own_rules, step_rules
 from tools.authors.method import METHODS
 
-__all__ = ["METHODS", "own_rules", "step_rules"]
+__all__ = ["METHODS", "later_rules", "own_rules", "step_rules"]
