@@ -14,9 +14,9 @@ from dllm.views import CanvasView
 class EntropyCache(Cache):
     """`dual`, refreshed inside a block after a step that committed a token it was unsure of.
 
-    Such a token tells the rest of the canvas something new; a sure one was reckoned with already. The paper measures the
-    entropy of what a token was drawn from; here it is 1 minus the token's probability, which every step knows without a
-    pass over the vocabulary or a synchronisation. Approximate.
+    Such a token tells the rest of the canvas something new; a sure one was reckoned with already. The paper measures
+    the entropy of what a token was drawn from; here it is 1 minus the token's probability, which every step knows
+    without a pass over the vocabulary or a synchronisation. Approximate.
 
     Args:
         tau: refresh after a commit of a token whose probability is below 1 - tau. 1: never inside a block; 0: nearly

@@ -76,12 +76,17 @@ class Scheduler:
         measures: what it needs beside `confidence`: names of `dllm.sampling.proposals.MEASURES`.
         measures_shaped: measure after temperature, top_p and top_k instead of before.
         extra_forwards: how many more forwards than it has masks a block may take, where tokens are masked again.
+        files: names of the arguments that, as they stand, lead to a file; a server refuses those.
     """
 
     reads_steps: bool = False
     extra_forwards: int = 0
     measures: frozenset[str] = frozenset()
     measures_shaped: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return ()
 
     def bind(self, setting: Setting) -> Scheduler:
         """This scheduler made ready for one model and tokenizer; called once for each pair, before any row."""

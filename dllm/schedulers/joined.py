@@ -33,6 +33,10 @@ class Joined(Scheduler):
         for name, value in overrides.items():
             object.__setattr__(self, name, value)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(name for part in self.parts for name in part.files)
+
     def _refuse_conflicts(self) -> None:
         for hook in HOOKS:
             both = [str(part) for part in self.parts if part.supplies(hook.name)]

@@ -43,6 +43,10 @@ class Learn2PD(Scheduler):
                 f"learn2pd: filter={quoted(self.filter)} must be auto, or the path of a .safetensors file"
             )
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return () if self.filter == "auto" else ("filter",)
+
     def bind(self, setting: Setting) -> Scheduler:
         bound = replace(self)
         object.__setattr__(bound, "network", load_filter(self._path(folder_of(setting.model))))

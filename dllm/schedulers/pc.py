@@ -53,6 +53,10 @@ class PositionPrior(Scheduler):
         if not isinstance(self.table, str | os.PathLike):
             raise ConfigError(f"pc: table={quoted(self.table)} must be auto, flat, or the path of a .json file")
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return () if self.table in ("auto", "flat") else ("table",)
+
     def bind(self, setting: Setting) -> Scheduler:
         bound = replace(self)
         object.__setattr__(bound, "frequencies", self._frequencies(setting))

@@ -8,7 +8,6 @@ from typing import Any
 
 from dllm.grammars.grammar import Grammar
 from dllm.params import SamplingParams
-from dllm.schedulers import Joined, Learn2PD
 from dllm.serve.bodies import RequestBody
 from dllm.serve.errors import Refusal
 
@@ -76,11 +75,10 @@ def stops_of(body: RequestBody) -> tuple[str, ...]:
 
 
 def _refuse_paths(params: SamplingParams) -> None:
-    """No request leads to a file: the one argument of a scheduler that may be a path is left to Python users."""
-    schedule = params.schedule
-    for part in schedule.parts if isinstance(schedule, Joined) else (schedule,):
-        if isinstance(part, Learn2PD) and part.filter != "auto":
-            raise Refusal("scheduler: learn2pd(filter=...) is not served; leave filter out", param="scheduler")
+    """No request leads to a file: arguments of schedulers that are paths are left to Python users."""
+    if params.schedule.files:
+        named = " and ".join(params.schedule.files)
+        raise Refusal(f"scheduler: {named} would lead to a file, which is not served; leave it out", param="scheduler")
 
 
 def _biases(given: dict[str, float] | None) -> dict[int, float] | None:

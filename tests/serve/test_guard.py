@@ -129,6 +129,7 @@ def test_no_request_leads_to_a_file_or_a_host(tiny, tmp_path):
         {"model": "gsai/llada"},
         {"scheduler": f"learn2pd(filter={secret})"},
         {"scheduler": f"learn2pd({secret})+credit"},
+        {"scheduler": f"pc(table={secret})"},
         {"grammar": "../../etc/passwd"},
         {"json_schema": {"$ref": f"file://{secret}"}},
         {"json_schema": {"$ref": f"{tiny.url}/v1/models"}},
