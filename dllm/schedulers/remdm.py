@@ -15,7 +15,7 @@ from dllm.views import CanvasView, StepView
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class Replay:
     """Where a row stands in a block.
 
     Attributes:
@@ -60,21 +60,21 @@ class ReMDM(Scheduler):
         in_range("remdm: at", self.at, 0.0, 1.0)
         object.__setattr__(self, "extra_forwards", self.loops + self.n)
 
-    def init(self, view: CanvasView) -> Loop:
-        return Loop(check_budget(view, "remdm"), torch.empty(0))
+    def init(self, view: CanvasView) -> Replay:
+        return Replay(check_budget(view, "remdm"), torch.empty(0))
 
-    def open_block(self, view: CanvasView, state: Loop) -> Loop:
+    def open_block(self, view: CanvasView, state: Replay) -> Replay:
         nothing = torch.full((len(view.canvas),), math.inf, dtype=torch.float64)
-        return Loop(open_budget(view, state.budget), nothing, left=self.loops)
+        return Replay(open_budget(view, state.budget), nothing, left=self.loops)
 
-    def select(self, view: StepView, state: Loop) -> tuple[Tensor, Loop]:
+    def select(self, view: StepView, state: Replay) -> tuple[Tensor, Replay]:
         if state.out:
             return view.best(view.confidence, self.n), state
         budget = state.budget
         quota = budget.masks // budget.steps + (state.steps < budget.masks % budget.steps)
         return view.best(view.confidence, quota, view.due), state
 
-    def remask(self, view: StepView, chosen: Tensor, state: Loop) -> tuple[Tensor, Loop]:
+    def remask(self, view: StepView, chosen: Tensor, state: Replay) -> tuple[Tensor, Replay]:
         sure = state.sure[: len(view.canvas)].clone()
         sure[view.positions[chosen]] = view.confidence[chosen]
         state = replace(state, sure=sure, steps=state.steps + (not state.out), out=False)
@@ -87,7 +87,7 @@ class ReMDM(Scheduler):
             return view.positions[:0], replace(state, left=0)
         return back, replace(state, left=state.left - 1, out=True)
 
-    def remasked(self, positions: Tensor, state: Loop) -> Loop:
+    def remasked(self, positions: Tensor, state: Replay) -> Replay:
         sure = state.sure.clone()
         sure[positions] = math.inf
         return replace(state, sure=sure)

@@ -173,6 +173,7 @@ SPECS = (
     *("topk(1)", "threshold(0.05)", "llada", "llada2(0.1, least=2)", "dream", "factor(20)", "credit+localleap(0.1)"),
     *("adablock(delimiters=5)+eotp", "prophet(early=2, middle=1, late=0.5)", "eb(0.5)", "klass(0.1, epsilon=1)"),
     *("hierarchy(0.2, low=0.05)", "wino(0.05, revoke=0.3)", "saber(2)", "dus", "llada2(0.3)+edit(0.05)"),
+    *("multiblock(4, add=0.3)", "slowfast(0.1, explore=1)", "remdm(2, loops=3)", "rcr", "p2", "cora(0.05)"),
 )
 
 
