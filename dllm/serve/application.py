@@ -22,7 +22,7 @@ from dllm.serve.async_llm import AsyncLLM
 from dllm.serve.errors import Refusal, refusal_of
 from dllm.serve.guard import Guard
 from dllm.serve.metrics import Metrics
-from dllm.serve.service import Json, Service
+from dllm.serve.service import Json, Service, path_of
 
 MAX_BODY = 4 << 20
 """Bytes of a body."""
@@ -120,4 +120,4 @@ async def _told(request: Request, error: Exception) -> Response:
         refusal = Refusal(str(error.detail), error.status_code, headers=dict(error.headers or {}))
     else:
         refusal = refusal_of(error)
-    return Json(refusal.body(request.url.path), refusal.status, headers=refusal.headers)
+    return Json(refusal.body(path_of(request.scope)), refusal.status, headers=refusal.headers)

@@ -148,8 +148,9 @@ def message_of(asked: ChatRequest, sample: RequestOutput) -> tuple[dict[str, Any
     if asked.offer.is_call(sample.text):
         call = call_of(sample.text, asked.offer)
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}, "tool_calls"
-    reason = "stop" if text != sample.text else sample.finish_reason
-    return {"role": "assistant", "content": text, "refusal": None}, reason
+    # under a grammar a full answer is a whole one; clients throw away what ends for "length"
+    whole = text != sample.text or asked.params.grammar is not None
+    return {"role": "assistant", "content": text, "refusal": None}, "stop" if whole else sample.finish_reason
 
 
 def _whole(service: Service, asked: ChatRequest, output: RequestOutput) -> dict[str, Any]:

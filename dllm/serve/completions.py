@@ -126,7 +126,7 @@ def _choice(
         "index": index,
         "text": front + text,
         "logprobs": None if logprobs is None else completion_logprobs(service, logprobs, len(front)),
-        "finish_reason": "stop" if text != whole else sample.finish_reason,
+        "finish_reason": "stop" if text != whole or form_of(body) else sample.finish_reason,
         "diffusion": {"stats": sample.stats.to_dict(), "seed": sample.seed},
     }
 
@@ -204,7 +204,8 @@ class _Writer:
             text = self._prose.grown(event.firm, ended=ended)
         diffusion, finish = step_of(self._service, event, number, header), None
         if event.output is not None:
-            finish = "stop" if cut(event.text, stops_of(self._body)) != event.text else event.output.finish_reason
+            whole = self._params.grammar is not None or cut(event.text, stops_of(self._body)) != event.text
+            finish = "stop" if whole else event.output.finish_reason
             diffusion |= {"stats": event.output.stats.to_dict(), "seed": event.output.seed}
         if text or self._body.diffusing or ended:
             found.append(self._told(text, diffusion, event, finish))

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dllm.serve.errors import Refusal, refusal_of
-from dllm.serve.service import written
+from dllm.serve.service import path_of, written
 
 FREE = frozenset({"/", "/health", "/ready"})
 """Paths that ask for no key: what a probe asks, and the page, which holds nothing but itself."""
@@ -42,11 +42,12 @@ class Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         given = headers.get("x-request-id", "")
+        path = path_of(scope)
         visit = _Visit(scope, send, given if _ID.fullmatch(given) else uuid.uuid4().hex)
         scope.setdefault("state", {})["request_id"] = visit.id
         try:
-            self._check_key(scope, headers)
-            if scope["path"].startswith("/api/") and "origin" not in headers:
+            self._check_key(path, headers)
+            if path.startswith("/api/") and "origin" not in headers:
                 scope = {**scope, "headers": _as_json(scope["headers"])}
             await self.app(scope, self._limited(headers, receive), visit.send)
         except Exception as error:
@@ -58,8 +59,8 @@ class Guard:
         finally:
             visit.log()
 
-    def _check_key(self, scope: Scope, headers: dict[str, str]) -> None:
-        if not self._keys or scope["path"] in FREE:
+    def _check_key(self, path: str, headers: dict[str, str]) -> None:
+        if not self._keys or path in FREE:
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         key = given.strip().encode() if scheme.lower() == "bearer" else b""

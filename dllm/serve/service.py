@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response
+from starlette.types import Scope
 
 from dllm.engine.batcher import Checked
 from dllm.llm import LLM
@@ -107,6 +108,12 @@ async def _gone(request: Request) -> None:
     """Ends when the client hangs up; the body has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def path_of(scope: Scope) -> str:
+    """The path that is asked for, without the one under which all of this is mounted."""
+    mounted: str = scope.get("root_path", "")
+    return str(scope["path"]).removeprefix(mounted) or "/"
 
 
 class Json(Response):

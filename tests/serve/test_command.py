@@ -1,40 +1,16 @@
 """`dllm serve` as a process: it starts, answers, and lets what is under way come to its end when it is told to stop."""
 
 import json
-import os
-import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 
 import httpx2
 import pytest
 
+from tests.support.process import started
 from tests.support.serving import ANA, CHAT
-
-
-@contextmanager
-def started(*arguments, **variables):
-    """The process, its address, and the lines of its stderr."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
-    command = [sys.executable, "-m", "dllm", "serve", "--port", "0", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-    lines = []
-    reader = threading.Thread(target=lambda: lines.extend(iter(process.stderr.readline, "")), daemon=True)
-    reader.start()
-    try:
-        end = time.monotonic() + 400
-        while not (found := re.search(r"at (http://\S+) ", "".join(lines))):
-            assert process.poll() is None and time.monotonic() < end, "".join(lines)
-            time.sleep(0.05)
-        yield process, found[1], lines
-    finally:
-        process.kill()
-        process.wait(30)
-        reader.join(10)
 
 
 def test_it_serves_and_drains(tmp_path):

@@ -1,14 +1,17 @@
 """What a server lets in, what it tells those it does not, and what it writes down."""
 
+import asyncio
 import json
 import logging
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 
 from dllm import LLM, ConfigError
 from dllm.serve import app
 from dllm.serve.guard import JsonLines
-from tests.support.serving import CHAT, REVERSE, REVERSED, serving, until
+from tests.support.serving import ANA, CHAT, REVERSE, REVERSED, serving, until
 
 LONG = {"prompt": "a", "max_tokens": 500, "scheduler": "topk(1, by=left_to_right)", "ignore_eos": True}
 
@@ -178,3 +181,26 @@ def test_mistakes_in_options_are_named(options, said):
         app(LLM("tiny"), **options)
     with pytest.raises(ConfigError, match="app takes an LLM"):
         app("tiny")
+
+
+def test_under_a_prefix_paths_are_what_they_are():
+    """As inside of another application, or where Ray serves several models."""
+    outer = FastAPI()
+    outer.mount("/one", app(LLM("tiny"), name="tiny", api_key="sesame"))
+
+    async def asked():
+        transport = httpx2.ASGITransport(app=outer)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x/one") as http:
+            free = [(await http.get(path)).status_code for path in ("/", "/health", "/v1/models")]
+            http.headers["Authorization"] = "Bearer sesame"
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            body = {"model": "gpt-9", "messages": CHAT, "stream": False}
+            return free, [
+                await http.post("/api/chat", content=json.dumps({**body, **more}), headers=form)
+                for more in ({}, {"model": "tiny"})
+            ]
+
+    free, (refused, answered) = asyncio.run(asked())
+    assert free == [200, 200, 401]
+    assert refused.status_code == 404 and "gpt-9" in refused.json()["error"]
+    assert answered.json()["message"]["content"] == ANA

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from dllm import LLM, SamplingParams
+from dllm import LLM, Grammar, SamplingParams
 from tests.support.serving import ANA, CHAT, REVERSE, REVERSED, until
 
 
@@ -77,6 +77,23 @@ def test_a_pydantic_model_is_parsed(client):
     assert found.choices[0].message.parsed == Person(age=31, name="Ana")
     with client.chat.completions.stream(model="tiny", messages=CHAT, response_format=Person) as stream:
         assert stream.get_final_completion().choices[0].message.parsed == Person(age=31, name="Ana")
+
+
+def test_a_structured_answer_that_fills_its_room_is_whole(client):
+    """The client raises for what ends with `length`."""
+    asked = {"model": "tiny", "messages": CHAT, "response_format": Person, "max_tokens": 8}
+    tight = LLM("tiny").chat(CHAT, SamplingParams(max_new_tokens=8, grammar=Grammar.from_json_schema(Person)))
+    assert tight.finish_reason == "length"
+    found = client.chat.completions.parse(**asked).choices[0]
+    assert found.finish_reason == "stop" and isinstance(found.message.parsed, Person)
+    with client.chat.completions.stream(**asked) as stream:
+        assert stream.get_final_completion().choices[0].message.parsed == found.message.parsed
+    for stream in (False, True):
+        told = client.completions.create(
+            model="tiny", prompt="a", max_tokens=2, stream=stream, extra_body={"regex": "[ab]{2}"}
+        )
+        *_, last = told if stream else [told]
+        assert last.choices[0].finish_reason == "stop"
 
 
 @pytest.mark.parametrize("kind", [{"type": "json_object"}, {"type": "text"}])
