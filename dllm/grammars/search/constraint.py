@@ -184,7 +184,7 @@ class GrammarConstraint:
 
     def _settled(self, canvas: Canvas, patience: Patience | None) -> Settled | None:
         """How a text lies on another canvas. Raises UndecidedError."""
-        near = self.placement if len(canvas.ids) == len(self.canvas.ids) else None
+        near = self.placement.until(len(canvas.ids))
         if self.compiled.loose is not None and patience is not None:
             certain, found = loosely(self.compiled, canvas, near, patience)
             if certain:

@@ -113,6 +113,12 @@ class Placement:
                 return found
         return None
 
+    def until(self, stop: int) -> Placement | None:
+        """The same text on the canvas as it is up to a position; None if the text goes on there."""
+        if stop < len(self.witness) and self.witness[stop] != END:
+            return None
+        return replace(self, witness=self.witness[:stop], path=self.path[: stop + 1])
+
     def changed(self, canvas: Canvas) -> list[int]:
         """Positions at which the canvas is given otherwise than the witness has it."""
         pairs = enumerate(zip(self.witness, canvas.ids, strict=True))
