@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 MASK = -1
 
 
@@ -70,15 +72,9 @@ class Canvas:
 
     @cached_property
     def gaps(self) -> tuple[Gap, ...]:
-        found: list[Gap] = []
-        start: int | None = None
-        for at, token in enumerate((*self.ids, 0)):
-            if token == MASK and start is None:
-                start = at
-            if token != MASK and start is not None:
-                found.append(Gap(start, at))
-                start = None
-        return tuple(found)
+        masks = np.concatenate([[False], np.array(self.ids, dtype=np.int64) == MASK, [False]])
+        edges = np.flatnonzero(masks[1:] != masks[:-1]).tolist()
+        return tuple(map(Gap, edges[::2], edges[1::2]))
 
     @property
     def tail(self) -> int:

@@ -17,50 +17,77 @@ Ranges = tuple[tuple[int, int], ...]
 """Inclusive ranges of code points, ascending, disjoint and not adjacent, without surrogates."""
 
 
+class _Tree:
+    """Trees are keys, and asked for again and again; so the hash of one is found once."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            own = (getattr(self, name) for name in self.__slots__)
+            object.__setattr__(self, "_hash", hash((type(self).__name__, *own)))
+            return self._hash
+
+
 @dataclass(frozen=True, slots=True)
-class Chars:
+class Chars(_Tree):
     """One character of a set; of the empty set: nothing matches."""
 
     ranges: Ranges
 
+    __hash__ = _Tree.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Seq:
+class Seq(_Tree):
     """The parts one after the other; no parts: the empty text."""
 
     parts: tuple[Regex, ...]
 
+    __hash__ = _Tree.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Alt:
+class Alt(_Tree):
     """Any of the options; no options: nothing matches."""
 
     options: tuple[Regex, ...]
 
+    __hash__ = _Tree.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(_Tree):
     """`low` to `high` texts of `body` one after the other; `high=None` is without end."""
 
     body: Regex
     low: int
     high: int | None
 
+    __hash__ = _Tree.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class And:
+class And(_Tree):
     """Texts that are in both."""
 
     left: Regex
     right: Regex
 
+    __hash__ = _Tree.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Minus:
+class Minus(_Tree):
     """Texts of `left` that are not in `right`."""
 
     left: Regex
     right: Regex
+
+    __hash__ = _Tree.__hash__
 
 
 Regex = Chars | Seq | Alt | Repeat | And | Minus

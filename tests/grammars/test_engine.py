@@ -314,8 +314,8 @@ def test_a_sentence_that_does_not_fit_is_repaired_gap_by_gap(first, monkeypatch)
             ids, ends = random_canvas(rng, world), rng.random() < 0.5
             try:
                 check_completability(world, compiled, ids, ends, seed)
-            except AssertionError as error:
-                assert "all gaps open" in str(error), "what is open may fit only as a whole"
+            except UndecidedError:  # what is open may fit only as a whole
+                continue
     loose = [one for one in sketches if one is not None and one.loose]
     fits = [one for one in sketches if one is not None and not one.loose]
     assert len(loose) > 3 and len(fits) > 20

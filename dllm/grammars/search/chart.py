@@ -22,6 +22,8 @@ from dllm.grammars.tables.production_table import ProductionTable
 
 SMALL = 2_000_000
 """Nodes times nodes times symbols up to which sentences are weighed."""
+CELLS = 1 << 25
+"""Nodes times symbols, at most: for each it takes some 30 bytes to say where its bits are, and how it came about."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
@@ -34,13 +36,13 @@ class Chart:
 
     @classmethod
     def make(cls, productions: ProductionTable, lattice: Lattice) -> Chart:
-        made = cls.bounded(productions, lattice, 1 << 62)
-        assert made is not None
-        return made
+        return cls(productions, lattice, Derivations(*loops.inside(productions, lattice, 1 << 59)))
 
     @classmethod
     def bounded(cls, productions: ProductionTable, lattice: Lattice, memory: int) -> Chart | None:
-        """None if its bits would take more than `memory` bytes."""
+        """None if its bits would take more than `memory` bytes, or it has too many symbols for so many nodes."""
+        if len(lattice.final) * len(productions.rank) > CELLS:
+            return None
         found = Derivations(*loops.inside(productions, lattice, memory // 8))
         return cls(productions, lattice, found) if len(found.rows) == len(lattice.final) else None
 

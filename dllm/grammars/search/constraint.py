@@ -90,7 +90,7 @@ class GrammarConstraint:
             if refused is not None:
                 groups = groups & ~refused
             np.take(groups, group_of, out=found[row], mode="clip")  # without a look at each index
-            found[row, eos] = masks.ends[number] and not self.refusals.holds_end(position)
+            found[row, eos] = masks.ends(number) and not self.refusals.holds_end(position)
             found[row, self.witness(position + self.offset)] = True
             if exact:
                 found[row] &= self._committable(position, found[row])
@@ -156,7 +156,7 @@ class GrammarConstraint:
             chosen[at] = token
         # masks before an end may still turn out to be behind an earlier one
         canvas = self.canvas.with_chosen(chosen.items()).until(stop)
-        if any(token != MASK and self.compiled.vocabulary.node[token] < 0 for token in canvas.ids):
+        if any(self.compiled.vocabulary.node[token] < 0 for token in chosen.values()):
             return None
         after = self._on(canvas, patience)
         if after is None and len(tokens) == 1:
@@ -184,7 +184,7 @@ class GrammarConstraint:
 
     def _settled(self, canvas: Canvas, patience: Patience | None) -> Settled | None:
         """How a text lies on another canvas. Raises UndecidedError."""
-        near = self.placement if len(canvas.ids) == len(self.canvas.ids) else None
+        near = self.placement.until(len(canvas.ids))
         if self.compiled.loose is not None and patience is not None:
             certain, found = loosely(self.compiled, canvas, near, patience)
             if certain:

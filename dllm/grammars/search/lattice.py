@@ -44,14 +44,21 @@ class Layout:
     """A lattice and where its nodes come from.
 
     Attributes:
-        places: `[n + 1, S]`, position and scanner state -> node before it (at the end: behind the last token), or DEAD.
+        places: `[n + 2]`, where in the next two those before a position begin (the last: behind the last token); the
+            scanner states that are possible there, in ascending order; and the nodes before them, or DEAD.
         middles: `[n]`, start of a closed gap -> the node inside of it, behind at least one label; else DEAD.
     """
 
     lattice: Lattice
     nodes: Nodes
-    places: NDArray[np.int64]
+    places: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     middles: NDArray[np.int64]
+
+    def before(self, position: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The scanner states that are possible before a position, and the nodes there, or DEAD."""
+        starts, states, nodes = self.places
+        own = slice(starts[position], starts[position + 1])
+        return states[own], nodes[own]
 
 
 _NO_LABELS = np.zeros(0, dtype=np.int32)

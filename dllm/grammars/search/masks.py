@@ -8,8 +8,6 @@ taken to be possible: of a canvas with many gaps it says little else.
 
 from __future__ import annotations
 
-import itertools
-import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +23,8 @@ from dllm.grammars.tables.flat import Bools
 
 MEMORY = 2 << 20
 """Bytes of the chart, beyond which any lexeme is taken to be possible."""
+NARROW = 32
+"""Masks that are looked at of a gap that is wider; twice as many where its middle is still unlike what is around it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # it holds arrays
@@ -33,23 +33,33 @@ class Masks:
 
     Attributes:
         steps: what a token does in the gap.
-        before, after: `[width + 1, 2, S]` bool, see `loops.sweep`.
-        ends: mask of the gap -> whether the text may end there, or before it in the gap.
+        width: its masks. Those that are not near its ends may all be alike, and then one of them stands for them.
+        before, after: `[masks + 1, 2, S]` bool, see `loops.sweep`.
+        ended: `[masks + 1]` bool, whether the text may end there, or before it in the gap.
     """
 
     steps: Strides
+    width: int
     before: Bools
     after: Bools
-    ends: tuple[bool, ...]
+    ended: Bools
+
+    def _row(self, number: int) -> int:
+        kept = len(self.before) - 1
+        return number if number <= kept >> 1 else max(kept >> 1, number - (self.width - kept))
 
     def groups(self, number: int) -> Bools:
         """`[G]` bool, the groups of tokens (`TokenTable.group_of`) that may stand at a mask of the gap."""
-        return self.steps.groups(self.before[number], self.after[number + 1])
+        return self.steps.groups(self.before[self._row(number)], self.after[self._row(number + 1)])
 
     def states(self, number: int) -> Bools:
         """`[S]` bool, the scanner states that may be before a mask of the gap."""
-        found: Bools = self.before[number].any(axis=0)
+        found: Bools = self.before[self._row(number)].any(axis=0)
         return found
+
+    def ends(self, number: int) -> bool:
+        """Whether the text may end at a mask of the gap, or before it in the gap."""
+        return bool(self.ended[self._row(number)])
 
 
 class Possible:
@@ -73,17 +83,27 @@ class Possible:
 
     def _masks(self, gap: Gap) -> Masks:
         table, layout = self._compiled.table, self._layout
-        entries, exits = layout.places[gap.start], layout.places[gap.stop]
-        first, later = self._labels(np.unique(entries)), self._labels(layout.middles[gap.start : gap.start + 1])
+        entries, exits = layout.before(gap.start), layout.before(gap.stop)
+        first, later = self._labels(np.unique(entries[1])), self._labels(layout.middles[gap.start : gap.start + 1])
         steps = Strides.of(table, first, later)
-        begins, stops = self._alive[entries], self._alive[exits]
+        begins, stops = self._lively(*entries), self._lively(*exits)
         tail = max(0, self._canvas.tail - gap.start)
-        before, after = loops.sweep(
-            steps.silent, steps.first, steps.later, begins, stops, steps.ending, gap.width, tail
-        )
-        ends = [at >= tail and bool((before[at] & steps.ending).any()) for at in range(gap.width)]
-        # where the text may end before, an end may be committed: it leaves the masks before it open
-        return Masks(steps, before, after, tuple(itertools.accumulate(ends, operator.or_)))
+        width = min(NARROW, gap.width)
+        while True:
+            before, after, settled = loops.sweep(
+                steps.silent, steps.first, steps.later, begins, stops, steps.ending, width, tail
+            )
+            if settled or width == gap.width:
+                break
+            width = min(2 * width, gap.width)
+        ending = (before & steps.ending).any(axis=(1, 2)) & (np.arange(len(before)) >= tail)
+        return Masks(steps, gap.width, before, after, np.logical_or.accumulate(ending))
+
+    def _lively(self, states: NDArray[np.int64], nodes: NDArray[np.int64]) -> Bools:
+        """`[S]` bool: states with a node from which a sentence goes on."""
+        found = np.zeros(len(self._compiled.table.class_of), dtype=np.bool_)
+        found[states] = self._alive[nodes]
+        return found
 
     def _labels(self, nodes: NDArray[np.int64]) -> Bools:
         """`[labels]` bool: of live edges from any of these nodes, or like them: they may be live where they were copied

@@ -23,9 +23,8 @@ from dllm.grammars.tables.orders import Counted, Ordered, Orders, keys_in
 
 STATES = 512
 """Of a list with tracked members, at most; so lists of up to 6 required ones can be tracked as a whole."""
-ROOM = 400
-"""Nodes of a lattice, and two more for each token, with which members are put in order, at most: that none was found
-proves nothing."""
+BRIEF = replace(PATIENT, nodes=400)
+"""For members that are put in order: that none was found proves nothing."""
 
 Settled = tuple[CompiledGrammar, Placement]
 """A text on a canvas, and the grammar so arranged that it has it."""
@@ -99,7 +98,7 @@ def _orders(keys: Keys, *, given: bool = False) -> Orders:
 def _ordered(compiled: CompiledGrammar, canvas: Canvas, orders: Orders) -> Settled | None:
     """A text in one of these orders, arranged as it is itself; None if none was found."""
     try:
-        placement = solve(compiled.arranged(Ordered(orders)), canvas, replace(PATIENT, nodes=ROOM))
+        placement = solve(compiled.arranged(Ordered(orders)), canvas, BRIEF)
     except UndecidedError:
         return None
     if placement is None:

@@ -113,10 +113,17 @@ class Placement:
                 return found
         return None
 
+    def until(self, stop: int) -> Placement | None:
+        """The same text on the canvas as it is up to a position; None if the text goes on there."""
+        if stop < len(self.witness) and self.witness[stop] != END:
+            return None
+        return replace(self, witness=self.witness[:stop], path=self.path[: stop + 1])
+
     def changed(self, canvas: Canvas) -> list[int]:
         """Positions at which the canvas is given otherwise than the witness has it."""
-        pairs = enumerate(zip(self.witness, canvas.ids, strict=True))
-        return [at for at, (own, token) in pairs if token not in (MASK, own)]
+        own, ids = np.array(self.witness), np.array(canvas.ids)
+        found: list[int] = np.flatnonzero((ids != MASK) & (ids != own)).tolist()
+        return found
 
     def sketched(self, canvas: Canvas, window: Window, path: Ints, followed: NDArray[np.int64], stop: int) -> Placement:
         """As `loops.sketch.sketch_path` gives it: what it has followed is known, and all other masks are loose."""
@@ -202,7 +209,7 @@ class Placement:
         stretch, steps, sentence = self.stretch(canvas, window)
         fits, found, path, stop = loops.place(
             *(stretch, steps, self.table.endings, sentence),
-            Followed(reach.leads, reach.plain | (ways == Ways.EXACT), reach.free),
+            Followed(reach.leads, reach.leads if ways == Ways.EXACT else reach.paths, reach.free),
             *(int(ways), room, self.table.first),
         )
         if not fits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple
@@ -57,7 +57,9 @@ class Reach:
         after: states that some bytes lead to, from anywhere, behind a label.
         free: `[S]` bool, states inside free text: a string, a comment.
         leads: `[S, labels + 1]` bool, whether a label may come next after a state; last, whether the text may end.
-        plain: `[S]` bool, states enough to put any sentence on any canvas, but for lexemes that a fixed token cuts.
+        plain: `[S]` bool, states enough to put any sentence on any canvas, but for lexemes that a fixed token cuts,
+            and for those that take more than one token.
+        paths: `[S, labels + 1]` bool, those, and for each label the states that a short lexeme with it goes through.
     """
 
     silent: Words
@@ -72,6 +74,7 @@ class Reach:
     free: Bools
     leads: Bools
     plain: Bools
+    paths: Bools
 
     @classmethod
     def make(cls, scanner: Scanner) -> Reach:
@@ -94,6 +97,9 @@ class Reach:
         room = ((scanner.next != DEAD) & quiet[scanner.emits]).sum(axis=1)  # bytes that are taken without a label
         free: Bools = room >= FREE
         leads = _leads(scanner, _Closure(_beside_given(scanner, silent)) if scanner.guards else closure, firsts)
+        chosen = _chosen(loud, room, leads, _reached(silent, loud, {0}))
+        plain = free.copy()
+        plain[[0, *chosen.values()]] = True
         return cls(
             silent=closed,
             calm=_calm(silent, free),
@@ -106,7 +112,8 @@ class Reach:
             after=np.flatnonzero(unpacked(reached, count)).astype(np.int32),
             free=free,
             leads=leads,
-            plain=_plain(loud, room, free, leads, _reached(silent, loud, {0})),
+            plain=plain,
+            paths=_paths(silent, loud, chosen, plain, leads.shape[1]),
         )
 
     @cached_property
@@ -196,17 +203,49 @@ def _reached(silent: Sequence[Sequence[int]], loud: Loud, begun: Set[int]) -> se
     return found
 
 
-def _plain(loud: Loud, room: NDArray[np.int64], free: Bools, leads: Bools, reached: Set[int]) -> Bools:
-    """The start, states inside free text, and for each label one that emits it next and can do little else."""
+def _chosen(loud: Loud, room: NDArray[np.int64], leads: Bools, reached: Set[int]) -> dict[int, int]:
+    """For each label a state that emits it next and can do little else."""
     choices = leads.sum(axis=1)
-    found = free.copy()
-    found[0] = True
     next_to: dict[int, set[int]] = {}
     for state in sorted(reached - {0}):
         for labels, _ in loud[state]:
             next_to.setdefault(labels[0], set()).add(state)
-    for own in next_to.values():
-        found[min(sorted(own), key=lambda state: (choices[state], -room[state]))] = True
+    return {label: min(sorted(own), key=lambda state: (choices[state], -room[state])) for label, own in next_to.items()}
+
+
+def _paths(silent: Sequence[Sequence[int]], loud: Loud, chosen: Mapping[int, int], plain: Bools, width: int) -> Bools:
+    """`[S, labels + 1]`, see `Reach`: for each label, the shortest way from the start to the state that was chosen; and
+    for all, from behind it back to the start, where a lexeme is known before it is over."""
+    back: list[list[int]] = [[] for _ in silent]
+    for state, own in enumerate(silent):
+        for after in own:
+            back[after].append(state)
+    before, behind = _shortest(silent), _shortest(back)
+    found: Bools = np.repeat(plain[:, None], width, axis=1)
+    for label, state in chosen.items():
+        found[_way(before, state), label] = True
+        landed = sorted(after for labels, after in loud[state] if labels[0] == label)
+        found[min((_way(behind, after) for after in landed), key=len)] = True
+    return found
+
+
+def _shortest(steps: Sequence[Sequence[int]]) -> dict[int, int]:
+    """From the start on: by state, the one before it on the shortest way there."""
+    before, queue = {0: 0}, [0]
+    for state in queue:  # grows
+        for after in steps[state]:
+            if after not in before:
+                before[after] = state
+                queue.append(after)
+    return before
+
+
+def _way(before: Mapping[int, int], state: int) -> list[int]:
+    """The states on the shortest way, that one included and the start not; none where there is no way."""
+    found: list[int] = []
+    while state and state in before:
+        found.append(state)
+        state = before[state]
     return found
 
 

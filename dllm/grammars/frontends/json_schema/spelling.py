@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from dllm.grammars.regex import (
     ANY,
@@ -71,6 +71,7 @@ def quoted(tree: Regex, *, escapes: bool = True) -> Regex:
     return seq(QUOTE, spelled(tree, escapes), QUOTE)
 
 
+@lru_cache(4096)
 def quoted_text(text: str) -> Regex:
     """The JSON strings that mean exactly `text`.
 

@@ -99,20 +99,35 @@ def _merged(start: str, bodies: Bodies) -> Bodies:
             for symbol in body:
                 number.setdefault(symbol, len(number))
     coded = [[tuple(number[symbol] for symbol in body) for body in found] for found in bodies.values()]
+    users: list[set[int]] = [set() for _ in number]
+    for at, codes in enumerate(coded):
+        for code in codes:
+            for one in code:
+                users[one].add(at)
     own = list(range(len(number)))  # of each symbol, the group it is in; terminals are groups of their own
     own[: len(bodies)] = [0] * len(bodies)
-    count = 1
-    while True:
-        signs: dict[object, int] = {}
-        of = own.__getitem__
-        refined = [
-            signs.setdefault((own[at], frozenset(tuple(map(of, body)) for body in found)), len(signs))
-            for at, found in enumerate(coded)
-        ]
-        own[: len(bodies)] = refined
-        if len(signs) == count:
-            break
-        count = len(signs)
+    members = {0: set(range(len(bodies)))}
+    of = own.__getitem__
+    asked = members[0]
+    while asked:  # names whose bodies have changed since they were last held against the rest of their group
+        by_group: dict[int, set[int]] = {}
+        for at in asked:
+            by_group.setdefault(own[at], set()).add(at)
+        asked = set()
+        for group, some in by_group.items():
+            parts: dict[object, set[int]] = {}
+            rest = next((at for at in members[group] if at not in some), None)
+            for at in some if rest is None else (rest, *some):
+                parts.setdefault(frozenset(tuple(map(of, code)) for code in coded[at]), set()).add(at)
+            stays = max(parts.values(), key=len) if rest is None else next(iter(parts.values()))
+            for part in parts.values():
+                if part is not stays:
+                    new = len(number) + len(members)
+                    members[new] = part
+                    members[group] -= part
+                    for at in part:
+                        own[at] = new
+                        asked |= users[at]
     groups = dict(zip(bodies, own, strict=False))
     first: dict[int, str] = {groups[start]: start}
     for name, group in groups.items():

@@ -170,7 +170,7 @@ def inside(productions, lattice, room):
     by_rank, rank = productions.by_rank, productions.rank
     label, target, at, silent, silent_at = lattice.label, lattice.target, lattice.at, lattice.silent, lattice.silent_at
     n, count, width = len(at) - 1, len(rank), (len(at) + 62) >> 6
-    rows, first = np.full((n, count), -1, dtype=np.int64), np.zeros((n, count), dtype=np.int32)
+    rows, first = np.empty((n, count), dtype=np.int64), np.empty((n, count), dtype=np.int32)
     bits, size = np.empty(1 << 17, dtype=np.uint64), np.int64(0)  # only what is written costs anything
     has = np.zeros((count, width), dtype=np.uint64)
     known = np.zeros(count * width, dtype=np.uint64)
@@ -180,6 +180,7 @@ def inside(productions, lattice, room):
     pending = np.zeros((count + 63) >> 6, dtype=np.uint64)
     for x in range(n):
         words, loops = (x >> 6) + 1, False
+        rows[x], first[x] = -1, 0
         for e in range(silent_at[x], silent_at[x + 1]):
             z = silent[e]
             for a in range(count):  # all that follows from it is in the rows of z too

@@ -1,7 +1,7 @@
 """From a canvas to the nodes of its lattice: the compiled part of `dllm.grammars.search.lattice`.
 
 Scanner states from the left, then nodes from the right end on. What stands before a position is a row `[S]`: scanner
-state -> node, or DEAD where no text goes on.
+state -> node, or DEAD where no text goes on. Given text leaves few states possible, so only those are kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dllm.grammars.boxing import to_python
 from dllm.grammars.jit import entry, inner
-from dllm.grammars.search.loops.bits import add, add_to, holds
+from dllm.grammars.search.loops.bits import ONE, add, add_to, holds, lowest
 from dllm.grammars.search.loops.nodes import (
     INSERTED,
     append,
@@ -111,40 +111,58 @@ def build_nodes(reading, bounds, frame, tokens, onward, endings, reach):
     `Reach.sets`.
 
     Returns:
-        the lattice and the nodes, as `flat` gives them; places `[n + 1, S]`; middles `[n]`, the node inside of a closed
-        gap, by where it starts; whether it came to the start.
+        the lattice and the nodes, as `flat` gives them; the places, as in `Layout`; middles `[n]`, the node inside of a
+        closed gap, by where it starts; whether it came to the start.
     """
     n, count = len(reading.ids), len(tokens.class_of)
-    states = _states(reading, bounds.exact, frame.begin, tokens, onward, reach)
+    starts, states = _states(reading, bounds.exact, frame.begin, tokens, onward, reach)
     begins = _begins(reading.stops)
     pool = empty_pool()
-    places = np.full((n + 1, count), DEAD, dtype=np.int64)
+    nodes = np.full(len(states), DEAD, dtype=np.int64)
     middles = np.full(n, DEAD, dtype=np.int64)
     slot_of = np.full(len(tokens.parent), -1, dtype=np.int64)
+    row, other = np.full(count, DEAD, dtype=np.int64), np.full(count, DEAD, dtype=np.int64)
+    inside = states[starts[n] : starts[n + 1]]
     if frame.end < 0:
-        _ends(pool, states[n], endings, places[n])
+        _ends(pool, inside, endings, row)
     else:
         end = put(pool, nothing(), np.bool_(True))
-        places[n, frame.end] = chain(pool, frame.behind, np.int64(0), len(frame.behind), end)
+        own = chain(pool, frame.behind, np.int64(0), len(frame.behind), end)
+        for s in inside:
+            row[s] = own if s == frame.end else DEAD
+    _keep(row, inside, nodes[starts[n] :])
     p = n
     while p > 0 and size(pool) <= bounds.nodes:
-        after = places[p]
+        after, beyond, row = row, inside, other
         if begins[p] >= 0:
             width, p = p - begins[p], begins[p]
             most = width if width <= bounds.few else -1
-            middles[p] = _closed(pool, states[p], after, most, bounds.calm_only, reach, places[p])
-            continue
-        p -= 1
-        if reading.opened[p]:
-            _open(pool, states[p], after, bounds.labels, tokens, slot_of, places[p])
-            if p >= reading.tail:
-                _ends(pool, states[p], endings, places[p])
+            inside = states[starts[p] : starts[p + 1]]
+            middles[p] = _closed(pool, inside, after, most, bounds.calm_only, reach, row)
         else:
-            _fixed(pool, states[p], after, reading.ids[p], tokens, places[p])
-    root = places[0, frame.begin]
-    if p == 0 and root != DEAD:
+            p -= 1
+            inside = states[starts[p] : starts[p + 1]]
+            if reading.opened[p]:
+                _open(pool, inside, after, bounds.labels, tokens, slot_of, row)
+                if p >= reading.tail:
+                    _ends(pool, inside, endings, row)
+            else:
+                _fixed(pool, inside, after, reading.ids[p], tokens, row)
+        _keep(row, inside, nodes[starts[p] :])
+        other = after
+        for s in beyond:
+            other[s] = DEAD
+    root = row[frame.begin] if p == 0 else DEAD
+    if root != DEAD:
         root = chain(pool, frame.before, np.int64(0), len(frame.before), root)
-    return to_python((flat(pool, root), places, middles, p == 0))
+    return to_python((flat(pool, root), (starts, states, nodes), middles, p == 0))
+
+
+@inner
+def _keep(row, inside, nodes):
+    """The nodes of a row, of the states that are possible there."""
+    for i in range(len(inside)):
+        nodes[i] = row[inside[i]]
 
 
 @inner
@@ -158,46 +176,50 @@ def _begins(stops):
 
 
 @inner
-def _mark(sets, chosen, low, found):
-    """What is in any of the chosen sets, from `low` on: into `found`."""
-    bits = np.zeros(sets.shape[1], dtype=np.uint64)
-    for s in range(low, len(chosen)):
-        if chosen[s]:
-            for w in range(len(bits)):
-                bits[w] |= sets[s, w]
-    add_to(found, bits)
-
-
-@inner
 def _states(reading, exact, begin, tokens, onward, reach):
-    """`[n + 1, S]` bool: the scanner states that are possible before each position, and at the end."""
+    """The scanner states that are possible before each position, and at the end, in ascending order: those before
+    position p from `starts[p]` to `starts[p + 1]`."""
     ids, opened, stops = reading.ids, reading.opened, reading.stops
     class_of, at, state = tokens.class_of, tokens.at, tokens.state
     after, after_at = onward
     n, count = len(ids), len(class_of)
-    found = np.zeros((n + 1, count), dtype=np.bool_)
-    found[0, begin] = True
+    starts, found = np.zeros(n + 2, dtype=np.int64), [np.int64(begin)]
+    row = np.zeros((count + 63) >> 6, dtype=np.uint64)
     begun = reach.plain.copy()
-    for p in range(n):
+    p, starts[1] = 0, 1
+    while p < n:
+        low, high, onto = starts[p], starts[p + 1], p + 1
         if stops[p] >= 0:  # a closed gap
+            onto = stops[p]
+            starts[p + 2 : onto + 1] = high
             for s in reach.after:
-                found[stops[p], s] = True
-            _mark(reach.silent, found[p], np.int64(0), found[stops[p]])
+                add(row, s)
+            for i in range(low, high):
+                for w in range(len(row)):
+                    row[w] |= reach.silent[found[i], w]
         elif opened[p]:
             if p == 0 or not opened[p - 1]:  # a lexeme that a given token began goes on in any way
                 begun = reach.plain.copy()
-                _mark(reach.calm, found[p], np.int64(1), begun)
+                for i in range(low, high):
+                    if found[i]:
+                        add_to(begun, reach.calm[found[i]])
             every = exact or p + 1 == n or not opened[p + 1]
-            for s in range(count):
-                if found[p, s]:
-                    for i in range(after_at[s], after_at[s + 1]):
-                        if every or begun[after[i]]:
-                            found[p + 1, after[i]] = True
+            for i in range(low, high):
+                for k in range(after_at[found[i]], after_at[found[i] + 1]):
+                    if every or begun[after[k]]:
+                        add(row, after[k])
         elif ids[p] >= 0:
-            for s in range(count):
-                if found[p, s] and class_of[s, ids[p]] >= 0:
-                    found[p + 1, state[at[s] + class_of[s, ids[p]]]] = True
-    return found
+            for i in range(low, high):
+                c = class_of[found[i], ids[p]]
+                if c >= 0:
+                    add(row, state[at[found[i]] + c])
+        for w in range(len(row)):
+            while row[w]:
+                found.append(np.int64((w << 6) + lowest(row[w])))
+                row[w] &= row[w] - ONE
+        p = onto
+        starts[p + 1] = len(found)
+    return starts, np.array(found)
 
 
 @inner
@@ -205,8 +227,8 @@ def _ends(pool, inside, endings, found):
     """Where the text ends; added to what is `found` already."""
     final, at, labels = endings
     end = put(pool, nothing(), np.bool_(True))
-    for s in range(len(inside)):
-        if inside[s] and final[s] >= 0:
+    for s in inside:
+        if final[s] >= 0:
             node = chain(pool, labels, np.int64(at[final[s]]), np.int64(at[final[s] + 1]), end)
             found[s] = union(pool, [np.int64(found[s]), node], nothing(), nothing(), nothing())
 
@@ -216,8 +238,8 @@ def _fixed(pool, inside, after, group, tokens, found):
     """Before a token that is given."""
     class_of, at, emitted, state = tokens.class_of, tokens.at, tokens.emitted, tokens.state
     known, made = nothing(), nothing()
-    for s in range(len(inside)):
-        if not inside[s] or class_of[s, group] < 0:
+    for s in inside:
+        if class_of[s, group] < 0:
             continue
         c = at[s] + class_of[s, group]
         e, node = emitted[c], after[state[c]]
@@ -237,13 +259,12 @@ def _fixed(pool, inside, after, group, tokens, found):
 @inner
 def _open(pool, inside, after, most, tokens, slot_of, found):
     """Before one mask, whose token emits at most so many labels. `slot_of`: scratch, `[emissions]` of -1."""
-    for s in range(len(inside)):
-        if inside[s]:
-            branches = _Branches(nothing(), nothing(), nothing(), nothing(), nothing(), nothing(), nothing())
-            _branch(pool, s, after, most, tokens, slot_of, branches)
-            _unite(pool, tokens, slot_of, branches, found, s)
-            for e in branches.touched:
-                slot_of[e] = -1
+    for s in inside:
+        branches = _Branches(nothing(), nothing(), nothing(), nothing(), nothing(), nothing(), nothing())
+        _branch(pool, s, after, most, tokens, slot_of, branches)
+        _unite(pool, tokens, slot_of, branches, found, s)
+        for e in branches.touched:
+            slot_of[e] = -1
 
 
 @inner
@@ -377,9 +398,7 @@ def _closed(pool, inside, after, most, calm_only, reach, found):
     outs = _outs(pool, beyond, calm_only, reach)
     middle = _middle(pool, most, outs, reach)
     made = np.full(len(reach.step_at) - 1, -2, dtype=np.int64)
-    for s in range(len(inside)):
-        if not inside[s]:
-            continue
+    for s in inside:
         if made[first[s]] == -2:
             made[first[s]] = put(pool, _over_steps(reach, first[s], outs, middle), np.bool_(False))
         here, loud = nothing(), nothing()

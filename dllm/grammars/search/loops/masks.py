@@ -95,7 +95,8 @@ def _copied(one, other, into):
 def sweep(silent, first, later, begins, stops, ending, width, tail):
     """`[width + 1, 2, S]` bool twice: states before each mask that the left side leads to, and that lead to the right.
 
-    The second axis says whether a label has come in the gap.
+    The second axis says whether a label has come in the gap. Third, whether all is as in the middle from there on in
+    either direction, however wide the gap: the text may end anywhere in it, or nowhere.
     """
     count = len(silent)
     before = np.zeros((width + 1, 2, count), dtype=np.bool_)
@@ -123,8 +124,11 @@ def sweep(silent, first, later, begins, stops, ending, width, tail):
             may_end = j >= tail
             after[j, 0, s] = (may_end and ending[0, s]) or meets(silent[s], quiet) or meets(first[s], loud)
             after[j, 1, s] = (may_end and ending[1, s]) or meets(silent[s], loud) or meets(later[s], loud)
+    middle = width >> 1
+    settled = 0 < middle < width and _copied(before[middle], before[middle - 1], before[middle])
+    settled = settled and _copied(after[middle], after[middle + 1], after[middle])
     for j in range(width + 1):
         for part in range(2):
             for s in range(count):
                 before[j, part, s] &= after[j, part, s]
-    return to_python((before, after))
+    return to_python((before, after, settled))

@@ -58,7 +58,8 @@ class Followed(NamedTuple):
 
     Attributes:
         leads: `[S, labels + 1]`, whether a label may come next.
-        plain, free: `[S]`.
+        plain: `[S, labels + 1]`, those that are followed where a label comes next.
+        free: `[S]`.
     """
 
     leads: Bools
@@ -187,7 +188,7 @@ def labels_left(ids, tokens, endings, goal):
     for p in range(n - 1, -1, -1):
         if ids[p] < 0:
             found[p] = found[p + 1]
-            for s in range(count):
+            for s in range(count if p + 1 == n or ids[p + 1] >= 0 else 0):  # masks in a row are alike
                 own[s] = found[p]
             continue
         own, after = after, own
@@ -289,7 +290,7 @@ def _over_mask(front, mask, tokens, sentence, followed):
                     begun[seen[t, j]] = begun[seen[t, j]] or goes_on
                     continue
                 opens = e == 0 and free[t] and not free[s]
-                if not goes_on and not ((any_state or plain[t]) and (may_open or not opens)):
+                if not goes_on and not ((any_state or plain[t, ahead]) and (may_open or not opens)):
                     continue
                 if given >= 0:  # it must go on from there; and one way is as good as another to where it leads
                     g = given_class(given, t, j, tokens, labels)
