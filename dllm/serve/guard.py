@@ -117,7 +117,7 @@ class _Visit:
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
-        body = written(refusal.body(self._scope["path"])).encode("utf-8", "replace")
+        body = written(refusal.body(path_of(self._scope))).encode("utf-8", "replace")
         headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
