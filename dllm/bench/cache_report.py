@@ -28,8 +28,8 @@ from dllm.params import SamplingParams
 BASE = "none"
 CACHES = (
     *("prefix", "prefix(keep_prompt=True)", "dual", "dual(keep_prompt=True)"),
-    *("window", "window(left=512, right=0, every=512)", "suffix(keep=8)", "suffix(keep=8, every=1)"),
-    *("delayed", "delayed(keep_prompt=True)", "drift", "drift(tau=0.99)"),
+    *("window", "window(left=None, right=0, every=None)", "suffix(keep=8)", "suffix(keep=8, every=1)"),
+    *("delayed", "delayed(keep_prompt=True)", "drift", "drift(tau=0.99)", "entropy", "entropy(tau=0.001)"),
 )
 """What is compared with `none`."""
 TASKS, COUNT = ("copy", "sort", "shuffle", "words", "json", "cpp", "fill_record", "fill_code"), 32
@@ -136,6 +136,7 @@ def cache_report(
     tasks: Sequence[Task] | None = None,
     caches: Sequence[str] = CACHES,
     *,
+    items: int = COUNT,
     scheduler: str = "threshold(0.9)",
     block_length: int = 16,
     batch_size: int = 8,
@@ -145,7 +146,7 @@ def cache_report(
     """Measure `caches` beside `none`.
 
     Args:
-        tasks: what is asked; by default `COUNT` items of each of `TASKS`, which the embedded model knows.
+        tasks: what is asked; by default `items` items of each of `TASKS`, which the embedded model knows.
         block_length: by default half of what requests have: answers of the embedded model are short.
         batch_size: items decoded together.
         advance: told how many answers each finished batch of a mode had.
@@ -154,7 +155,7 @@ def cache_report(
         ConfigError: no task, no item, or a wrong value of an argument.
     """
     if tasks is None:
-        tasks = [tiny_task(name, COUNT, seed) for name in TASKS]
+        tasks = [tiny_task(name, whole("items", items, 1), seed) for name in TASKS]
     if not tasks or not all(task.items for task in tasks):
         raise ConfigError("a cache report needs at least one task, and an item in each")
     whole("batch_size", batch_size, 1)

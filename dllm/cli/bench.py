@@ -22,6 +22,11 @@ def bench(
     cache_report: Annotated[
         bool, Option("--cache-report", help="How each cache's answers differ from those of none on tiny.")
     ] = False,
+    items: Annotated[int | None, Option(min=1, help="Of each task of the cache report (default: 32).")] = None,
+    scheduler: Annotated[
+        str | None, Option(metavar="SPEC", help="Of the cache report (default: threshold(0.9)).")
+    ] = None,
+    block_length: Annotated[int | None, Option(min=1, help="Of the cache report (default: 16).")] = None,
     threads: Annotated[int | None, Option(min=1, help="Of the full run (default: all cores).")] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="Also write bench.json and bench.md there.")] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object as the last line of stdout.")] = False,
@@ -33,6 +38,11 @@ def bench(
         raise UsageError("--quick and --cache-report are two measurements; give one of them")
     if threads is not None and (quick or cache_report):
         raise UsageError(f"--threads {threads} is of the full run; drop it, or {_WHICH[quick]}")
+    asked = {"items": items, "scheduler": scheduler, "block_length": block_length}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if given and not cache_report:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{named}: of --cache-report only; give that too")
     from dllm.eval.files import write_whole
     from dllm.eval.tables import markdown
     from dllm.eval.workers import cores
@@ -40,7 +50,7 @@ def bench(
     count = threads or cores()
     if count > cores():
         tell(f"--threads {count} is more than there are cores; {cores()} are used")
-    found, tables = _measured(quick, cache_report, min(count, cores()))
+    found, tables = _measured(quick, given if cache_report else None, min(count, cores()))
     text = "\n".join(markdown(*table) for table in tables)
     if out is not None:
         write_whole(out / "bench.json", json.dumps(found, indent=1) + "\n")
@@ -48,12 +58,13 @@ def bench(
     print(json.dumps(found) if as_json else text)
 
 
-def _measured(quick: bool, cache_report: bool, threads: int) -> tuple[dict[str, Any], list[Table]]:
-    if cache_report:
+def _measured(quick: bool, cache_report: dict[str, Any] | None, threads: int) -> tuple[dict[str, Any], list[Table]]:
+    """cache_report: what was asked of it, if it is asked for."""
+    if cache_report is not None:
         from dllm import LLM
         from dllm.bench.cache_report import cache_report as measure
 
-        result = measure(LLM("tiny"))
+        result = measure(LLM("tiny"), **cache_report)
         return result.to_dict(), [result.titled(), result.by_task()]
     from dllm.bench import suite as reports
 
