@@ -1,8 +1,8 @@
 """Two replicas on Ray against one, and one that is killed under load: `python benchmarks/ray_replicas.py`.
 
 Everything is on this machine and on loopback; a replica has one thread. Needs the extra `ray` and httpx2. Clients ask
-without a pause, each again after a second when it is told 5xx. One replica and two take turns, so that what else the
-machine does falls on both alike.
+without a pause, each again after a second when it is told 5xx. One replica and two take turns. Beside the seconds stand
+those of the CPU that the busiest replica used: what a round takes where each has a core, or a card, of its own.
 """
 
 from __future__ import annotations
@@ -74,6 +74,15 @@ def replicas_of(application: str) -> list[int]:
     return found
 
 
+def measured(url: str, application: str, clients: int, requests: int) -> tuple[float, float]:
+    """Seconds, and those of the CPU that its busiest replica used."""
+    replicas = [psutil.Process(pid) for pid in replicas_of(application)]
+    before = [one.cpu_times() for one in replicas]
+    seconds = Load(url, clients, requests).run()
+    after = [one.cpu_times() for one in replicas]
+    return seconds, max(b.user + b.system - a.user - a.system for a, b in zip(before, after, strict=True))
+
+
 def main() -> None:
     """Read the options, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -93,12 +102,18 @@ def main() -> None:
         urls = [deployed(port, 1), deployed(port, 2)]
         for url in urls:
             Load(url, given.clients, given.clients).run()
-        ratios = []
+        walls, busiest = list[float](), list[float]()
         for number in range(given.rounds):
-            one, two = (Load(url, given.clients, given.requests).run() for url in urls)
-            ratios.append(one / two)
-            print(f"round {number}: one replica {one:.1f} s, two {two:.1f} s, {one / two:.2f} times", flush=True)
-        print(f"two replicas: {median(ratios):.2f} times the throughput of one (median of {given.rounds} rounds)")
+            (one, cpu_one), (two, cpu_two) = (
+                measured(url, name, given.clients, given.requests)
+                for url, name in zip(urls, ("of1", "of2"), strict=True)
+            )
+            walls.append(one / two)
+            busiest.append(cpu_one / cpu_two)
+            told = f"one replica {one:.1f} s, CPU {cpu_one:.1f} s; two {two:.1f} s, CPU of the busier {cpu_two:.1f} s"
+            print(f"round {number}: {told}", flush=True)
+        print(f"two replicas, throughput of one: {median(walls):.2f} times here, with the cores that were free")
+        print(f"                                 {median(busiest):.2f} times by the CPU of the busier one")
         load = Load(urls[1], given.clients, 2 * given.requests)
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(load.run)

@@ -206,7 +206,7 @@ def test_scaling_down_drains(cluster):
     """One replica becomes two under load, and one again where there is little; nobody who asks notices."""
     told = RayArguments(replicas="1-2", max_batch_size=8, cpus=0.1, drain=PATIENCE)
     options = options_of(told)
-    soon = {"metrics_interval_s": 0.5, "look_back_period_s": 2, "upscale_delay_s": 1, "downscale_delay_s": 3}
+    soon = {"look_back_period_s": 2, "upscale_delay_s": 1, "downscale_delay_s": 3}
     options["autoscaling_config"] |= {**soon, "target_ongoing_requests": 2.5}
     made = serve.deployment(Replica).options(**options).bind(told.model_dump())
     serve.run(made, name="scaled", route_prefix="/scaled")
