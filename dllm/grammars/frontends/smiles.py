@@ -20,7 +20,8 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
+from typing import Union
 
 from dllm.grammars.frontends import smiles_atoms as atoms
 from dllm.grammars.regex import alt, chars, literal
@@ -33,7 +34,7 @@ SINGLE, DOUBLE, TRIPLE, SHARED, OUTWARD = "-", "=", "#", "~", "=>"
 """Bonds. SHARED is the double one of a Kekulé form, OUTWARD a double one that leaves an aromatic ring for good."""
 NOTHING: Rings = frozenset()
 OPEN = 4
-"""Rings that a hole may have open at a time, of the lowest digits; what is given may have more."""
+"""Rings that a hole may have open at a time, with the digits from 1 on; what is given may have more."""
 
 
 class Closes(enum.Enum):
@@ -78,6 +79,8 @@ ROOMS = {
     "oxides 1": Room({SINGLE: "oxides 0"}, {}, whole=False),
     "oxides 2": Room({}, {SINGLE: "oxides 1"}, whole=False),
 }
+KEPT = 64
+"""Rules that are kept, besides the common ones; the last ones."""
 FIRST = ""
 _CHAIN = {
     atoms.FOUR: {FIRST: "4", SINGLE: "3", DOUBLE: "2", TRIPLE: "1"},
@@ -98,7 +101,7 @@ _RING = {
 """The same for aromatic atoms, which must be in a ring."""
 _NITRO, _OXIDE, _HALOGEN = "NITRO", "oxide", "HALOGEN"
 """Nitrogen with five bonds and chlorine with seven, as people write them, with double bonds to oxygen."""
-_MOST = {SINGLE: 2, SHARED: 2, DOUBLE: 1, TRIPLE: 0, OUTWARD: 0}
+_MOST = {SINGLE: 2, SHARED: 2, DOUBLE: 2, TRIPLE: 0, OUTWARD: 0}
 """Rings that go from a branch to elsewhere, at most, by the bond before it."""
 
 
@@ -310,27 +313,165 @@ def ring_name(digit: int) -> str:
     return f"RING {digit}"
 
 
-def sets_of(digits: Iterable[int], most: int) -> frozenset[Rings]:
-    """Of up to `most` rings at a time, of which one may be a double bond."""
-    found = set()
-    for size in range(most + 1):
-        for some in itertools.combinations(sorted(digits), size):
-            found |= set(forms(some))
-    return frozenset(found)
-
-
-def forms(digits: Iterable[int], doubles: int = 1) -> Iterator[Rings]:
-    """Rings of these digits, with up to so many double bonds."""
+def forms(digits: Iterable[int], shared: int = 1) -> Iterator[Rings]:
+    """Rings of these digits, of which so many may be double bonds of a Kekulé form."""
     some = tuple(digits)
     for bonds in itertools.product((SINGLE, SHARED), repeat=len(some)):
-        if bonds.count(SHARED) <= doubles:
+        if bonds.count(SHARED) <= shared:
             yield frozenset(zip(some, bonds, strict=True))
 
 
-@cache
+def _common() -> Iterator[Rings]:
+    """Nearly all that real molecules have open, with the digits 1 to `OPEN`."""
+    for size in range(OPEN + 1):
+        for digits in itertools.combinations(range(1, OPEN + 1), size):
+            yield from forms(digits, 1 if size <= 2 else 0)
+
+
+COMMON = frozenset(_common())
+
+
+@lru_cache(maxsize=KEPT)
 def rules_of(sets: frozenset[Rings], branches: frozenset[Rings] = frozenset(), careful: bool = True) -> Rules:
+    """The rules of molecules with these sets of open rings, see `_Maker`."""
     productions = _Maker(sets, branches, careful).made()
     return Rules("molecule", productions, tuple(_terminals(_digits(ring for rings in sets for ring in rings))))
+
+
+@cache
+def common_rules() -> Rules:
+    return rules_of(COMMON)
+
+
+def rules_like(text: str) -> Rules:
+    """Rules that hold a text as well, whatever digits it has, and however many rings are open in it.
+
+    Args:
+        text: any; a zero byte stands for what is not given.
+    """
+    given = Given.of(text)
+    if given.is_common:
+        return common_rules()
+    bonds = (SINGLE, *[SHARED] * given.aromatic, *[DOUBLE] * given.doubles)
+
+    def of(sets: Iterable[frozenset[int]]) -> frozenset[Rings]:
+        return frozenset(
+            frozenset(zip(own, some, strict=True))
+            for own in sets
+            for some in itertools.product(bonds, repeat=len(own))
+            if len(own) - some.count(SINGLE) <= 2
+        )
+
+    sets = of(given.sets) | (COMMON if HIDDEN in text else {NOTHING})
+    return rules_of(sets, of(given.branches), given.careful)
+
+
+HIDDEN = "\0"
+_LEXEME = re.compile(r"(?P<atom>\[[^\]]*\]|Br|Cl|[A-Za-z*])|(?P<bond>[-=#$:/\\])?(?:%(?P<two>\d\d)|(?P<digit>\d))|[().]")
+
+
+@dataclass
+class Given:
+    """What of rings can be seen in a text.
+
+    Attributes:
+        sets: of rings that are open somewhere, by what is behind it in the same branch.
+        branches: of those, what branches leave over.
+        careful: whether the rules that keep rings of two atoms out have no objection to the others.
+        doubles: whether a ring digit has a double bond.
+        aromatic: whether there are aromatic atoms.
+    """
+
+    sets: set[frozenset[int]] = field(default_factory=set)
+    branches: set[frozenset[int]] = field(default_factory=set)
+    careful: bool = True
+    doubles: bool = False
+    aromatic: bool = False
+
+    @property
+    def is_common(self) -> bool:
+        """Whether `COMMON` has them all, and what may be double bonds among them."""
+        few = all(own <= set(range(1, OPEN + 1)) and (len(own) <= 2 or not self.aromatic) for own in self.sets)
+        return few and self.careful and not self.doubles and all(len(own) <= _MOST[SINGLE] for own in self.branches)
+
+    @classmethod
+    def of(cls, text: str) -> Given:
+        found = cls()
+        found._branch(_Reader(text, found).items)
+        return found
+
+    def _branch(self, items: list[_Item]) -> frozenset[int]:
+        """What is open at the front of a chain; and notes all that is open within it."""
+        left: frozenset[int] = frozenset()
+        self.sets.add(left)
+        for item in reversed(items):
+            if isinstance(item, list):
+                own = self._branch(item)
+                self.branches.add(own)
+                left ^= own
+            else:
+                left ^= {item}
+            self.sets.add(left)
+        return left
+
+
+_Item = Union[int, "list[_Item]"]
+"""A ring digit, or a branch."""
+
+
+@dataclass
+class _Atom:
+    """An atom, the digits that open a ring at it, in this order, and whether others were open."""
+
+    opened: list[int] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    highest: bool = True
+
+
+class _Reader:
+    """A text as ring digits and branches; says of what is `given` whether its atoms are what careful rules take."""
+
+    def __init__(self, text: str, given: Given) -> None:
+        self.items: list[_Item] = []
+        self._given = given
+        self._open: dict[int, _Atom] = {}
+        self._careless = self._wrong = False
+        chains, atoms_of, last, before = [self.items], [_Atom()], _Atom(), _Atom()
+        for lexeme in _LEXEME.finditer(text):
+            if lexeme["atom"]:
+                before, last = last, _Atom()
+                given.aromatic = given.aromatic or lexeme["atom"].strip("[0123456789")[:1].islower()
+            elif lexeme["two"] or lexeme["digit"]:
+                digit = int(lexeme["two"] or lexeme["digit"])
+                given.doubles = given.doubles or lexeme["bond"] == "="
+                chains[-1].append(digit)
+                self._ring(digit, last, before)
+            elif lexeme[0] == "(":
+                inner: list[_Item] = []
+                chains[-1].append(inner)
+                chains.append(inner)
+                atoms_of.append(last)
+            elif lexeme[0] == ")" and len(chains) > 1:
+                chains.pop()
+                last = atoms_of.pop()
+            elif lexeme[0] == ".":
+                last = _Atom()
+        given.careful = self._wrong or not self._careless
+
+    def _ring(self, digit: int, atom: _Atom, before: _Atom) -> None:
+        if digit not in self._open:
+            atom.highest = digit >= max(self._open, default=0)
+            atom.opened.append(digit)
+            self._open[digit] = atom
+            return
+        other = self._open.pop(digit)
+        atom.closed.append(digit)
+        self._wrong = self._wrong or other is before or other is atom
+        if atom.opened:
+            self._careless = True
+        elif before.opened:
+            one = len(before.opened) == len(atom.closed) == 1
+            self._careless = self._careless or not (one and before.highest and digit < before.opened[0])
 
 
 def _terminals(digits: Iterable[int]) -> Iterator[Terminal]:
