@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from dllm.grammars.tables.vocabulary import Vocabulary
 
 
+KEPT = 64
+"""Grammars for texts that were given, of one that depends on them; the last ones."""
+
+
 class Grammar:
     """A set of texts that a canvas is held to. Equal grammars compare equal.
 
@@ -193,12 +197,15 @@ class Grammar:
         Raises:
             GrammarError: there is none of that name; or an `indent` that is none.
         """
-        from dllm.grammars.frontends.builtin import PYTHON, builtin_rules
+        from dllm.grammars.frontends import smiles
+        from dllm.grammars.frontends.builtin import PYTHON, SMILES, builtin_rules
 
         rules = builtin_rules(name, swallow=swallow)
         if name != PYTHON:
             if indent is not None:
                 raise GrammarError(f"indent={indent!r:.60} is for the grammar {PYTHON!r}, and this one is {name!r}")
+            if name == SMILES:
+                return cls(rules, name, fit=smiles.rules_like)
             return cls(rules, name, parser=json.loads if name == "json" else None)
         from dllm.grammars.frontends.python import checked_unit, rules_for, rules_like
 
@@ -214,7 +221,7 @@ class Grammar:
         found = next((one for one in self._fitted if one.rules is rules), None)
         if found is None:
             found = Grammar(rules, self.name, self.notes, self.parser)
-            self._fitted.append(found)
+        self._fitted = [*(one for one in self._fitted if one is not found), found][-KEPT:]
         return found
 
     @cached_property

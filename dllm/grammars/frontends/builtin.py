@@ -6,12 +6,13 @@ from functools import cache
 from importlib.resources import files
 
 from dllm.errors import GrammarError, nearest
+from dllm.grammars.frontends import smiles
 from dllm.grammars.frontends.lark import rules_from_lark
 from dllm.grammars.frontends.python import FOUR, rules_for
 from dllm.grammars.rules import Rules
 
 _SUFFIX = ".lark"
-PYTHON = "python"
+PYTHON, SMILES = "python", "smiles"
 
 
 @cache
@@ -22,12 +23,17 @@ def builtin_names() -> tuple[str, ...]:
 
 
 def builtin_rules(name: str, *, swallow: bool = False) -> Rules:
-    """A built-in grammar; `python` for lines that are indented by 4 spaces. `swallow`: see `Grammar.builtin`.
+    """A built-in grammar; `python` for lines that are indented by 4 spaces, `smiles` for rings 1 to 4.
+
+    Args:
+        swallow: see `Grammar.builtin`.
 
     Raises:
         GrammarError: there is none of that name.
     """
     text = builtin_text(name)
+    if name == SMILES:
+        return smiles.common_rules()
     return rules_for(FOUR, swallow) if name == PYTHON else rules_from_lark(text, swallow=swallow)
 
 
