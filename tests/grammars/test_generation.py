@@ -101,7 +101,7 @@ def check(llm: LLM, out: RequestOutput, grammar: Grammar) -> None:
     holes = [at for at, token in enumerate(out.prompt_token_ids) if token == mask]
     masked = set(holes or range(start, start + 1000))
     for step in out.trace.steps:
-        assert step.positions and set(step.positions) <= masked
+        assert (step.positions or step.revoked) and set(step.positions) <= masked
         masked = masked - set(step.positions) | set(step.revoked)
     assert not masked & set(holes or range(start, start + len(out.token_ids)))
 
