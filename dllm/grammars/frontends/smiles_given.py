@@ -77,7 +77,7 @@ def _sets(lexemes: list[re.Match[str]]) -> tuple[set[Open], set[Open]]:
     return sets, branches
 
 
-@dataclass
+@dataclass(eq=False)
 class _Atom:
     """`opened`, `closed`: digits; `highest`: whether none higher was open when one was opened."""
 
