@@ -351,7 +351,8 @@ def rules_like(text: str) -> Rules:
     if few and given.careful and not given.doubles and all(len(own) <= _MOST[SINGLE] for own in given.branches):
         return common_rules()
     bonds = [SHARED] * given.aromatic + [DOUBLE] * given.doubles
-    own = sorted((one for one in given.sets | given.branches if len(one) <= MOST_OPEN), key=lambda one: (len(one), *one))
+    few_open = (one for one in given.sets | given.branches if len(one) <= MOST_OPEN)
+    own = sorted(few_open, key=lambda one: (len(one), sorted(one)))
     sets = itertools.chain.from_iterable(forms(one, bonds, 2 if len(one) <= 3 else 1) for one in own)
     made = frozenset(itertools.islice(sets, MOST_SETS)) | (COMMON if HIDDEN in text else {NOTHING})
     return rules_of(made, frozenset(one for one in made if _digits(one) in given.branches), given.careful)
