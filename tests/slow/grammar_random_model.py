@@ -6,10 +6,10 @@ Run by hand:
     python -m tests.slow.grammar_random_model --runs 200 --seed 0 --vocabulary qwen --qwen PATH/TO/qwen.tiktoken
 
 (`qwen.tiktoken` comes with the PyPI package dashscope.) Judges: `json.loads` and `jsonschema`; tree-sitter-cpp, without
-an error or a missing node; `ast.parse`; `g++ -fsyntax-only` for the closed programs; for SMILES, the molecule's
-graph. Of documents in code, strings, comments and directives that a hole begins are looked for that
-go on over given text, by a scanner that shares nothing with the engine's. Half of the runs are answers (of the closed
-programs, which are long, one in 32), the others documents: texts of the grammar with spans or single tokens hidden.
+an error or a missing node; `ast.parse`; `g++ -fsyntax-only` for the closed programs; for SMILES, the molecule's graph.
+Of documents in code, strings, comments and directives that a hole begins are looked for that go on over given text, by
+a scanner that shares nothing with the engine's. Half of the runs are answers (of the closed programs, which are long,
+one in 32), the others documents: texts of the grammar with spans or single tokens hidden.
 """
 
 import argparse

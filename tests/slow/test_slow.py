@@ -14,6 +14,7 @@ RUNS = [
     ("grammar_random_model", "--runs 400 --seed 1"),
     ("python_library", "--every 3"),
     ("recogniser", "--pairs 500"),
+    ("smiles_rdkit", "--runs 200 --every 20"),
     ("fuzz_folders", "--minutes 1.5"),
     ("fuzz_cli", "--minutes 1.5"),
     ("fuzz_runs", "--minutes 15 --runs 850 --seed 1000"),

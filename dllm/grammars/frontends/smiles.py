@@ -17,24 +17,28 @@ from __future__ import annotations
 
 import enum
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Union
 
 from dllm.grammars.frontends import smiles_atoms as atoms
+from dllm.grammars.frontends.smiles_given import Given
 from dllm.grammars.regex import alt, chars, literal
 from dllm.grammars.rules import Body, Rules, Terminal
 
 Ring = tuple[int, str]
-"""An open ring: its digit, and the bond that it makes: SINGLE, or DOUBLE if it is one or is taken as one."""
+"""An open ring: its digit, and the bond that it makes: SINGLE, DOUBLE, or SHARED."""
 Rings = frozenset[Ring]
 SINGLE, DOUBLE, TRIPLE, SHARED, OUTWARD = "-", "=", "#", "~", "=>"
 """Bonds. SHARED is the double one of a Kekulé form, OUTWARD a double one that leaves an aromatic ring for good."""
 NOTHING: Rings = frozenset()
 OPEN = 4
 """Rings that a hole may have open at a time, with the digits from 1 on; what is given may have more."""
+_DIGITS = frozenset(range(1, OPEN + 1))
+MOST_OPEN, MOST_SETS = 8, 96
+"""Rings that a given text may have open at a time, and sets of such that it may bring; molecules have some tens."""
+HIDDEN = "\0"
+"""In a text, what is not given."""
 
 
 class Closes(enum.Enum):
@@ -77,8 +81,6 @@ ROOMS = {
     "oxides 1": Room({SINGLE: "oxides 0"}, {}, whole=False),
     "oxides 2": Room({}, {SINGLE: "oxides 1"}, whole=False),
 }
-KEPT = 64
-"""Rules that are kept, besides the common ones; the last ones."""
 FIRST = ""
 _CHAIN = {
     atoms.FOUR: {FIRST: "4", SINGLE: "3", DOUBLE: "2", TRIPLE: "1"},
@@ -101,10 +103,12 @@ _NITRO, _OXIDE, _HALOGEN = "NITRO", "oxide", "HALOGEN"
 """Nitrogen with five bonds and chlorine with seven, as people write them, with double bonds to oxygen."""
 _MOST = {SINGLE: 2, SHARED: 2, DOUBLE: 2, TRIPLE: 0, OUTWARD: 0}
 """Rings that go from a branch to elsewhere, at most, by the bond before it."""
+KEPT = 64
+"""Rules that are kept, besides the common ones; the last ones."""
 
 
-def _digits(rings: Iterable[Ring]) -> set[int]:
-    return {digit for digit, _ in rings}
+def _digits(rings: Iterable[Ring]) -> frozenset[int]:
+    return frozenset(digit for digit, _ in rings)
 
 
 def _highest(rings: Rings) -> int:
@@ -112,6 +116,7 @@ def _highest(rings: Rings) -> int:
 
 
 def _name(what: str, rings: Rings, closes: Closes = Closes.ALL) -> str:
+    """Of a copy; what may close the same rings has one name."""
     if closes == Closes.LOWER and len(rings) == 1:
         closes = Closes.NONE
     if not rings:
@@ -226,43 +231,36 @@ class _Maker:
     def _started(self, room: str, rings: Rings, closes: Closes) -> Iterator[Body]:
         yield (self._rest(room, rings, Closes.ALL),)
         yield from self._opens(room, rings)
-        for bond, then in ROOMS[room].rings.items():
-            for ring in self._closable(rings, bond, closes):
-                later = closes if closes == Closes.ALL else Closes.NONE
-                yield (f"{bond}{ring[0]}", self._start(then, rings - {ring}, later))
-
-    def _closable(self, rings: Rings, bond: str, closes: Closes) -> Iterator[Ring]:
-        for digit, own in rings:
+        for digit, bond in rings:
             low = closes == Closes.ALL or (closes == Closes.LOWER and digit < _highest(rings))
-            if low and own == bond:
-                yield (digit, own)
+            if low and bond in ROOMS[room].rings:
+                later = closes if closes == Closes.ALL else Closes.NONE
+                yield (f"{bond}{digit}", self._start(ROOMS[room].rings[bond], rings - {(digit, bond)}, later))
 
     def _opens(self, room: str, rings: Rings) -> Iterator[tuple[str, str]]:
         """A digit that opens a ring, and what may be behind it."""
-        for bond, then in ROOMS[room].rings.items():
-            for opened in self.sets:
-                new = opened - rings
-                if len(opened) == len(rings) + len(new) and len(new) == 1 and len(_digits(opened)) == len(opened):
-                    ((digit, own),) = new
-                    if own == bond:
-                        last = Closes.LOWER if digit == _highest(opened) else Closes.NONE
-                        yield f"{bond}{digit}", self._opened(then, opened, last if self.careful else Closes.ALL)
+        for sign, digit, opened, then in self._new(room, rings):
+            last = Closes.LOWER if digit == _highest(opened) else Closes.NONE
+            yield sign, self._opened(then, opened, last if self.careful else Closes.ALL)
+
+    def _new(self, room: str, rings: Rings) -> Iterator[tuple[str, int, Rings, str]]:
+        for opened in self.sets:
+            if rings < opened and len(opened) == len(rings) + 1:
+                ((digit, bond),) = opened - rings
+                if bond in ROOMS[room].rings:
+                    yield f"{bond}{digit}", digit, opened, ROOMS[room].rings[bond]
 
     def _opened(self, room: str, rings: Rings, closes: Closes) -> str:
+        """More ring digits, and the rest."""
         return self._ask(_name(f"opened {room}", rings, closes), self._after_opening(room, rings, closes))
 
     def _after_opening(self, room: str, rings: Rings, closes: Closes) -> Iterator[Body]:
-        yield (self._rest(room, rings, closes),)
-        if not self.careful:
+        if self.careful:
+            yield (self._rest(room, rings, closes),)
+            for sign, _, opened, then in self._new(room, rings):
+                yield (sign, self._opened(then, opened, Closes.NONE))
+        else:
             yield (self._start(room, rings, closes),)
-            return
-        for bond, then in ROOMS[room].rings.items():
-            for opened in self.sets:
-                new = opened - rings
-                if rings < opened and len(new) == 1 and len(_digits(opened)) == len(opened):
-                    ((digit, own),) = new
-                    if own == bond:
-                        yield f"{bond}{digit}", self._opened(then, opened, Closes.NONE)
 
     def _rest(self, room: str, rings: Rings, closes: Closes) -> str:
         """Branches, and the atom that goes on. `closes`: what the first atoms of them may."""
@@ -310,19 +308,21 @@ def ring_name(digit: int) -> str:
     return f"RING {digit}"
 
 
-def forms(digits: Iterable[int], shared: int = 1) -> Iterator[Rings]:
-    """Rings of these digits, of which so many may be double bonds of a Kekulé form."""
-    some = tuple(digits)
-    for bonds in itertools.product((SINGLE, SHARED), repeat=len(some)):
-        if bonds.count(SHARED) <= shared:
-            yield frozenset(zip(some, bonds, strict=True))
+def forms(digits: Iterable[int], bonds: Iterable[str], most: int) -> Iterator[Rings]:
+    """Rings of these digits, of which up to `most` make one of these bonds, and the others single ones."""
+    some, others = sorted(digits), tuple(bonds)
+    for size in range(min(most, len(some)) + 1):
+        for places in itertools.combinations(range(len(some)), size):
+            for chosen in itertools.product(others, repeat=size):
+                own = dict(zip(places, chosen, strict=True))
+                yield frozenset((digit, own.get(place, SINGLE)) for place, digit in enumerate(some))
 
 
 def _common() -> Iterator[Rings]:
-    """Nearly all that real molecules have open, with the digits 1 to `OPEN`."""
+    """Nearly all that is open in real molecules."""
     for size in range(OPEN + 1):
-        for digits in itertools.combinations(range(1, OPEN + 1), size):
-            yield from forms(digits, 1 if size <= 2 else 0)
+        for digits in itertools.combinations(sorted(_DIGITS), size):
+            yield from forms(digits, [SHARED], 1 if size <= 2 else 0)
 
 
 COMMON = frozenset(_common())
@@ -347,130 +347,15 @@ def rules_like(text: str) -> Rules:
         text: any; a zero byte stands for what is not given.
     """
     given = Given.of(text)
-    if given.is_common:
+    few = all(own <= _DIGITS and (len(own) <= 2 or not given.aromatic) for own in given.sets)
+    if few and given.careful and not given.doubles and all(len(own) <= _MOST[SINGLE] for own in given.branches):
         return common_rules()
-    bonds = (SINGLE, *[SHARED] * given.aromatic, *[DOUBLE] * given.doubles)
-
-    def of(sets: Iterable[frozenset[int]]) -> frozenset[Rings]:
-        return frozenset(
-            frozenset(zip(own, some, strict=True))
-            for own in sets
-            for some in itertools.product(bonds, repeat=len(own))
-            if len(own) - some.count(SINGLE) <= 2
-        )
-
-    sets = of(given.sets) | (COMMON if HIDDEN in text else {NOTHING})
-    return rules_of(sets, of(given.branches), given.careful)
-
-
-HIDDEN = "\0"
-_LEXEME = re.compile(
-    r"(?P<atom>\[[^\]]*\]|Br|Cl|[A-Za-z*])|(?P<bond>[-=#$:/\\])?(?:%(?P<two>\d\d)|(?P<digit>\d))|[().]"
-)
-
-
-@dataclass
-class Given:
-    """What of rings can be seen in a text.
-
-    Attributes:
-        sets: of rings that are open somewhere, by what is behind it in the same branch.
-        branches: of those, what branches leave over.
-        careful: whether the rules that keep rings of two atoms out have no objection to the others.
-        doubles: whether a ring digit has a double bond.
-        aromatic: whether there are aromatic atoms.
-    """
-
-    sets: set[frozenset[int]] = field(default_factory=set)
-    branches: set[frozenset[int]] = field(default_factory=set)
-    careful: bool = True
-    doubles: bool = False
-    aromatic: bool = False
-
-    @property
-    def is_common(self) -> bool:
-        """Whether `COMMON` has them all, and what may be double bonds among them."""
-        few = all(own <= set(range(1, OPEN + 1)) and (len(own) <= 2 or not self.aromatic) for own in self.sets)
-        return few and self.careful and not self.doubles and all(len(own) <= _MOST[SINGLE] for own in self.branches)
-
-    @classmethod
-    def of(cls, text: str) -> Given:
-        found = cls()
-        found._branch(_Reader(text, found).items)
-        return found
-
-    def _branch(self, items: list[_Item]) -> frozenset[int]:
-        """What is open at the front of a chain; and notes all that is open within it."""
-        left: frozenset[int] = frozenset()
-        self.sets.add(left)
-        for item in reversed(items):
-            if isinstance(item, list):
-                own = self._branch(item)
-                self.branches.add(own)
-                left ^= own
-            else:
-                left ^= {item}
-            self.sets.add(left)
-        return left
-
-
-_Item = Union[int, "list[_Item]"]
-"""A ring digit, or a branch."""
-
-
-@dataclass
-class _Atom:
-    """An atom, the digits that open a ring at it, in this order, and whether others were open."""
-
-    opened: list[int] = field(default_factory=list)
-    closed: list[int] = field(default_factory=list)
-    highest: bool = True
-
-
-class _Reader:
-    """A text as ring digits and branches; says of what is `given` whether its atoms are what careful rules take."""
-
-    def __init__(self, text: str, given: Given) -> None:
-        self.items: list[_Item] = []
-        self._given = given
-        self._open: dict[int, _Atom] = {}
-        self._careless = self._wrong = False
-        chains, atoms_of, last, before = [self.items], [_Atom()], _Atom(), _Atom()
-        for lexeme in _LEXEME.finditer(text):
-            if lexeme["atom"]:
-                before, last = last, _Atom()
-                given.aromatic = given.aromatic or lexeme["atom"].strip("[0123456789")[:1].islower()
-            elif lexeme["two"] or lexeme["digit"]:
-                digit = int(lexeme["two"] or lexeme["digit"])
-                given.doubles = given.doubles or lexeme["bond"] == "="
-                chains[-1].append(digit)
-                self._ring(digit, last, before)
-            elif lexeme[0] == "(":
-                inner: list[_Item] = []
-                chains[-1].append(inner)
-                chains.append(inner)
-                atoms_of.append(last)
-            elif lexeme[0] == ")" and len(chains) > 1:
-                chains.pop()
-                last = atoms_of.pop()
-            elif lexeme[0] == ".":
-                last = _Atom()
-        given.careful = self._wrong or not self._careless
-
-    def _ring(self, digit: int, atom: _Atom, before: _Atom) -> None:
-        if digit not in self._open:
-            atom.highest = digit >= max(self._open, default=0)
-            atom.opened.append(digit)
-            self._open[digit] = atom
-            return
-        other = self._open.pop(digit)
-        atom.closed.append(digit)
-        self._wrong = self._wrong or other is before or other is atom
-        if atom.opened:
-            self._careless = True
-        elif before.opened:
-            one = len(before.opened) == len(atom.closed) == 1
-            self._careless = self._careless or not (one and before.highest and digit < before.opened[0])
+    bonds = [SHARED] * given.aromatic + [DOUBLE] * given.doubles
+    few_open = (one for one in given.sets | given.branches if len(one) <= MOST_OPEN)
+    own = sorted(few_open, key=lambda one: (len(one), sorted(one)))
+    sets = itertools.chain.from_iterable(forms(one, bonds, 2 if len(one) <= 3 else 1) for one in own)
+    made = frozenset(itertools.islice(sets, MOST_SETS)) | (COMMON if HIDDEN in text else {NOTHING})
+    return rules_of(made, frozenset(one for one in made if _digits(one) in given.branches), given.careful)
 
 
 def _terminals(digits: Iterable[int]) -> Iterator[Terminal]:
