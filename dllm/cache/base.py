@@ -146,13 +146,8 @@ def block(
     return Feed(start, min(view.end + right, len(view.canvas)))
 
 
-AUTO = "suffix(keep=8, every=1)"
-"""Of "auto" on models of full attention: of the caches that lose nothing on any task of `tiny` against `none`, the
-fastest (docs/caches.md). Those that save more leave the prompt's K/V alone, and with them its view of the answer."""
-
-
 def resolve_cache(cache: Cache | None, model: RowDenoiser) -> Cache:
-    """The cache to use on `model`; None ("auto") is `exact` on block-causal models, `AUTO` on others that offer K/V,
+    """The cache to use on `model`; None ("auto") is `exact` on block-causal models, `prefix` on others that offer K/V,
     and `none` elsewhere.
 
     Raises:
@@ -160,7 +155,7 @@ def resolve_cache(cache: Cache | None, model: RowDenoiser) -> Cache:
     """
     offers, rule = KV in model.capabilities, block_rule(model)
     if cache is None:
-        return as_cache("none" if not offers else AUTO if rule is None else "exact")
+        return caches.get("none" if not offers else "prefix" if rule is None else "exact")()
     name = name_of(model)
     if cache.stores and not offers:
         raise CapabilityError(

@@ -23,9 +23,6 @@ def bench(
         bool, Option("--cache-report", help="How each cache's answers differ from those of none on tiny.")
     ] = False,
     items: Annotated[int | None, Option(min=1, help="Of each task of the cache report (default: 32).")] = None,
-    scheduler: Annotated[
-        str | None, Option(metavar="SPEC", help="Of the cache report (default: threshold(0.9)).")
-    ] = None,
     block_length: Annotated[int | None, Option(min=1, help="Of the cache report (default: 16).")] = None,
     threads: Annotated[int | None, Option(min=1, help="Of the full run (default: all cores).")] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="Also write bench.json and bench.md there.")] = None,
@@ -38,7 +35,7 @@ def bench(
         raise UsageError("--quick and --cache-report are two measurements; give one of them")
     if threads is not None and (quick or cache_report):
         raise UsageError(f"--threads {threads} is of the full run; drop it, or {_WHICH[quick]}")
-    asked = {"items": items, "scheduler": scheduler, "block_length": block_length}
+    asked = {"items": items, "block_length": block_length}
     given = {name: value for name, value in asked.items() if value is not None}
     if given and not cache_report:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given)

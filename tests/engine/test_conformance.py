@@ -227,5 +227,5 @@ def test_caches_feed_what_they_say(llms):
         params = SamplingParams(max_new_tokens=12, block_length=4, scheduler="topk", cache=cache, ignore_eos=True)
         stats = llm.generate(prompt, params).stats
         assert (stats.refreshes, stats.forwards, stats.cache) == (refreshes, 12, cache)
-    assert llm.generate(prompt, SamplingParams(max_new_tokens=4)).stats.cache == "suffix(keep=8, every=1)"
+    assert llm.generate(prompt, SamplingParams(max_new_tokens=4)).stats.cache == "prefix"
     assert llms["mix"].generate(prompt, SamplingParams(max_new_tokens=4)).stats.cache == "none"
