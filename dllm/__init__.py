@@ -9,6 +9,8 @@ Names are loaded on first use, so that `import dllm` (and `dllm --help`) does no
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dllm.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from dllm.engine.batcher import Batcher
     from dllm.engine.document import Hole
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from dllm.params import SamplingParams
     from dllm.serve.async_llm import AsyncLLM
     from dllm.trace import Trace, TraceStep
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "LLM": "llm",

@@ -68,7 +68,7 @@ def serve(
         from dllm.serve import app
     except ModuleNotFoundError as error:
         raise UsageError(f"dllm serve needs {error.name}: pip install 'dllm-engine[serve]'") from error
-    from dllm.serve.guard import JsonLines
+    from dllm.serve.guard import log_handler
 
     door = _listening(host, port)
     names = name or (None if Path(model.model).is_dir() else [model.model])
@@ -82,9 +82,7 @@ def serve(
         drain=drain,
         cors=cors or (),
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler()])
     _tell(made.state.service.names[0], door, keyed=bool(api_key))
     # uvicorn raises the signal that ended it again, when all is done
     signal.signal(signal.SIGTERM, lambda *_: None)

@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
-from dllm import __version__
 from dllm.cache import caches
 from dllm.grammars.frontends.builtin import builtin_names
 from dllm.params import SamplingParams
@@ -19,6 +18,7 @@ from dllm.schedulers import schedulers
 from dllm.serve.errors import RETRY, Refusal
 from dllm.serve.page import served_page
 from dllm.serve.service import Json, Service
+from dllm.version import __version__
 
 
 def router(service: Service) -> APIRouter:
@@ -50,9 +50,8 @@ def router(service: Service) -> APIRouter:
     async def ready() -> Response:
         """Whether a request would be taken now."""
         engine = service.engine
-        full = engine.max_waiting is not None and engine.waiting >= engine.max_waiting
-        if full or not engine.open:
-            raise Refusal("full" if full else "the engine takes no more requests", 503, headers=RETRY)
+        if engine.full or not engine.open:
+            raise Refusal("full" if engine.full else "the engine takes no more requests", 503, headers=RETRY)
         return Json({"status": "ready", "running": engine.running, "waiting": engine.waiting})
 
     @routes.get("/version")

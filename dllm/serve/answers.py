@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dllm.engine.answer import first_stop
-from dllm.outputs import RequestOutput
+from dllm.outputs import FinishReason, RequestOutput
 from dllm.serve.service import Service
 from dllm.trace import Alternatives
 
@@ -25,6 +25,17 @@ def usage_of(outputs: Sequence[RequestOutput], mask_token_id: int, samples: int 
 def cut(text: str, stops: Sequence[str]) -> str:
     """The text before the first of the stop strings: under a grammar, and in a document, the engine knows of none."""
     return text[: first_stop(text, stops)]
+
+
+def finish_of(sample: RequestOutput, whole: str, stops: Sequence[str], *, structured: bool) -> FinishReason:
+    """Why an answer ends. A structured one that fills its room is a whole one, and clients throw away what ends for
+    "length".
+
+    Args:
+        whole: its text, before it is cut.
+        structured: whether a grammar held it.
+    """
+    return "stop" if structured or cut(whole, stops) != whole else sample.finish_reason
 
 
 def chat_logprobs(service: Service, each: Iterable[Alternatives | None]) -> dict[str, Any]:

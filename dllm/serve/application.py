@@ -12,7 +12,6 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from dllm import __version__
 from dllm.arguments import in_range, whole
 from dllm.errors import ConfigError, DllmError
 from dllm.llm import LLM
@@ -23,6 +22,7 @@ from dllm.serve.errors import Refusal, refusal_of
 from dllm.serve.guard import Guard
 from dllm.serve.metrics import Metrics
 from dllm.serve.service import Json, Service, path_of
+from dllm.version import __version__
 
 MAX_BODY = 4 << 20
 """Bytes of a body."""

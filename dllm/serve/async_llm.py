@@ -94,6 +94,11 @@ class AsyncLLM:
         return self._stepper.waiting
 
     @property
+    def full(self) -> bool:
+        """Whether as many wait as may."""
+        return self.max_waiting is not None and self.waiting >= self.max_waiting
+
+    @property
     def open(self) -> bool:
         """Whether it takes requests."""
         return self._stepper.dead is None
@@ -209,7 +214,7 @@ class AsyncLLM:
     async def _began(self, checked: Checked, item: Any, given: SamplingParams | None, *, streams: bool) -> Errand:
         """A request that has been made ready and given to the thread; `Stepper.drop` it, however it ends."""
         (params,) = params_of(given, 1)
-        if self.max_waiting is not None and self.waiting >= self.max_waiting:
+        if self.full:
             raise BusyError(f"{self.waiting} requests wait, and max_waiting={self.max_waiting}; ask again later")
         errand = Errand(asyncio.get_running_loop(), streams)
         self._stepper.admit(errand)

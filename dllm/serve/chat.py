@@ -20,7 +20,7 @@ from dllm.engine.text_model import TextModel
 from dllm.errors import PromptError
 from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.serve.answers import chat_logprobs, cut, usage_of
+from dllm.serve.answers import chat_logprobs, cut, finish_of, usage_of
 from dllm.serve.async_llm import Following
 from dllm.serve.bodies import ChatBody
 from dllm.serve.errors import Refusal
@@ -144,13 +144,11 @@ def _with_objects(message: dict[str, Any]) -> dict[str, Any]:
 
 def message_of(asked: ChatRequest, sample: RequestOutput) -> tuple[dict[str, Any], str]:
     """The assistant's message, and why it ends."""
-    text = cut(sample.text, asked.stops)
     if asked.offer.is_call(sample.text):
         call = call_of(sample.text, asked.offer)
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}, "tool_calls"
-    # under a grammar a full answer is a whole one; clients throw away what ends for "length"
-    whole = text != sample.text or asked.params.grammar is not None
-    return {"role": "assistant", "content": text, "refusal": None}, "stop" if whole else sample.finish_reason
+    finish = finish_of(sample, sample.text, asked.stops, structured=asked.params.grammar is not None)
+    return {"role": "assistant", "content": cut(sample.text, asked.stops), "refusal": None}, finish
 
 
 def _whole(service: Service, asked: ChatRequest, output: RequestOutput) -> dict[str, Any]:

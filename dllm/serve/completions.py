@@ -17,7 +17,7 @@ from dllm.engine.infill import DocumentDraft
 from dllm.grammars.grammar import Grammar
 from dllm.outputs import RequestOutput, StepEvent
 from dllm.params import SamplingParams
-from dllm.serve.answers import completion_logprobs, cut, usage_of
+from dllm.serve.answers import completion_logprobs, cut, finish_of, usage_of
 from dllm.serve.async_llm import Following
 from dllm.serve.bodies import CompletionBody
 from dllm.serve.chat import followed
@@ -119,14 +119,13 @@ def _choice(
     service: Service, body: CompletionBody, index: int, prompt: str | list[int], sample: RequestOutput
 ) -> dict[str, Any]:
     whole = sample.holes[0] if sample.holes else sample.text
-    text = cut(whole, stops_of(body))
-    front = _echo(service, body, prompt)
+    stops, front = stops_of(body), _echo(service, body, prompt)
     logprobs = sample.logprobs
     return {
         "index": index,
-        "text": front + text,
+        "text": front + cut(whole, stops),
         "logprobs": None if logprobs is None else completion_logprobs(service, logprobs, len(front)),
-        "finish_reason": "stop" if text != whole or form_of(body) else sample.finish_reason,
+        "finish_reason": finish_of(sample, whole, stops, structured=bool(form_of(body))),
         "diffusion": {"stats": sample.stats.to_dict(), "seed": sample.seed},
     }
 
@@ -204,8 +203,8 @@ class _Writer:
             text = self._prose.grown(event.firm, ended=ended)
         diffusion, finish = step_of(self._service, event, number, header), None
         if event.output is not None:
-            whole = self._params.grammar is not None or cut(event.text, stops_of(self._body)) != event.text
-            finish = "stop" if whole else event.output.finish_reason
+            structured = self._params.grammar is not None
+            finish = finish_of(event.output, event.text, stops_of(self._body), structured=structured)
             diffusion |= {"stats": event.output.stats.to_dict(), "seed": event.output.seed}
         if text or self._body.diffusing or ended:
             found.append(self._told(text, diffusion, event, finish))

@@ -142,6 +142,13 @@ class _Visit:
         )
 
 
+def log_handler() -> logging.Handler:
+    """Writes one line of JSON a record to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    return handler
+
+
 class JsonLines(logging.Formatter):
     """A record as one line of JSON."""
 

@@ -16,7 +16,6 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from dllm import __version__
 from dllm.engine.answer import AnswerDraft
 from dllm.engine.batcher import Checked
 from dllm.engine.document import Hole
@@ -31,6 +30,7 @@ from dllm.serve.errors import Refusal
 from dllm.serve.fields import stops_of
 from dllm.serve.service import Service, written
 from dllm.serve.streams import Prose, failed, merged
+from dllm.version import __version__
 
 _OPTIONS = ("temperature", "top_p", "top_k", "min_p", "seed", "stop", "presence_penalty", "frequency_penalty")
 _OURS = ("scheduler", "cache", "block_length", "steps", "grammar")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 from typing import Any
 
 import ray
@@ -21,7 +20,7 @@ from ray import serve
 from dllm.errors import ClosedError, ConfigError
 from dllm.llm import LLM
 from dllm.serve import application
-from dllm.serve.guard import LOG, JsonLines
+from dllm.serve.guard import LOG, log_handler
 
 USUAL_BATCH = 32
 """Rows that a batcher takes where nobody says, and so requests that a replica has at once."""
@@ -152,8 +151,6 @@ class Replica:
 
 def _log() -> None:
     """Requests are logged as `dllm serve` does, into the log of the replica's process."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    LOG.addHandler(handler)
+    LOG.addHandler(log_handler())
     LOG.setLevel(logging.INFO)
     LOG.propagate = False

@@ -9,7 +9,7 @@ FLOORS = (
     *("scripts benchmarks examples dllm.__main__", "dllm.cli tools", "dllm.serve dllm.bench", "dllm.eval"),
     *("dllm", "dllm.llm", "dllm.engine", "dllm.params", "dllm.schedulers dllm.cache dllm.grammars", "dllm.views"),
     *("dllm.testing", "dllm.models", "dllm.tokenizer", "dllm.outputs"),
-    *("dllm.registry dllm.arguments dllm.sampling dllm.hub dllm.progress dllm.trace", "dllm.errors"),
+    *("dllm.registry dllm.arguments dllm.sampling dllm.hub dllm.progress dllm.trace", "dllm.errors dllm.version"),
 )
 """Rooms from the top of the house down. What lies on one floor does not import each other; `dllm` is the door alone."""
 LEVEL = {room: level for level, floor in enumerate(reversed(FLOORS)) for room in floor.split()}

@@ -137,8 +137,12 @@ def _placed(
     compiled: CompiledGrammar, canvas: Canvas, sentence: Sequence[int], patience: Patience, near: Placement | None
 ) -> tuple[Placement | None, Sequence[Gap]]:
     """The sentence on the canvas, or one like it; or else the gaps where it does not fit."""
-    bare = Placement.bare(canvas, compiled.table, compiled.reach, sentence)
-    own, window = (bare, bare.everything) if near is None else near.differing(canvas, sentence)
+    asked = canvas, compiled.table, compiled.reach, sentence
+    if near is None:
+        own = Placement.bare(*asked)
+        window = own.everything
+    else:
+        own, window = near.differing(canvas, sentence)
     rough = sketch(own, canvas, window)
     if rough is not None and not rough.loose:
         return rough, ()
@@ -151,8 +155,7 @@ def _placed(
         if not rough.loose:
             return rough, ()
         loose = rough.loose
-    exactly = bare.placed(canvas, bare.everything, (Ways.EXACT,), patience.room) if patience.room > ROOM else None
-    return exactly, loose
+    return Placement.make(*asked, (Ways.EXACT,), patience.room) if patience.room > ROOM else None, loose
 
 
 def _next(closed: Sequence[Gap], loose: Sequence[Gap]) -> Sequence[Gap]:

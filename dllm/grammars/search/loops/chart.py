@@ -78,22 +78,12 @@ def _adds(bits, begin, one, other, at, words):
 
 
 @inner
-def _push(pending, size, number):
-    """Put a number into a set of two levels: behind the `size` words is a bit for each word that is not 0."""
-    add(pending, number)
-    pending[size + (number >> 12)] |= ONE << np.uint64((number >> 6) & 63)
-
-
-@inner
-def _pop(pending, size):
-    """Take the lowest number out of such a set; -1 if there is none."""
-    for s in range(size, len(pending)):
-        if pending[s]:
-            w = ((s - size) << 6) + lowest(pending[s])
+def _pop(pending):
+    """The lowest rank, or -1."""
+    for w in range(len(pending)):
+        if pending[w]:
             found = (w << 6) + lowest(pending[w])
             pending[w] &= pending[w] - ONE
-            if pending[w] == 0:
-                pending[s] &= pending[s] - ONE
             return found
     return -1
 
@@ -187,8 +177,7 @@ def inside(productions, lattice, room):
     waiting = np.zeros(count * width, dtype=np.uint64)
     most = np.zeros(count * width, dtype=np.uint64)  # of any row of the symbol: what it can add at most
     new = np.zeros(width, dtype=np.uint64)
-    ranks = (count + 63) >> 6
-    pending = np.zeros(ranks + ((ranks + 63) >> 6), dtype=np.uint64)
+    pending = np.zeros((count + 63) >> 6, dtype=np.uint64)
     for x in range(n):
         words, loops = (x >> 6) + 1, False
         rows[x], first[x] = -1, 0
@@ -203,9 +192,9 @@ def inside(productions, lattice, room):
             for k in range(symbols_at[label[e]], symbols_at[label[e] + 1]):
                 t = symbols[k, 0]
                 waiting[t * width + (y >> 6)] |= ONE << np.uint64(y & 63)
-                _push(pending, ranks, rank[t])
+                add(pending, rank[t])
         while True:
-            r = _pop(pending, ranks)
+            r = _pop(pending)
             if r < 0:
                 break
             b = by_rank[r]
@@ -215,7 +204,7 @@ def inside(productions, lattice, room):
             for k in range(unit_at[b], unit_at[b + 1]):
                 a = unit[k, 0]
                 if _or(waiting, a * width, new, 0, 0, words):
-                    _push(pending, ranks, rank[a])
+                    add(pending, rank[a])
             for k in range(left_at[b], left_at[b + 1]):
                 a, c = left[k, 0], left[k, 1]
                 changed = False
@@ -231,13 +220,13 @@ def inside(productions, lattice, room):
                 if loops and (new[x >> 6] >> np.uint64(x & 63)) & ONE:
                     changed = _or(waiting, a * width, known, c * width, 0, words) or changed
                 if changed:
-                    _push(pending, ranks, rank[a])
+                    add(pending, rank[a])
             if loops:
                 for k in range(right_at[b], right_at[b + 1]):
                     a, c = right[k, 0], right[k, 1]
                     before = known[c * width + (x >> 6)] >> np.uint64(x & 63) & ONE
                     if before and _or(waiting, a * width, new, 0, 0, words):
-                        _push(pending, ranks, rank[a])
+                        add(pending, rank[a])
         bits, size = _keep(x, known, rows, first, bits, size, has, most)
         if size > room:
             return to_python((rows[:0], bits[:0], has, first))
@@ -254,8 +243,7 @@ def outside(productions, lattice, derivations, ends):
     used = np.zeros_like(bits)
     waiting = np.zeros(count * width, dtype=np.uint64)
     new = np.zeros(width, dtype=np.uint64)
-    ranks = (count + 63) >> 6
-    pending = np.zeros(ranks + ((ranks + 63) >> 6), dtype=np.uint64)
+    pending = np.zeros((count + 63) >> 6, dtype=np.uint64)
     for y in ends:
         used[rows[root, productions.start] + (y >> 6)] |= ONE << np.uint64(y & 63)
     for x in range(root, -1, -1):
@@ -265,9 +253,9 @@ def outside(productions, lattice, derivations, ends):
                 waiting[a * width + w] = used[rows[x, a] + w]
                 used[rows[x, a] + w] = 0
                 if waiting[a * width + w]:
-                    _push(pending, ranks, count - 1 - rank[a])
+                    add(pending, count - 1 - rank[a])
         while True:
-            r = _pop(pending, ranks)
+            r = _pop(pending)
             if r < 0:
                 break
             a = by_rank[count - 1 - r]
@@ -303,12 +291,12 @@ def outside(productions, lattice, derivations, ends):
                                     used[that + u] |= more
                                 elif more & ~(waiting[onto + u] | used[that + u]):
                                     waiting[onto + u] |= more & ~used[that + u]
-                                    _push(pending, ranks, count - 1 - rank[c])
+                                    add(pending, count - 1 - rank[c])
                         if fits and not (waiting[to + w] | used[own + w]) & bit:
                             waiting[to + w] |= bit
                             changed = True
                 if changed:
-                    _push(pending, ranks, count - 1 - rank[b])
+                    add(pending, count - 1 - rank[b])
     return to_python(used)
 
 
