@@ -37,7 +37,7 @@ demo: .venv/run
 	$(BIN)/dllm doctor --warm
 	$(BIN)/dllm generate --show --stats -n 32 -e '["Mary", "Linda", "Susan"]\nReverse the list.\n'
 	$(BIN)/dllm chat --show --stats -n 32 -e 'Name: Ana, Age: 31, City: Rome\nWrite JSON with keys: age, name'
-	$(BIN)/dllm infill --show --stats 'int add(int a, int b) { return <mask:3>; }'
+	$(BIN)/dllm infill --show --stats 'int sum(int a, int b) { return <mask:3>; }'
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n 2

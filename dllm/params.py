@@ -73,8 +73,8 @@ class SamplingParams:
         seed: of the noise; None draws one for each request (it is kept in `RequestOutput.seed`).
         n: samples a prompt, with seeds seed ... seed + n - 1.
         scheduler: a spec such as `"threshold(0.9)"`, or a `Scheduler`. Unless given, a model may have a better one.
-        cache: `"auto"`, a name, or a `Cache`. auto: `exact` on block-causal models, `prefix` on others that offer K/V,
-            else `none`.
+        cache: `"auto"`, a name, or a `Cache`. auto: `exact` on block-causal models, `suffix(keep=8, every=1)` on others
+            that offer K/V, else `none`.
         grammar: a `Grammar` that the answer (in `infill`, the whole document) is held to; None = free text.
         stop: strings that end an answer; the text is cut before the first of them. Not with a grammar.
         ignore_eos: commit EOS like any other token and fill the whole answer.

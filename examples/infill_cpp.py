@@ -4,7 +4,7 @@ from dllm import LLM, Grammar, SamplingParams
 
 DOCUMENTS = [
     "int half(int q) { r<mask:2>rn q / 2; }",
-    "int add(int a, int b) { return <mask:3>; }",
+    "int sum(int a, int b) { return <mask:3>; }",
     "int evaluate(int n, int m) { if (m == 0) return n; return evaluate<mask:3> n % m); }",
 ]
 

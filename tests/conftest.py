@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # what is compiled is kept in the checkout, for all processes of a run and for the next run
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / f"numba-{version_of_the_loops()}"))
 os.environ.setdefault("TRITON_CACHE_DIR", str(ROOT / ".cache" / "triton"))
-# a run of the tests neither reads nor leaves tables in the user's cache
-os.environ["DLLM_CACHE_DIR"] = ""
+# a run of the tests neither reads nor leaves tables in the user's cache: its processes share a folder of their own
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _tables = tempfile.TemporaryDirectory(prefix="dllm-tables-")
+    os.environ["DLLM_CACHE_DIR"] = _tables.name
 # before anything imports Triton: its interpreter runs the CUDA kernels where there is no card
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"

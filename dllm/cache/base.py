@@ -19,6 +19,9 @@ from dllm.models.base import KV, RowDenoiser, RowKV, block_rule, name_of
 from dllm.registry import Registry, parse_spec, spec_of
 from dllm.views import CanvasView
 
+KEEPS_ANSWERS = "suffix(keep=8, every=1)"
+"""What "auto" is where attention is full: docs/caches.md has the measurement that chose it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Feed:
@@ -147,15 +150,15 @@ def block(
 
 
 def resolve_cache(cache: Cache | None, model: RowDenoiser) -> Cache:
-    """The cache to use on `model`; None ("auto") is `exact` on block-causal models, `prefix` on others that offer K/V,
-    and `none` elsewhere.
+    """The cache to use on `model`; None ("auto") is `exact` on block-causal models, `KEEPS_ANSWERS` on others that
+    offer K/V, and `none` elsewhere.
 
     Raises:
         CapabilityError: a named cache needs K/V and the model has none, or blocks and attention is full.
     """
     offers, rule = KV in model.capabilities, block_rule(model)
     if cache is None:
-        return caches.get("none" if not offers else "prefix" if rule is None else "exact")()
+        return as_cache("none" if not offers else KEEPS_ANSWERS if rule is None else "exact")
     name = name_of(model)
     if cache.stores and not offers:
         raise CapabilityError(
@@ -165,7 +168,7 @@ def resolve_cache(cache: Cache | None, model: RowDenoiser) -> Cache:
     if cache.needs_blocks and rule is None:
         raise CapabilityError(
             f"cache={str(cache)!r} needs a block-causal model; {name} sees the whole canvas, of which no part can be "
-            "stored for good: use cache='prefix', 'dual' or 'auto'"
+            "stored for good: use cache='auto', 'suffix' or 'dual'"
         )
     return cache
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,10 @@ def bench(
     ] = False,
     items: Annotated[int | None, Option(min=1, help="Of each task of the cache report (default: 32).")] = None,
     block_length: Annotated[int | None, Option(min=1, help="Of the cache report (default: 16).")] = None,
+    scheduler: Annotated[str | None, Option("--scheduler", "-s", help="Of the cache report.")] = None,
+    caches: Annotated[
+        list[str] | None, Option("--cache", help="Of the cache report, beside none; repeatable (default: all kinds).")
+    ] = None,
     threads: Annotated[int | None, Option(min=1, help="Of the full run (default: all cores).")] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="Also write bench.json and bench.md there.")] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object as the last line of stdout.")] = False,
@@ -31,14 +36,15 @@ def bench(
     """Measure the engine on this machine: against the published decoding, by parts, and its caches."""
     if out is not None and not out.is_dir():
         raise UsageError(f"--out {out}: no such folder")
+    _check_specs(scheduler, caches or ())
     if quick and cache_report:
         raise UsageError("--quick and --cache-report are two measurements; give one of them")
     if threads is not None and (quick or cache_report):
         raise UsageError(f"--threads {threads} is of the full run; drop it, or {_WHICH[quick]}")
-    asked = {"items": items, "block_length": block_length}
+    asked = {"items": items, "block_length": block_length, "scheduler": scheduler, "caches": caches}
     given = {name: value for name, value in asked.items() if value is not None}
     if given and not cache_report:
-        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        named = ", ".join("--" + {"caches": "cache"}.get(name, name).replace("_", "-") for name in given)
         raise UsageError(f"{named}: of --cache-report only; give that too")
     from dllm.eval.files import write_whole
     from dllm.eval.tables import markdown
@@ -53,6 +59,18 @@ def bench(
         write_whole(out / "bench.json", json.dumps(found, indent=1) + "\n")
         write_whole(out / "bench.md", text)
     print(json.dumps(found) if as_json else text)
+
+
+def _check_specs(scheduler: str | None, caches: Sequence[str]) -> None:
+    """A misspelt one is an error before anything is loaded. Raises ConfigError."""
+    if scheduler is not None:
+        from dllm.schedulers import as_scheduler
+
+        as_scheduler(scheduler)
+    for cache in caches:
+        from dllm.cache import as_cache
+
+        as_cache(cache)
 
 
 def _measured(quick: bool, cache_report: dict[str, Any] | None, threads: int) -> tuple[dict[str, Any], list[Table]]:

@@ -37,7 +37,7 @@ def test_json_is_one_object_and_nothing_else(dllm):
     assert set(answer) == {"text", "token_ids", "prompt_token_ids", "finish_reason", "stats", "holes", "seed"}
     assert len(answer["token_ids"]) == 8 and len(answer["prompt_token_ids"]) == 3
     assert (answer["finish_reason"], answer["seed"], answer["holes"]) == ("length", 3, [])
-    assert answer["stats"]["cache"] == "prefix" and answer["stats"]["slots"] == 8
+    assert answer["stats"]["cache"] == "suffix(keep=8, every=1)" and answer["stats"]["slots"] == 8
     assert result.stdout.count("\n") == 1 and result.stderr == ""
 
 

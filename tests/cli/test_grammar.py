@@ -50,8 +50,8 @@ def files(tmp_path, monkeypatch):
 
 def test_json_of_a_schema(dllm, files):
     arguments = ("generate", "-e", ANA, "-n", "64", "--json")
-    free = json.loads(dllm(*arguments, model="tiny").stdout)
-    held = json.loads(dllm(*arguments, "--json-schema", "schema.json", model="tiny").stdout)
+    free = json.loads(dllm(*arguments, "--cache", "prefix", model="tiny").stdout)
+    held = json.loads(dllm(*arguments, "--cache", "prefix", "--json-schema", "schema.json", model="tiny").stdout)
     with pytest.raises(ValueError):
         json.loads(free["text"])
     assert json.loads(held["text"]) == {"name": "Ana", "age": 31}

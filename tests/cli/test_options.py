@@ -5,6 +5,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from dllm.cli.app import app
+from tests.support.pairwise import rotated
 
 MINIMAL = {
     "generate": ("x", "-n", "2"),
@@ -85,9 +86,9 @@ def test_nothing_is_no_value(name, option, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("name", "option"), [one for one in OPTIONS if one[0] != "eval lm"])
-@pytest.mark.parametrize("value", NONSENSE)
-def test_an_error_shows_examples_of_its_own_kind(name, option, value):
+@pytest.mark.parametrize(("one", "value"), rotated([one for one in OPTIONS if one[0] != "eval lm"], NONSENSE, every=2))
+def test_an_error_shows_examples_of_its_own_kind(one, value):
+    name, option = one
     result = run(name, option, value)
     assert result.exit_code in (0, 1, 2) and isinstance(result.exception, SystemExit | None), result.exception
     own = KIND.get(option, option.strip("-"))

@@ -111,22 +111,21 @@ def test_every_cache_and_every_scheduler_is_in_the_suite():
 @pytest.mark.parametrize(("name", "cache", "scheduler", "extra"), marked(RUNS))
 def test_a_row_in_a_batch_is_the_row_alone(llms, name, cache, scheduler, extra):
     llm = llms[name]
+    asked = prompts(llm)[::2]
     # different lengths, blocks and seeds in one batch; the pool is smaller than the batch, so rows also enter midway
     params = [
         SamplingParams(
             max_new_tokens=9 + i,
-            block_length=(4, 8, 32)[i % 3],
+            block_length=(4, 32, 8)[i % 3],
             scheduler=scheduler,
             cache=cache,
             seed=i,
             **EXTRAS[extra],
         )
-        for i in range(len(LENGTHS))
+        for i in range(len(asked))
     ]
-    together = llm.generate(prompts(llm), params, max_batch_size=5)
-    for i, (prompt, own, out) in enumerate(zip(prompts(llm), params, together, strict=True)):
-        if extra != "greedy" and i % 3:
-            continue  # a third of the rows is enough where greedy has run them all
+    together = llm.generate(asked, params, max_batch_size=3)
+    for i, (prompt, own, out) in enumerate(zip(asked, params, together, strict=True)):
         alone = llm.generate(prompt, own)
         assert out.token_ids == alone.token_ids, f"row {i}: {margins(out, alone)}"
         assert [s.confidences for s in out.trace.steps] == [s.confidences for s in alone.trace.steps]
@@ -227,5 +226,5 @@ def test_caches_feed_what_they_say(llms):
         params = SamplingParams(max_new_tokens=12, block_length=4, scheduler="topk", cache=cache, ignore_eos=True)
         stats = llm.generate(prompt, params).stats
         assert (stats.refreshes, stats.forwards, stats.cache) == (refreshes, 12, cache)
-    assert llm.generate(prompt, SamplingParams(max_new_tokens=4)).stats.cache == "prefix"
+    assert llm.generate(prompt, SamplingParams(max_new_tokens=4)).stats.cache == "suffix(keep=8, every=1)"
     assert llms["mix"].generate(prompt, SamplingParams(max_new_tokens=4)).stats.cache == "none"

@@ -22,6 +22,7 @@ from dllm.testing.checkpoints import make_checkpoint
 from dllm.views import block_end
 from tests.references import plain_blocks
 from tests.support.checkpoints import GOLDEN, LLADA
+from tests.support.pairwise import rotated
 
 CAUSAL = ("sdar", "llada2_moe", "sdar-moe", "fast-dllm-v2", "a2d-qwen3-bd3lm")
 BLOCK = {"llada2_moe": 8, "fast-dllm-v2": 16, "a2d-qwen3-bd3lm": 8, "sdar-moe": 8, "sdar": 4}
@@ -177,8 +178,7 @@ SPECS = (
 )
 
 
-@pytest.mark.parametrize("name", CAUSAL)
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize(("name", "spec"), rotated(CAUSAL, SPECS, every=3))
 def test_the_exact_store_changes_no_token(name, spec, network):
     """Every scheduler, prompts of all lengths within a block, in one batch: as without a cache."""
     llm, block = LLM(network(name)), BLOCK[name]

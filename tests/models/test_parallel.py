@@ -1,7 +1,6 @@
 """Tensor parallelism in two processes on a CPU, against one process."""
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,16 @@ def network(name):
     return load_model(GOLDEN / name, dtype="float32", device="cpu")
 
 
-def worker(rank, port, results):
+def worker(rank, results):
     from torch.distributed.device_mesh import init_device_mesh
 
     from dllm.models.network.parallel import tensor_parallel
 
     torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
+    # they meet in a file: a port that was free when it was looked for may be another test's by now
+    meeting = f"file://{results / 'meeting'}"
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     mesh = init_device_mesh("cpu", (2,))
     for name in NAMES:
         model = tensor_parallel(network(name), mesh)
@@ -43,10 +44,7 @@ def worker(rank, port, results):
 
 def test_two_processes_give_the_logits_of_one(tmp_path):
     """All networks in one start of the two, which takes most of the time."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    multiprocessing.spawn(worker, args=(port, tmp_path), nprocs=2)
+    multiprocessing.spawn(worker, args=(tmp_path,), nprocs=2)
     for name in NAMES:
         alone = network(name)
         expected = alone.logits(torch.arange(24).view(1, -1))

@@ -6,6 +6,8 @@ The sampler is how the built-in grammars are judged: what it writes must please 
 import random
 from collections.abc import Iterable
 
+import networkx
+
 from dllm.grammars.regex import Alt, Chars, Regex, Repeat, Seq
 from dllm.grammars.rules import Rules, Terminal
 
@@ -144,18 +146,13 @@ class Sampler:
 
     def _growing(self) -> frozenset[str]:
         """Symbols that a derivation may come back to, or that use one: their sentences have any length."""
-        below = {name: {part for parts in alts for part in parts} for name, alts in self.rules.productions.items()}
-        reach = {name: set(parts) for name, parts in below.items()}
-        changed = True
-        while changed:
-            changed = False
-            for parts in reach.values():
-                more = set().union(*(reach.get(part, set()) for part in parts)) - parts
-                if more:
-                    parts |= more
-                    changed = True
-        looping = {name for name in reach if name in reach[name]}
-        return frozenset(name for name in reach if name in looping or reach[name] & looping)
+        uses = networkx.DiGraph()
+        for name, alternatives in self.rules.productions.items():
+            uses.add_edges_from((name, part) for parts in alternatives for part in parts if part not in self.trees)
+        loops = [some for some in networkx.strongly_connected_components(uses) if len(some) > 1]
+        looping = set().union(*loops, (name for name in uses if uses.has_edge(name, name)))
+        uses.add_edges_from((name, "a loop") for name in looping)
+        return frozenset(networkx.ancestors(uses, "a loop") if looping else ())
 
     def _parents(self) -> dict[str, tuple[str, tuple[str, ...], int]]:
         """Nonterminal -> the production and the place in it by which the shortest sentences come to it."""

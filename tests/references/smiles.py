@@ -5,6 +5,7 @@ written without brackets, and aromatic atoms: in a ring, and with a double bond 
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 LEXEME = re.compile(
@@ -13,8 +14,8 @@ LEXEME = re.compile(
     r"|(?P<mark>[-=#$/\\]?)(?P<ring>\d|%[1-9]\d)|(?P<bond>[-=#$/\\])|(?P<other>[().])"
 )
 ORDERS = {"": 1, "-": 1, "/": 1, "\\": 1, "=": 2, "#": 3, "$": 4}
-VALENCE = {"C": 4, "N": 5, "O": 2, "F": 1, "B": 3}
-"""Of atoms without brackets, at most; nitrogen as people write it with double bonds to oxygen."""
+VALENCE = {"C": 4, "N": 5, "O": 2, "F": 1, "B": 3, "Cl": 7, "Br": 7}
+"""Of atoms without brackets, at most; nitrogen as people write it with double bonds to oxygen. Others may have any."""
 OUTER = {"b": 3, "c": 4, "n": 5, "o": 6, "p": 5, "s": 6, "as": 5, "se": 6, "te": 6}
 TWICE = "two ring bonds between the same atoms"
 """What the grammar lets pass."""
@@ -33,6 +34,28 @@ class Atom:
     @property
     def aromatic(self) -> bool:
         return self.symbol[0].islower()
+
+
+def reuses_a_digit(text: str) -> bool:
+    """Whether a branch uses a digit for a ring of its own while a ring of that digit is open around it.
+
+    As written, the first of the two ends closes the ring around. The grammar counts only whether a branch has an odd
+    number of ends, takes the two for each other, and so sees other rings than there are.
+    """
+    open_now: set[str] = set()
+    around: list[tuple[set[str], Counter[str]]] = []
+    for lexeme in LEXEME.finditer(text):
+        if lexeme["ring"]:
+            open_now ^= {lexeme["ring"]}
+            for _, counts in around:
+                counts[lexeme["ring"]] += 1
+        elif lexeme[0] == "(":
+            around.append((set(open_now), Counter()))
+        elif lexeme[0] == ")":
+            before, counts = around.pop()
+            if any(count % 2 == 0 if digit in before else count % 2 and count > 1 for digit, count in counts.items()):
+                return True
+    return False
 
 
 class Molecule:
@@ -137,7 +160,7 @@ def fault(text: str) -> str | None:
 def _overfull(molecule: Molecule) -> str | None:
     for number, atom in enumerate(molecule.atoms):
         orders = sum(order or 1 for order in atom.bonds.values())
-        if atom.bare and orders > VALENCE.get(atom.symbol, 9):
+        if atom.bare and orders > VALENCE.get(atom.symbol, orders):
             return f"atom {number} has {orders} bonds"
     return None
 

@@ -131,9 +131,9 @@ def test_play_goes_through_all_steps(page):
 
 
 def test_mask_again_and_go_on(page, llm):
-    run(page, "int add(int a, int b) { return <mask:3>; }", mode="document")
+    run(page, "int sum(int a, int b) { return <mask:3>; }", mode="document")
     params = SamplingParams(scheduler="topk(1)", seed=0)
-    before = llm.infill("int add(int a, int b) { return <mask:3>; }", params)
+    before = llm.infill("int sum(int a, int b) { return <mask:3>; }", params)
     ids = before.token_ids
     page.click(".canvas span:nth-child(3)")
     page.click(f".canvas span:nth-child({len(ids) - 3})")
@@ -242,13 +242,13 @@ def test_chat_goes_on(page, llm):
 
 
 def test_edit_text_around_holes(page, llm):
-    run(page, "int add(int a, int b) { return <mask:3>; }", mode="document")
-    filled = llm.infill("int add(int a, int b) { return <mask:3>; }", SamplingParams(scheduler="topk(1)"))
+    run(page, "int sum(int a, int b) { return <mask:3>; }", mode="document")
+    filled = llm.infill("int sum(int a, int b) { return <mask:3>; }", SamplingParams(scheduler="topk(1)"))
     first = next(at for at, token in enumerate(filled.prompt_token_ids) if token == filled.trace.mask_token_id)
     page.click(f".canvas span:nth-child({first + 1})")
     page.click(".edit")
     text = page.value("document.querySelector('#text').value")
-    assert text.count("<mask:1>") == 1 and text.startswith("int add(int a, int b) { return")
+    assert text.count("<mask:1>") == 1 and text.startswith("int sum(int a, int b) { return")
     page.value(
         "(() => { const area = document.querySelector('#text'); area.focus(); area.setSelectionRange(0, 3); })()"
     )

@@ -108,6 +108,7 @@ CACHES: dict[str, dict[str, tuple[str, ...]]] = {
     "suffix": {"keep": ("0", "3", "64"), "every": ("none", "1", "2"), "keep_prompt": FLAGS},
     "delayed": {"every": ("1", "4"), "keep_prompt": FLAGS},
     "drift": {"tau": NUMBERS, "layer": ("0", "1", "-1", "9"), "keep_prompt": FLAGS},
+    "entropy": {"tau": NUMBERS, "keep_prompt": FLAGS},
 }
 """Every cache, likewise."""
 ODD = ("-1", "nan", "inf", "1e999", "x", "", "99999999999999999999", "none", "true", "0", "'", "(", "1:2", "0.5.1")

@@ -5,7 +5,7 @@ Most faults of combined parts need two of them, seldom three (Kuhn, Wallace and 
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
 
@@ -39,3 +39,10 @@ def marked(cases: Sequence[Case]) -> list[object]:
     """All cases as parameters of a test: what the covering leaves out is marked `full`."""
     kept = set(covering(cases))
     return [pytest.param(*case, marks=() if case in kept else pytest.mark.full) for case in cases]
+
+
+def rotated(ones: Sequence[Hashable], others: Sequence[Hashable], every: int) -> list[object]:
+    """The product of two lists as parameters of a test: each value meets every n-th of the other list, and another n-th
+    than its neighbour does. What is left out is marked `full`."""
+    places = product(enumerate(ones), enumerate(others))
+    return [pytest.param(a, b, marks=() if (i + j) % every == 0 else pytest.mark.full) for (i, a), (j, b) in places]

@@ -29,7 +29,7 @@ from dllm.grammars.rules import Body, Rules, Terminal
 Ring = tuple[int, str]
 """An open ring: its digit, and the bond that it makes: SINGLE, DOUBLE, or SHARED."""
 Rings = frozenset[Ring]
-SINGLE, DOUBLE, TRIPLE, SHARED, OUTWARD = "-", "=", "#", "~", "=>"
+SINGLE, DOUBLE, TRIPLE, FOURFOLD, SHARED, OUTWARD = "-", "=", "#", "$", "~", "=>"
 """Bonds. SHARED is the double one of a Kekulé form, OUTWARD a double one that leaves an aromatic ring for good."""
 NOTHING: Rings = frozenset()
 OPEN = 4
@@ -64,8 +64,8 @@ ROOMS = {
     "1": Room({SINGLE: "0"}, {SINGLE: "0"}),
     "2": Room({SINGLE: "1", DOUBLE: "0"}, {SINGLE: "1", DOUBLE: "0"}),
     "3": Room({SINGLE: "2", DOUBLE: "1", TRIPLE: "0"}, {SINGLE: "2", DOUBLE: "1"}),
-    "4": Room({SINGLE: "3", DOUBLE: "2", TRIPLE: "1"}, {SINGLE: "3", DOUBLE: "2"}),
-    "many": Room(dict.fromkeys((SINGLE, DOUBLE, TRIPLE), "many"), dict.fromkeys((SINGLE, DOUBLE), "many")),
+    "4": Room({SINGLE: "3", DOUBLE: "2", TRIPLE: "1", FOURFOLD: "0"}, {SINGLE: "3", DOUBLE: "2"}),
+    "many": Room(dict.fromkeys((SINGLE, DOUBLE, TRIPLE, FOURFOLD), "many"), dict.fromkeys((SINGLE, DOUBLE), "many")),
     # aromatic: a double bond is still to come
     "shared 1": Room({SHARED: "0", OUTWARD: "0"}, {SHARED: "0"}, whole=False),
     "shared 2": Room({SINGLE: "shared 1", SHARED: "1", OUTWARD: "1"}, {SINGLE: "shared 1", SHARED: "1"}, whole=False),
@@ -83,12 +83,12 @@ ROOMS = {
 }
 FIRST = ""
 _CHAIN = {
-    atoms.FOUR: {FIRST: "4", SINGLE: "3", DOUBLE: "2", TRIPLE: "1"},
+    atoms.FOUR: {FIRST: "4", SINGLE: "3", DOUBLE: "2", TRIPLE: "1", FOURFOLD: "0"},
     atoms.THREE: {FIRST: "3", SINGLE: "2", DOUBLE: "1", TRIPLE: "0"},
     atoms.TWO: {FIRST: "2", SINGLE: "1", DOUBLE: "0"},
     atoms.ONE: {FIRST: "1", SINGLE: "0"},
     atoms.NONE: {FIRST: "0"},
-    atoms.MANY: dict.fromkeys((FIRST, SINGLE, DOUBLE, TRIPLE), "many"),
+    atoms.MANY: dict.fromkeys((FIRST, SINGLE, DOUBLE, TRIPLE, FOURFOLD), "many"),
 }
 """Atom -> the bond before it -> its room behind that."""
 _RING = {
@@ -101,7 +101,7 @@ _RING = {
 """The same for aromatic atoms, which must be in a ring."""
 _NITRO, _OXIDE, _HALOGEN = "NITRO", "oxide", "HALOGEN"
 """Nitrogen with five bonds and chlorine with seven, as people write them, with double bonds to oxygen."""
-_MOST = {SINGLE: 2, SHARED: 2, DOUBLE: 2, TRIPLE: 0, OUTWARD: 0}
+_MOST = {SINGLE: 2, SHARED: 2, DOUBLE: 2, TRIPLE: 0, FOURFOLD: 0, OUTWARD: 0}
 """Rings that go from a branch to elsewhere, at most, by the bond before it."""
 KEPT = 64
 """Rules that are kept, besides the common ones; the last ones."""
@@ -159,7 +159,7 @@ class _Maker:
     def _signs(self) -> Iterator[tuple[str, set[Body]]]:
         """Ring digits, with the bond before them."""
         yield _OXIDE, {('"("', '"="', atoms.TWO, '")"')}
-        yield "oxides", {(_OXIDE, "oxides"), (_OXIDE, '"="', atoms.TWO), ('"="', atoms.TWO)}
+        yield "oxides", {(*([_OXIDE] * more), '"="', atoms.TWO) for more in range(3)}
         for digit in _digits(ring for rings in self.sets for ring in rings):
             name = ring_name(digit)
             yield f"{SINGLE}{digit}", {(name,), ("SINGLE", name)}
@@ -183,7 +183,7 @@ class _Maker:
         return self._ask(_name(f"link{bond}", rings, closes), self._linked(bond, rings, closes))
 
     def _linked(self, bond: str, rings: Rings, closes: Closes) -> Iterator[Body]:
-        if bond in (DOUBLE, TRIPLE):
+        if bond in (DOUBLE, TRIPLE, FOURFOLD):
             yield (f'"{bond}"', self._atom(bond, rings, closes))
             return
         yield (self._atom(bond, rings, closes),)
@@ -201,7 +201,7 @@ class _Maker:
                 yield (atom, self._start(rooms[bond], rings, closes))
         if bond == SINGLE or (bond == DOUBLE and not rings):
             yield (self._aromatic(bond, rings, closes),)
-        if bond != TRIPLE:
+        if bond in (SINGLE, DOUBLE):
             yield (_NITRO, _OXIDE, self._rest("2" if bond == SINGLE else "1", rings, Closes.ALL))
         if not rings and bond == SINGLE:
             yield (_HALOGEN, "oxides")
@@ -283,7 +283,7 @@ class _Maker:
         """Whether these rings may be closed behind a bond, and opened before it."""
         if bond == SHARED:
             return bool(rings)
-        return not rings or bond not in (OUTWARD, TRIPLE)
+        return not rings or bond not in (OUTWARD, TRIPLE, FOURFOLD)
 
     def _shared(self, rings: Rings, own: Rings, left: Rings, closes: Closes) -> Iterator[tuple[Closes, Closes]]:
         """What the first atom of a branch that leaves `own` may close, and the first atoms behind the branch."""
@@ -363,8 +363,7 @@ def _terminals(digits: Iterable[int]) -> Iterator[Terminal]:
     yield Terminal(_NITRO, literal("N"))
     yield Terminal(_HALOGEN, alt(literal("Cl"), literal("Br")))
     yield Terminal("SINGLE", chars("-/\\"))
-    yield Terminal('"#"', chars("#$"))
-    for sign in "=().":
+    for sign in "#$=().":
         yield Terminal(f'"{sign}"', literal(sign))
     for digit in sorted(digits):
         yield Terminal(ring_name(digit), literal(str(digit) if digit < 10 else f"%{digit}"))
