@@ -19,6 +19,7 @@ RUNS = [
     ("fuzz_cli", "--minutes 1.5"),
     ("fuzz_runs", "--minutes 15 --runs 850 --seed 1000"),
     ("fuzz_schemas", "--minutes 1"),
+    ("fuzz_instances", "--minutes 1.5"),
     ("fuzz_negated", "--minutes 1"),
     ("fuzz_lark", "--minutes 1"),
     ("fuzz_patterns", "--minutes 1"),
