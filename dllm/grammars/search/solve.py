@@ -115,14 +115,19 @@ def solve(
                 return None
             guess += 1
             continue
-        found, loose = _placed(compiled, canvas, chart.sentence(), patience, near)
+        sentence = chart.sentence()
+        found, loose = _placed(compiled, canvas, sentence, patience, near)
         if found is not None:
             return found
         left -= PLACING * len(canvas.ids)
         guess = max(guess, 1)
         closed = [gap for gap in canvas.gaps if gap not in opened]
-        if not closed:
-            raise UndecidedError  # what is found fits, but that would take more room
+        if not closed:  # then it fits, if not near to where it lay before
+            asked = canvas, compiled.table, compiled.reach, sentence
+            found = None if near is None else Placement.make(*asked, tuple(Ways), patience.room)
+            if found is None:
+                raise UndecidedError  # that would take more room
+            return found
         opened += _next(closed, loose)
 
 
