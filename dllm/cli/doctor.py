@@ -43,7 +43,7 @@ def doctor(
 def _warmed() -> dict[str, Any]:
     from dllm.cli.warm import warm_up
 
-    tell("using every kind of grammar, so that all of the engine's loops are compiled; up to a minute")
+    tell("using every kind of grammar, so that all of the engine's loops are compiled; a minute or two")
     return warm_up()
 
 

@@ -1,7 +1,7 @@
 """The first use of a grammar: what it waits for is said while it waits, and all of it can be done ahead.
 
 The loops of the grammar engine are compiled by numba where they are first called, and kept on disk; so are the tables
-of a grammar for a vocabulary. After installation that takes up to a minute, of which people should hear.
+of a grammar for a vocabulary. After installation that takes about a minute, of which people should hear.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATIENCE = 1.0
 COMPILATION = "numba:compile"
 """What numba calls the compilation of a function that is not on disk."""
 COMPILING = (
-    "the first use of a grammar compiles the loops of its engine, once after installation; that takes up to a minute "
+    "the first use of a grammar compiles the loops of its engine, once after installation; that takes about a minute "
     "(`dllm doctor --warm` does it ahead)"
 )
 

@@ -81,7 +81,8 @@ def test_diffusing_tells_the_whole_text_of_every_forward_and_all_of_its_trace(ti
 
 def test_without_it_a_stream_tells_the_same_in_pieces(tiny):
     for scheduler in (ONE, "topk(2)", "threshold(0.9)", "wino", "saber", "threshold(0.9)+edit", "credit+topk(1)"):
-        chunks = tiny.events("/v1/completions", prompt=REVERSE, scheduler=scheduler, max_tokens=40)
+        body = {"prompt": REVERSE, "scheduler": scheduler, "max_tokens": 40, "cache": "prefix"}
+        chunks = tiny.events("/v1/completions", **body)
         assert "".join(first_choice(chunk)["text"] for chunk in chunks) == REVERSED
         assert [first_choice(chunk)["finish_reason"] for chunk in chunks][-1] == "stop"
 
