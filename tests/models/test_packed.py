@@ -1,6 +1,9 @@
 """Weights packed for the CPU: the same network, rows that keep their bits, and parameters that come back."""
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,31 @@ def test_where_nothing_can_be_packed_the_plain_products_serve(monkeypatch):
     assert all(layer.fused.packed is None for layer in model.modules() if isinstance(layer, Linear))
     assert model.logits(IDS).isfinite().all()
     packs.cache_clear()
+
+
+GROWTH = """
+import os, re, torch
+from dllm.models.network.packed import Packed, packs
+
+def held():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+
+torch.set_num_threads(1)
+torch.set_grad_enabled(False)
+packs(torch.float32)
+layer = Packed.of([torch.nn.Linear(192, 512)])
+for rows in range(1, 100):
+    layer(torch.zeros(rows, 192))
+before = held()
+for rows in range(100, 900):
+    layer(torch.zeros(rows, 192))
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_what_is_kept_for_numbers_of_rows_is_bounded():
+    """A batch in which rows come and go has any number of them."""
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("CACHE_CAPACITY")}
+    run = subprocess.run([sys.executable, "-c", GROWTH], env=clean, capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 150  # MB; without the bound 500 and more

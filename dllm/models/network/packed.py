@@ -8,6 +8,7 @@ of about 1,500 and more it splits the inner sum between threads, by the number o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,10 @@ from torch import Tensor, nn
 EXPECTED_ROWS = 32
 """Rows that the layout is chosen for; any number may be given."""
 PACKED_DTYPES = (torch.float32, torch.bfloat16)
+KEPT_SHAPES = 64
+"""Numbers of rows for which torch keeps what it has compiled for a product. By itself it keeps 1,024, each of some
+hundred kB, and a batch of rows that come and go has all of them: 500 MB after some thousand requests. What is given up
+is made again in no time that can be measured (`benchmarks/serving.py`)."""
 ROOM_BYTES = 1 << 26
 """Bytes from which on every allocator gives memory back to the system when it is freed. Weights are gathered in that
 much, of which only what is used is real: smaller pieces, freed between what stays, would be lost there."""
@@ -38,6 +43,9 @@ def is_plain(weight: Tensor) -> bool:
 @cache
 def packs(dtype: torch.dtype) -> bool:
     """Tried out once: the operators are those of torch.compile, and old processors have none for bfloat16."""
+    # of torch's layer and of oneDNN below it, which read them at the first product; who has set them is left alone
+    for limit in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(limit, str(KEPT_SHAPES))
     weight = torch.eye(16, dtype=dtype)
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, EXPECTED_ROWS)
