@@ -1,8 +1,8 @@
 # make demo      set up and see the embedded model generate and infill
-# make test      set up and run the tests (at most 6 minutes on 2 cores)
-# make test-all  the tests without an exception: whole products instead of coverings, slow suites (20 minutes)
+# make test      set up and run the tests (about 25 minutes on 2 cores)
+# make test-all  the tests without an exception: whole products instead of coverings, slow suites (an hour and more)
 # make check     lint, format, types, tests
-# make bounds    the grammar engine against enumeration, with every index of its compiled loops checked (2 minutes)
+# make bounds    the grammar engine against enumeration, with every index of its compiled loops checked (4 minutes)
 # make docs      the documentation site, into site/; a broken link is an error
 # make dist      the source distribution and the wheel, into dist/, and a check of both
 # make clean     remove all that was made
